@@ -1,0 +1,45 @@
+"""The exceptions that users of NeuroSSM meet.
+
+Each message is one line that names the place, the value, the limit and the way out. The command
+line prints it as it is and exits with status 1.
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "FormatError",
+    "InputError",
+    "LimitError",
+    "MissingDependencyError",
+    "NeuroSSMError",
+    "RunError",
+    "UnsupportedError",
+]
+
+
+class NeuroSSMError(Exception):
+    """Base of every error that NeuroSSM raises on purpose."""
+
+
+class InputError(NeuroSSMError):
+    """A value, an array or a path given by the user cannot be used."""
+
+
+class FormatError(NeuroSSMError):
+    """A file is damaged, foreign, or of a schema version this release does not read."""
+
+
+class LimitError(NeuroSSMError):
+    """A model or a number exceeds a stated limit: a width, an accumulator, a chip."""
+
+
+class UnsupportedError(NeuroSSMError):
+    """A well-formed model asks for something that NeuroSSM does not do."""
+
+
+class MissingDependencyError(NeuroSSMError):
+    """An optional package is not installed or does not work on this Python."""
+
+
+class RunError(NeuroSSMError):
+    """A program failed while it was running: an engine died, timed out or was interrupted."""
