@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
 import secrets
@@ -11,7 +12,7 @@ from pathlib import Path
 
 from neurossm.errors import InputError
 
-__all__ = ["atomic_path", "sha256_of"]
+__all__ = ["atomic_path", "require_writable", "sha256_of"]
 
 _CHUNK_BYTES = 1 << 20
 
@@ -21,7 +22,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path to write to, which becomes `path` if the block succeeds.
 
     The temporary file lies in the same folder, so that renaming is atomic, and has the same
-    suffix, so that writers that look at it behave alike. If the block raises (also on Ctrl-C) it
+    suffix, so that writers that look at it behave alike (a writer that may add a suffix of its
+    own, as `numpy.savez` does, gets an open file instead). If the block raises, also on Ctrl-C, it
     is removed and `path` keeps its old content.
 
     Parameters
@@ -37,37 +39,63 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     Raises
     ------
     InputError
-        The folder is missing or not writable, `path` is a folder, or the block left no file.
+        `path` cannot be written (see `require_writable`), the disk is full, or the block left no
+        file.
     """
-    target = Path(path).resolve()
-    if target.is_dir():
-        raise InputError(f"{path}: is a folder, not a file; name a file to write")
-    temporary = target.with_name(f".{target.stem}.{secrets.token_hex(4)}.part{target.suffix}")
-    _create(temporary, path)
-    try:
+    require_writable(path)
+    target = Path(os.path.realpath(path))
+    temporary = target.with_name(f".{secrets.token_hex(8)}.part{target.suffix}")
+    with _removed_on_error(temporary, path):
+        _create(temporary, path)
         yield temporary
         if not temporary.exists():
             raise InputError(f"{path}: nothing was written")
         os.replace(temporary, target)
-    except BaseException:
+
+
+def require_writable(path: str | os.PathLike[str]) -> None:
+    """Check that a file can be written to `path`, without writing it.
+
+    Call it before long work whose result goes there.
+
+    Raises
+    ------
+    InputError
+        The folder is missing or not writable, or `path` is a folder, a device or write-protected.
+    """
+    target = Path(os.path.realpath(path))
+    folder = target.parent
+    if target.is_dir():
+        raise InputError(f"{path}: is a folder; name a file to write")
+    if not folder.is_dir():
+        raise InputError(f"{path}: folder {folder} does not exist; create it first")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise InputError(f"{path}: folder {folder} is not writable")
+    # Renaming over /dev/null, which root may do, would break the machine.
+    if target.exists() and not target.is_file():
+        raise InputError(f"{path}: is not a regular file; name a file to write")
+    if target.exists() and not os.access(target, os.W_OK):
+        raise InputError(f"{path}: is write-protected; remove it or name another file")
+
+
+@contextlib.contextmanager
+def _removed_on_error(temporary: Path, path: str | os.PathLike[str]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise InputError(f"{path}: cannot be written: {os.strerror(error.errno)}") from None
         raise
 
 
 def _create(temporary: Path, path: str | os.PathLike[str]) -> None:
-    """Create the empty temporary file now, so that a bad folder is found before the work."""
-    folder = temporary.parent
     try:
-        # 0o666 less the umask, as open() would; tempfile would give 0o600.
+        # 0o666 less the umask, as open() would; the tempfile module would give 0o600.
         os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    except (FileNotFoundError, NotADirectoryError):
-        raise InputError(f"{path}: folder {folder} does not exist; create it first") from None
-    except PermissionError:
-        raise InputError(f"{path}: folder {folder} is not writable") from None
     except OSError as error:
-        reason = error.strerror or str(error)
-        raise InputError(f"{path}: cannot be written: {reason}") from None
+        raise InputError(f"{path}: cannot be written: {error.strerror or error}") from None
 
 
 def sha256_of(path: str | os.PathLike[str]) -> str:
