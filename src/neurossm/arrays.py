@@ -1,0 +1,58 @@
+"""Array types and the checks that every frozen record of arrays makes."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.errors import InputError
+
+FloatArray = NDArray[np.float64]
+ComplexArray = NDArray[np.complex128]
+IntArray = NDArray[np.int64]
+
+
+def freeze(record: Any, name: str, dtype: Any, shape: tuple[int | None, ...]) -> None:
+    """Replace an array field of a frozen dataclass by a read-only copy of the right type.
+
+    `None` in `shape` admits any positive length.
+
+    Raises
+    ------
+    InputError
+        The shape differs, a value is NaN or infinite, or integers would be lost by the conversion.
+    """
+    where = f"{record.name}.{name}" if hasattr(record, "name") else name
+    given = np.asarray(getattr(record, name))
+    fits = given.ndim == len(shape) and all(
+        size > 0 and wanted in (None, size) for size, wanted in zip(given.shape, shape, strict=True)
+    )
+    if not fits:
+        wanted_shape = "x".join("any" if size is None else str(size) for size in shape)
+        raise InputError(f"{where}: shape {given.shape}, expected {wanted_shape}")
+    if given.dtype.kind in "fc" and not np.isfinite(given).all():
+        raise InputError(f"{where}: holds NaN or infinite values")
+    array = np.array(given, dtype=dtype)
+    if np.issubdtype(dtype, np.integer) and not np.array_equal(array, given):
+        raise InputError(f"{where}: holds values that are not integers")
+    array.setflags(write=False)
+    object.__setattr__(record, name, array)
+
+
+def same(first: Any, second: Any) -> bool:
+    """Tell whether two records are of one type and equal field by field, arrays bit for bit."""
+    if dataclasses.is_dataclass(first):
+        return type(first) is type(second) and all(
+            same(getattr(first, field.name), getattr(second, field.name))
+            for field in dataclasses.fields(first)
+        )
+    if isinstance(first, np.ndarray):
+        if not isinstance(second, np.ndarray) or first.dtype != second.dtype:
+            return False
+        return np.array_equal(first, second)
+    if isinstance(first, tuple) and isinstance(second, tuple):
+        return len(first) == len(second) and all(map(same, first, second))
+    return bool(first == second)

@@ -1,0 +1,130 @@
+"""The float graph: nodes in order of evaluation, and where they came from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import h5py
+
+from neurossm.arrays import same
+from neurossm.errors import FormatError, InputError
+from neurossm.graph.nodes import NODE_TYPES, Input, Node
+from neurossm.storage import open_file, read_record, write_file, write_record
+
+SCHEMA = "neurossm-graph"
+VERSION = 1
+
+
+@dataclass(frozen=True, eq=False)
+class Graph:
+    """A network as a sequence of nodes; a node reads only nodes before it.
+
+    Parameters
+    ----------
+    nodes
+        The first is the only `Input`; the last is the output.
+    provenance
+        Plain JSON values: source, sha256, configuration, versions.
+
+    Raises
+    ------
+    InputError
+        Two nodes share a name, a node reads an unknown one, or channels do not fit.
+    """
+
+    nodes: tuple[Node, ...]
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check names, order and channels."""
+        if not self.nodes or not isinstance(self.nodes[0], Input):
+            raise InputError("graph: the first node must be the Input")
+        sizes: dict[str, int] = {}
+        for node in self.nodes:
+            if node.name in sizes:
+                raise InputError(f"graph: two nodes are called {node.name!r}")
+            unknown = [name for name in node.inputs if name not in sizes]
+            if unknown:
+                raise InputError(
+                    f"{node.name}: reads {unknown[0]!r}, which does not come before it"
+                )
+            sizes[node.name] = node.channels(*(sizes[name] for name in node.inputs))
+        if any(isinstance(node, Input) for node in self.nodes[1:]):
+            raise InputError("graph: more than one Input")
+
+    @property
+    def input(self) -> Input:
+        """The input node."""
+        node = self.nodes[0]
+        assert isinstance(node, Input)
+        return node
+
+    @property
+    def output(self) -> Node:
+        """The last node."""
+        return self.nodes[-1]
+
+    def __getitem__(self, name: str) -> Node:
+        """Return the node of this name; KeyError if there is none."""
+        for node in self.nodes:
+            if node.name == name:
+                return node
+        raise KeyError(name)
+
+    def channels(self) -> dict[str, int]:
+        """Return the number of channels of every tensor."""
+        sizes: dict[str, int] = {}
+        for node in self.nodes:
+            sizes[node.name] = node.channels(*(sizes[name] for name in node.inputs))
+        return sizes
+
+    def readers(self, name: str) -> tuple[Node, ...]:
+        """Return the nodes that read a tensor."""
+        return tuple(node for node in self.nodes if name in node.inputs)
+
+    def with_nodes(self, nodes: Iterable[Node]) -> Graph:
+        """Return a graph of other nodes and the same provenance."""
+        return replace(self, nodes=tuple(nodes))
+
+    def same_as(self, other: Graph) -> bool:
+        """Tell whether both graphs hold the same nodes, bit for bit, and the same provenance."""
+        return same(self.nodes, other.nodes) and self.provenance == other.provenance
+
+    def save(self, path: str | Path) -> None:
+        """Write the graph to an HDF5 file of schema `neurossm-graph`."""
+        write_file(Path(path), SCHEMA, VERSION, lambda file: write_graph(file, self))
+
+    @staticmethod
+    def load(path: str | Path) -> Graph:
+        """Read a graph written by `save`; FormatError or InputError say what is wrong."""
+        with open_file(Path(path), SCHEMA, VERSION) as file:
+            return read_graph(file)
+
+
+def write_graph(group: h5py.Group, graph: Graph) -> None:
+    """Write provenance and one group per node, in order."""
+    group.attrs["provenance"] = json.dumps(graph.provenance)
+    nodes = group.create_group("nodes", track_order=True)
+    for node in graph.nodes:
+        entry = nodes.create_group(node.name)
+        entry.attrs["type"] = type(node).__name__
+        write_record(entry, node)
+
+
+def read_graph(group: h5py.Group) -> Graph:
+    """Read what `write_graph` wrote."""
+    nodes = []
+    for name in group["nodes"]:
+        entry = group["nodes"][name]
+        kind = NODE_TYPES.get(str(entry.attrs.get("type")))
+        if kind is None:
+            raise FormatError(
+                f"{group.file.filename}: node {name!r} is of unknown kind "
+                f"{entry.attrs.get('kind')!r}; known: {', '.join(NODE_TYPES)}"
+            )
+        nodes.append(read_record(entry, kind))
+    return Graph(tuple(nodes), dict(json.loads(group.attrs["provenance"])))

@@ -1,0 +1,205 @@
+"""The integer program: operations in order, what it was made from, and its file."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import IntArray, same
+from neurossm.errors import FormatError, InputError
+from neurossm.graph.graph import Graph, read_graph, write_graph
+from neurossm.program.affine import Affine
+from neurossm.program.dense import Dense, Embedding
+from neurossm.program.elementwise import Add, Product
+from neurossm.program.op import Op
+from neurossm.program.readout import Readout
+from neurossm.program.source import Input
+from neurossm.program.spike import Spike, Ternary
+from neurossm.program.ssm import SSM
+from neurossm.program.table import Table
+from neurossm.storage import open_file, read_record, write_file, write_record
+
+if TYPE_CHECKING:
+    from neurossm.program.reference import Progress, Run
+
+SCHEMA = "neurossm-program"
+VERSION = 1
+
+OP_TYPES: dict[str, type[Op]] = {
+    kind.__name__: kind
+    for kind in (Input, Dense, Embedding, Affine, SSM, Spike, Ternary, Table, Product, Add, Readout)
+}
+
+
+@dataclass(frozen=True)
+class Approximation:
+    """A named replacement of the float model's mathematics, and its largest error."""
+
+    name: str
+    description: str
+    max_error: float
+
+
+@dataclass(frozen=True, eq=False)
+class Program:
+    """An integer network as a sequence of operations; an operation reads only tensors before it.
+
+    Parameters
+    ----------
+    ops
+        The first is the only `Input`, the last the only `Readout`.
+    graph
+        The approximated float graph the program was quantised from: the second rung of parity.
+    target
+        Name of the hardware profile it was compiled for.
+    approximations
+        What was replaced on the way from the trained model to `graph`.
+    provenance
+        Plain JSON values: the source's sha256, options, versions.
+    """
+
+    ops: tuple[Op, ...]
+    graph: Graph
+    target: str
+    approximations: tuple[Approximation, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Check names, order and channels."""
+        if len(self.ops) < 2 or not isinstance(self.ops[0], Input):
+            raise FormatError("program: the first operation must be the Input")
+        if not isinstance(self.ops[-1], Readout):
+            raise FormatError("program: the last operation must be the Readout")
+        if any(isinstance(op, (Input, Readout)) for op in self.ops[1:-1]):
+            raise FormatError("program: more than one Input or Readout")
+        sizes: dict[str, int] = {}
+        for op in self.ops:
+            if op.name in sizes:
+                raise FormatError(f"program: two operations are called {op.name!r}")
+            for name, wanted in zip(op.inputs, op.input_channels(), strict=True):
+                if name not in sizes:
+                    raise FormatError(f"{op.name}: reads {name!r}, which does not come before it")
+                if wanted not in (None, sizes[name]):
+                    raise FormatError(
+                        f"{op.name}: reads {sizes[name]} channels from {name!r}, expected {wanted}"
+                    )
+            sizes[op.name] = op.out.channels
+
+    @property
+    def input(self) -> Input:
+        """The input operation."""
+        op = self.ops[0]
+        assert isinstance(op, Input)
+        return op
+
+    @property
+    def readout(self) -> Readout:
+        """The readout operation."""
+        op = self.ops[-1]
+        assert isinstance(op, Readout)
+        return op
+
+    @property
+    def max_steps(self) -> int:
+        """Longest sample the readout's sum is proved for."""
+        return self.readout.max_steps
+
+    def __getitem__(self, name: str) -> Op:
+        """Return the operation of this name; KeyError if there is none."""
+        for op in self.ops:
+            if op.name == name:
+                return op
+        raise KeyError(name)
+
+    def readers(self, name: str) -> tuple[Op, ...]:
+        """Return the operations that read a tensor."""
+        return tuple(op for op in self.ops if name in op.inputs)
+
+    def with_ops(self, ops: Iterable[Op]) -> Program:
+        """Return a program of other operations, all else equal."""
+        return replace(self, ops=tuple(ops))
+
+    def encode(self, data: NDArray[np.generic], where: str = "data") -> IntArray:
+        """Turn data into integers (B, L, channels); InputError where they do not suit."""
+        x = self.input.encode(data, where)
+        if x.shape[1] > self.max_steps:
+            raise InputError(
+                f"{where}: {x.shape[1]} steps are longer than max_steps = {self.max_steps}, which "
+                "the readout's sum is proved for; compile with a larger --max-steps"
+            )
+        return x
+
+    def run(
+        self,
+        data: NDArray[np.generic],
+        engine: str = "reference",
+        record: Iterable[str] = (),
+        progress: Progress | None = None,
+    ) -> Run:
+        """Run samples on an engine; see `neurossm.engine.run`."""
+        from neurossm.engine import run
+
+        return run(self, data, engine=engine, record=record, progress=progress)
+
+    def same_as(self, other: Program) -> bool:
+        """Tell whether both programs are equal in every operation and every word about them."""
+        return (
+            same(self.ops, other.ops)
+            and self.graph.same_as(other.graph)
+            and (self.target, self.approximations, self.provenance)
+            == (other.target, other.approximations, other.provenance)
+        )
+
+    def save(self, path: str | Path) -> None:
+        """Write the program to an HDF5 file of schema `neurossm-program`, whole or not at all."""
+        write_file(Path(path), SCHEMA, VERSION, lambda file: _write(file, self))
+
+    @staticmethod
+    def load(path: str | Path) -> Program:
+        """Read a program written by `save`; InputError or FormatError say what is wrong."""
+        with open_file(Path(path), SCHEMA, VERSION) as file:
+            return _read(file)
+
+
+def _write(file: h5py.File, program: Program) -> None:
+    file.attrs["target"] = program.target
+    file.attrs["provenance"] = json.dumps(program.provenance)
+    ops = file.create_group("ops", track_order=True)
+    for op in program.ops:
+        entry = ops.create_group(op.name)
+        entry.attrs["type"] = type(op).__name__
+        write_record(entry, op)
+    approximations = file.create_group("approximations", track_order=True)
+    for approximation in program.approximations:
+        write_record(approximations.create_group(approximation.name), approximation)
+    write_graph(file.create_group("graph"), program.graph)
+
+
+def _read(file: h5py.File) -> Program:
+    ops = []
+    for name in file["ops"]:
+        entry = file["ops"][name]
+        kind = OP_TYPES.get(str(entry.attrs.get("type")))
+        if kind is None:
+            raise FormatError(
+                f"{file.filename}: operation {name!r} is of unknown type "
+                f"{entry.attrs.get('type')!r}; known: {', '.join(OP_TYPES)}"
+            )
+        ops.append(read_record(entry, kind))
+    approximations = file["approximations"]
+    return Program(
+        ops=tuple(ops),
+        graph=read_graph(file["graph"]),
+        target=str(file.attrs["target"]),
+        approximations=tuple(
+            read_record(approximations[name], Approximation) for name in approximations
+        ),
+        provenance=dict(json.loads(file.attrs["provenance"])),
+    )

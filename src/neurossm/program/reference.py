@@ -1,0 +1,115 @@
+"""The reference engine: step every operation, every step, in NumPy integers. It is the definition."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import IntArray
+from neurossm.errors import InputError
+from neurossm.program.arithmetic import Tally
+from neurossm.program.readout import Readout
+from neurossm.program.source import Input
+from neurossm.program.ssm import SSM
+
+if TYPE_CHECKING:
+    from neurossm.program.program import Program
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """What an engine returns.
+
+    Parameters
+    ----------
+    logits
+        (B, classes) int64.
+    saturations
+        Integers clipped, by tensor ("NAME.state" for SSM states); empty when there were none.
+    tensors
+        Recorded tensors, (B, L, C) int64; "NAME.state_re" and "NAME.state_im" are (B, L, H, N).
+    """
+
+    logits: IntArray
+    saturations: dict[str, int] = field(default_factory=dict)
+    tensors: dict[str, IntArray] = field(default_factory=dict)
+
+
+def run(
+    program: Program,
+    data: NDArray[np.generic],
+    record: Iterable[str] = (),
+    progress: Progress | None = None,
+) -> Run:
+    """Run samples through a program, one step at a time.
+
+    Parameters
+    ----------
+    program
+        The integer program.
+    data
+        (B, L, size), or (B, L) where the input has one channel.
+    record
+        Tensors to keep for every step.
+    progress
+        Called with the number of steps done, after each.
+
+    Raises
+    ------
+    InputError
+        Data that do not suit the input, more steps than `max_steps`, an unknown name to record.
+    """
+    x = program.encode(data)
+    names = check_recordable(program, record)
+    batch, length = x.shape[:2]
+    tally = Tally()
+    states = {op.name: op.start(batch) for op in program.ops}
+    kept: dict[str, list[IntArray]] = {name: [] for name in names}
+    readout = program.readout
+    for t in range(length):
+        values: dict[str, IntArray] = {}
+        for op in program.ops:
+            if isinstance(op, Readout):
+                continue
+            inputs = (x[:, t],) if isinstance(op, Input) else [values[name] for name in op.inputs]
+            states[op.name], values[op.name] = op.step(states[op.name], *inputs, tally=tally)
+        states[readout.name] = readout.accumulate(states[readout.name], values[readout.inputs[0]])
+        for name in names:
+            kept[name].append(_value(name, values, states))
+        if progress is not None:
+            progress(t + 1)
+    logits = readout.decode(states[readout.name]["sum"], length, tally)
+    tensors = {name: np.stack(steps, axis=1) for name, steps in kept.items()}
+    return Run(logits, dict(tally), tensors)
+
+
+def check_recordable(program: Program, record: Iterable[str]) -> tuple[str, ...]:
+    """Return the names without repetition, or refuse one the program does not have."""
+    names = tuple(dict.fromkeys(record))
+    known = set(recordable(program))
+    for name in names:
+        if name not in known:
+            raise InputError(f"record: the program has no tensor {name!r}")
+    return names
+
+
+def recordable(program: Program) -> tuple[str, ...]:
+    """Return the names of all tensors and states an engine can record."""
+    names = [op.name for op in program.ops if not isinstance(op, Readout)]
+    ssms = [op.name for op in program.ops if isinstance(op, SSM)]
+    return (*names, *(f"{name}.state_{part}" for name in ssms for part in ("re", "im")))
+
+
+def _value(
+    name: str, values: dict[str, IntArray], states: dict[str, dict[str, IntArray]]
+) -> IntArray:
+    if name in values:
+        return values[name]
+    owner, _, part = name.rpartition(".state_")
+    return states[owner][part]

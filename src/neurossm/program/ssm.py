@@ -1,0 +1,169 @@
+"""The fixed-point SSM neuron: a diagonal complex state-space model in integers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurossm.arrays import FloatArray, IntArray, freeze
+from neurossm.errors import InputError
+from neurossm.program.arithmetic import Tally, limits, rshift, saturate
+from neurossm.program.op import Op, State, check_exact
+from neurossm.program.pole_series import PoleSeries, pole_series
+from neurossm.program.tensor import Interval
+
+
+@dataclass(frozen=True, eq=False)
+class SSM(Op):
+    """One complex recurrence per channel and mode, and its real readout.
+
+    With `A = pole_shift`, `k = input_shift`, `m = readout_shift` and the old states on the right::
+
+        s_re' = sat(rshift(a_re s_re - a_im s_im + u 2^(A + k), A))      state_bits
+        s_im' = sat(rshift(a_re s_im + a_im s_re, A))                    state_bits
+        y     = sat(sum_n rshift(c_re s_re' - c_im s_im', m) + rshift(d u, d_shift))
+
+    `a_re`, `a_im`, `input_shift`, `c_re`, `c_im` are (H, N); `readout_shift`, `d`, `d_shift` are
+    (H). The states of a new sample are 0. The pole of a mode is `(a_re + i a_im) / 2^A`, strictly
+    inside the unit circle. Where `k >= 0` the input enters as `u 2^k` exactly; where `k < 0` it is
+    added before the rounding, so that no bit of it is lost.
+    """
+
+    a_re: IntArray
+    a_im: IntArray
+    pole_shift: int
+    input_shift: IntArray
+    c_re: IntArray
+    c_im: IntArray
+    readout_shift: IntArray
+    d: IntArray
+    d_shift: IntArray
+    state_bits: int
+
+    def __post_init__(self) -> None:
+        """Check shapes, shifts and that every pole is stable."""
+        super().__post_init__()
+        freeze(self, "a_re", np.int64, (self.out.channels, None))
+        for field in ("a_im", "input_shift", "c_re", "c_im"):
+            freeze(self, field, np.int64, self.a_re.shape)
+        for field in ("readout_shift", "d", "d_shift"):
+            freeze(self, field, np.int64, (self.out.channels,))
+        if not 1 <= self.pole_shift <= 30:
+            raise InputError(f"{self.name}: pole_shift {self.pole_shift}, must be 1 to 30")
+        if (self.input_shift < -self.pole_shift).any() or (self.input_shift > 62).any():
+            raise InputError(f"{self.name}: input_shift outside [-pole_shift, 62]")
+        if (self.readout_shift < 0).any():
+            raise InputError(f"{self.name}: negative readout_shift")
+        if not 2 <= self.state_bits <= 40:
+            raise InputError(f"{self.name}: state_bits {self.state_bits}, must be 2 to 40")
+        if (self.a_re**2 + self.a_im**2 >= 1 << (2 * self.pole_shift)).any():
+            raise InputError(f"{self.name}: a pole on or outside the unit circle")
+
+    @property
+    def modes(self) -> int:
+        """Number of complex modes per channel, N."""
+        return self.a_re.shape[1]
+
+    def start(self, batch: int) -> State:
+        """Return zero states, (B, H, N) each."""
+        return {part: np.zeros((batch, *self.a_re.shape), np.int64) for part in ("re", "im")}
+
+    def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
+        """Compute (B, H) to (B, H) and the next states (B, H, N)."""
+        (u,) = inputs
+        s_re, s_im = state["re"], state["im"]
+        kick = u[:, :, None] << (self.pole_shift + self.input_shift)  # (B, H, N)
+        re = rshift(self.a_re * s_re - self.a_im * s_im + kick, self.pole_shift)
+        im = rshift(self.a_re * s_im + self.a_im * s_re, self.pole_shift)
+        s_re = saturate(re, self.state_bits, tally, f"{self.name}.state")
+        s_im = saturate(im, self.state_bits, tally, f"{self.name}.state")
+        readout = rshift(self.c_re * s_re - self.c_im * s_im, self.readout_shift[:, None])
+        y = readout.sum(axis=2) + rshift(self.d * u, self.d_shift)
+        return {"re": s_re, "im": s_im}, saturate(y, self.out.bits, tally, self.name)
+
+    def bounds(self, *inputs: Interval) -> Interval:
+        """Bound y by its states' bounds, mode by mode."""
+        (u,) = inputs
+        re, im = (part.clipped(self.state_bits) for part in self.state_bounds(u))
+        self._check_products(u)
+        low, high = self._readout_range(re, im)
+        ends = rshift(np.stack([self.d * u.low, self.d * u.high]), self.d_shift)
+        return Interval(
+            low.sum(axis=1) + ends.min(axis=0),
+            high.sum(axis=1) + ends.max(axis=0),
+        )
+
+    def _readout_range(self, re: ModeInterval, im: ModeInterval) -> tuple[IntArray, IntArray]:
+        with_re = np.stack([self.c_re * re.low, self.c_re * re.high])
+        with_im = np.stack([-self.c_im * im.low, -self.c_im * im.high])
+        shift = self.readout_shift[:, None]
+        low = rshift(with_re.min(axis=0) + with_im.min(axis=0), shift)
+        high = rshift(with_re.max(axis=0) + with_im.max(axis=0), shift)
+        return low, high
+
+    def state_bounds(self, u: Interval) -> tuple[ModeInterval, ModeInterval]:
+        """Bound real and imaginary states before saturation, for inputs in `u` and any time.
+
+        The integer recurrence is the exact one plus a rounding error of at most 1/2 in each part
+        at each step; both are summed over the pole's series.
+        """
+        series = pole_series(self.a_re, self.a_im, self.pole_shift)
+        scale = np.exp2(self.input_shift.astype(np.float64))
+        low = np.minimum(u.low, 0)[:, None] * scale  # a sample is shorter than the series: 0 too
+        high = np.maximum(u.high, 0)[:, None] * scale
+        slack = 0.5 * (series.re_total + series.im_total)
+        return (
+            _mode_interval(series.re_positive, series.re_negative, low, high, slack),
+            _mode_interval(series.im_positive, series.im_negative, low, high, slack),
+        )
+
+    def states_proved(self, u: Interval) -> bool:
+        """Tell whether no state can saturate for inputs in `u`."""
+        return all(part.within(self.state_bits) for part in self.state_bounds(u))
+
+    def _check_products(self, u: Interval) -> None:
+        limit = -float(limits(self.state_bits)[0])
+        poles = (np.abs(self.a_re) + np.abs(self.a_im)) * limit
+        kick = u.largest()[:, None] * np.exp2((self.pole_shift + self.input_shift).astype(float))
+        check_exact(self.name, "a * s + u", poles + kick)
+        check_exact(self.name, "c * s", (np.abs(self.c_re) + np.abs(self.c_im)) * limit)
+        direct = np.abs(self.d) * u.largest().astype(np.float64)
+        check_exact(self.name, "d * u", direct * np.exp2(np.maximum(-self.d_shift, 0)))
+
+
+@dataclass(frozen=True, eq=False)
+class ModeInterval:
+    """Bounds per channel and mode, (H, N) integers."""
+
+    low: IntArray
+    high: IntArray
+
+    def within(self, bits: int) -> bool:
+        """Tell whether every integer fits so many bits."""
+        low, high = limits(bits)
+        return bool((self.low >= low).all() and (self.high <= high).all())
+
+    def clipped(self, bits: int) -> ModeInterval:
+        """Return the bounds after saturation."""
+        low, high = limits(bits)
+        return ModeInterval(np.clip(self.low, low, high), np.clip(self.high, low, high))
+
+
+def _mode_interval(
+    positive: FloatArray,
+    negative: FloatArray,
+    low: FloatArray,
+    high: FloatArray,
+    slack: FloatArray,
+) -> ModeInterval:
+    most = positive * high - negative * low + slack
+    least = positive * low - negative * high - slack
+    cap = 2.0**61  # wider than any state; keeps the conversion to integers defined
+    return ModeInterval(
+        np.floor(np.clip(least, -cap, cap)).astype(np.int64),
+        np.ceil(np.clip(most, -cap, cap)).astype(np.int64),
+    )
+
+
+__all__ = ["SSM", "ModeInterval", "PoleSeries"]

@@ -1,0 +1,99 @@
+"""Number formats and bounds of the integer tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from neurossm.arrays import FloatArray, IntArray, freeze
+from neurossm.errors import InputError
+from neurossm.program.arithmetic import limits
+
+MAX_BITS = 63
+
+
+@dataclass(frozen=True, eq=False)
+class Interval:
+    """Integers known to lie in [low, high], per channel (C)."""
+
+    low: IntArray
+    high: IntArray
+
+    def __post_init__(self) -> None:
+        """Hold int64 copies."""
+        freeze(self, "low", np.int64, (None,))
+        freeze(self, "high", np.int64, self.low.shape)
+
+    @staticmethod
+    def of_bits(bits: int, channels: int) -> Interval:
+        """Return the whole range of signed integers of `bits` bits."""
+        low, high = limits(bits)
+        return Interval(np.full(channels, low), np.full(channels, high))
+
+    def largest(self) -> IntArray:
+        """Return the largest absolute value, (C)."""
+        return np.maximum(np.abs(self.low), np.abs(self.high))
+
+    def within(self, bits: int) -> bool:
+        """Tell whether every integer fits so many bits."""
+        low, high = limits(bits)
+        return bool((self.low >= low).all() and (self.high <= high).all())
+
+    def clipped(self, bits: int) -> Interval:
+        """Return the interval after saturation."""
+        low, high = limits(bits)
+        return Interval(np.clip(self.low, low, high), np.clip(self.high, low, high))
+
+
+@dataclass(frozen=True, eq=False)
+class TensorSpec:
+    """What is known of a tensor of signed integers: `value = m * 2**-exponent`.
+
+    Parameters
+    ----------
+    bits
+        Width of a signed integer that holds every value; results are saturated to it.
+    exponent
+        (C), per channel.
+    low, high
+        (C): bounds that every integer obeys, after saturation.
+    proved
+        True where the value is proved to fit `bits` before saturation, for any input and any
+        number of steps (up to the program's `max_steps` for the readout).
+    """
+
+    bits: int
+    exponent: IntArray
+    low: IntArray
+    high: IntArray
+    proved: bool
+
+    def __post_init__(self) -> None:
+        """Check widths and shapes."""
+        if not 1 <= self.bits <= MAX_BITS:
+            raise InputError(f"tensor of {self.bits} bits; between 1 and {MAX_BITS} are possible")
+        freeze(self, "exponent", np.int64, (None,))
+        freeze(self, "low", np.int64, self.exponent.shape)
+        freeze(self, "high", np.int64, self.exponent.shape)
+
+    @property
+    def channels(self) -> int:
+        """Number of channels C."""
+        return self.exponent.size
+
+    @property
+    def interval(self) -> Interval:
+        """The bounds as an interval."""
+        return Interval(self.low, self.high)
+
+    def to_float(self, mantissa: IntArray) -> FloatArray:
+        """Return the real values of integers (..., C)."""
+        return np.ldexp(mantissa.astype(np.float64), -self.exponent)
+
+
+def unchecked(bits: int, exponent: IntArray | int, channels: int) -> TensorSpec:
+    """Return a specification that promises nothing but its width; `certify` fills in the rest."""
+    whole = Interval.of_bits(bits, channels)
+    exponents = np.broadcast_to(np.asarray(exponent, dtype=np.int64), (channels,))
+    return TensorSpec(bits, exponents, whole.low, whole.high, proved=False)
