@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import secrets
+import stat
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -64,18 +65,36 @@ def require_writable(path: str | os.PathLike[str]) -> None:
         The folder is missing or not writable, or `path` is a folder, a device or write-protected.
     """
     target = Path(os.path.realpath(path))
+    try:
+        problem = _write_problem(target)
+    except OSError as error:  # such as a name that is too long
+        problem = f"cannot be written: {error.strerror or error}"
+    if problem is not None:
+        raise InputError(f"{path}: {problem}")
+
+
+def _write_problem(target: Path) -> str | None:
     folder = target.parent
-    if target.is_dir():
-        raise InputError(f"{path}: is a folder; name a file to write")
+    mode = _mode(target)
+    if mode is not None and stat.S_ISDIR(mode):
+        return "is a folder; name a file to write"
     if not folder.is_dir():
-        raise InputError(f"{path}: folder {folder} does not exist; create it first")
+        return f"folder {folder} does not exist; create it first"
     if not os.access(folder, os.W_OK | os.X_OK):
-        raise InputError(f"{path}: folder {folder} is not writable")
-    # Renaming over /dev/null, which root may do, would break the machine.
-    if target.exists() and not target.is_file():
-        raise InputError(f"{path}: is not a regular file; name a file to write")
-    if target.exists() and not os.access(target, os.W_OK):
-        raise InputError(f"{path}: is write-protected; remove it or name another file")
+        return f"folder {folder} is not writable"
+    if mode is not None and not stat.S_ISREG(mode):
+        # Renaming over /dev/null, which root may do, would break the machine.
+        return "is not a regular file; name a file to write"
+    if mode is not None and not os.access(target, os.W_OK):
+        return "is write-protected; remove it or name another file"
+    return None
+
+
+def _mode(path: Path) -> int | None:
+    try:
+        return path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return None
 
 
 @contextlib.contextmanager
