@@ -1,24 +1,33 @@
 # The environment is up to date when its stamp is newer than the pins and the project's description.
 STAMP := .venv/.neurossm-ready
+PYTHON := .venv/bin/python
 
-.PHONY: setup test lint format clean
+.PHONY: setup demo test lint format pins clean
 
 setup: $(STAMP)
 
 $(STAMP): requirements/main.txt pyproject.toml .python-version scripts/setup.sh
 	@sh scripts/setup.sh
 
+demo: $(STAMP)
+	@$(PYTHON) examples/smnist/demo.py
+
+# Lava's many processes and small arrays: threads within each cost more than they bring.
 test: $(STAMP)
-	@.venv/bin/python -m pytest
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PYTHON) -m pytest
 
 lint: $(STAMP)
-	@.venv/bin/ruff check .
-	@.venv/bin/ruff format --check .
-	@.venv/bin/mypy
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
 
 format: $(STAMP)
-	@.venv/bin/ruff check --fix .
-	@.venv/bin/ruff format .
+	@$(PYTHON) -m ruff check --fix .
+	@$(PYTHON) -m ruff format .
+
+pins:
+	@sh scripts/pins.sh
 
 clean:
 	rm -rf .venv .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find src tests -name __pycache__ -prune -exec rm -rf {} +
