@@ -5,6 +5,7 @@ PYTHON := .venv/bin/python
 .PHONY: setup demo test lint format pins clean
 
 setup: $(STAMP)
+	@echo "Ready: .venv/bin/neurossm"
 
 $(STAMP): requirements/main.txt pyproject.toml .python-version scripts/setup.sh
 	@sh scripts/setup.sh
