@@ -1,0 +1,32 @@
+"""Hardware profiles: what a chip can hold and what an operation costs there, with sources.
+
+Profiles are TOML files; those of this package are found by name, others by path. Every number has
+its unit in its key and its source in the file.
+"""
+
+from neurossm.hw_profiles.load import known_profiles, load_profile
+from neurossm.hw_profiles.profile import (
+    ArithmeticEnergy,
+    EnergyPj,
+    EventEnergy,
+    Limits,
+    Power,
+    Profile,
+    Proxy,
+    Source,
+    Support,
+)
+
+__all__ = [
+    "ArithmeticEnergy",
+    "EnergyPj",
+    "EventEnergy",
+    "Limits",
+    "Power",
+    "Profile",
+    "Proxy",
+    "Source",
+    "Support",
+    "known_profiles",
+    "load_profile",
+]

@@ -1,0 +1,68 @@
+"""Find a profile by name or path and read it."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import resources
+from pathlib import Path
+
+from neurossm.errors import FormatError, InputError
+from neurossm.hw_profiles.profile import Profile
+from neurossm.hw_profiles.schema import read_profile
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+_SUFFIX = ".toml"
+
+
+def known_profiles() -> tuple[str, ...]:
+    """Return the names of the profiles that come with the package, sorted."""
+    folder = resources.files(__package__)
+    files = (entry.name for entry in folder.iterdir() if entry.name.endswith(_SUFFIX))
+    return tuple(sorted(name.removesuffix(_SUFFIX) for name in files))
+
+
+def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
+    """Read a hardware profile.
+
+    Parameters
+    ----------
+    name_or_path
+        A name of `known_profiles`, or the path of a TOML file: anything with a folder or the
+        suffix `.toml`.
+
+    Raises
+    ------
+    InputError
+        There is no such profile or file.
+    FormatError
+        The file is not a profile: the message names file, table and key.
+    """
+    text = os.fspath(name_or_path)
+    if text in known_profiles():
+        content = resources.files(__package__).joinpath(text + _SUFFIX).read_text("utf-8")
+        return _parse(content, f"{text}{_SUFFIX}")
+    path = Path(text)
+    if path.suffix != _SUFFIX and path.name == text:
+        raise InputError(
+            f"target {text!r} is unknown; known: {', '.join(known_profiles())}, "
+            "or a profile of your own as FILE.toml"
+        )
+    try:
+        return _parse(path.read_text("utf-8"), text)
+    except OSError as error:
+        raise InputError(f"{text}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError:
+        raise FormatError(f"{text}: not a TOML file: it is not UTF-8 text") from None
+
+
+def _parse(content: str, where: str) -> Profile:
+    try:
+        tables = tomllib.loads(content)
+    except tomllib.TOMLDecodeError as error:
+        raise FormatError(f"{where}: not a TOML file: {error}") from None
+    return read_profile(tables, where)
