@@ -1,0 +1,120 @@
+"""Replace functions no neurocore computes by ones it can, each with a name and an error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy import special
+
+from neurossm.arrays import FloatArray
+from neurossm.compile.options import CompileOptions
+from neurossm.graph import GELU, Graph, Node, PiecewiseLinear, Sigmoid
+from neurossm.program.program import Approximation
+
+SLOPE_EXPONENT = 10
+"""Slopes are integers times 2**-10."""
+_SAMPLES = 1024
+
+
+@dataclass(frozen=True)
+class _Function:
+    """A function to tabulate: outside [-reach, reach] it is its asymptotes within `tail_error`."""
+
+    name: str
+    reach: float
+    value: Callable[[FloatArray], FloatArray]
+    curvature: float
+    """Largest second derivative."""
+    right_slope: int
+    """Slope of the right asymptote through the origin (GELU: x), or 0 (sigmoid: constant 1)."""
+
+
+SIGMOID = _Function("sigmoid", 8.0, special.expit, 0.0963, 0)
+GELU_FUNCTION = _Function("gelu", 4.0, lambda x: x * special.ndtr(x), 0.798, 1)
+
+
+def approximate(graph: Graph, options: CompileOptions) -> tuple[Graph, tuple[Approximation, ...]]:
+    """Replace sigmoid and GELU by piecewise-linear tables; return what was replaced, too."""
+    nodes: list[Node] = []
+    used: dict[str, Approximation] = {}
+    for node in graph.nodes:
+        function = {Sigmoid: SIGMOID, GELU: GELU_FUNCTION}.get(type(node))
+        if function is not None:
+            node = tabulate(node.name, node.inputs, function, options)
+            used[function.name] = Approximation(
+                function.name,
+                f"{function.name} as {node.base.size} line segments of width "
+                f"{2.0**-node.width_log2:g}, slopes of at most {options.slope_digits} signed digits",
+                node.max_error,
+            )
+        nodes.append(node)
+    return graph.with_nodes(nodes), tuple(used.values())
+
+
+def tabulate(
+    name: str, inputs: tuple[str, ...], function: _Function, options: CompileOptions
+) -> PiecewiseLinear:
+    """Fit a line to every segment: the slope of few signed digits, and the base, of least error."""
+    width = 2.0**-options.table_step_log2
+    count = round(2 * function.reach / width)
+    base, slope, errors = np.empty(count), np.empty(count), np.empty(count)
+    for i in range(count):
+        left = -function.reach + i * width
+        if i == 0 or i == count - 1:
+            base[i], slope[i], errors[i] = _tail(function, left, width, right=i > 0)
+        else:
+            base[i], slope[i], errors[i] = _segment(function, left, width, options.slope_digits)
+    return PiecewiseLinear(
+        name,
+        inputs,
+        function.name,
+        -function.reach,
+        options.table_step_log2,
+        base,
+        slope,
+        float(errors.max()),
+    )
+
+
+def _segment(
+    function: _Function, left: float, width: float, digits: int
+) -> tuple[float, float, float]:
+    offset = np.linspace(0.0, width, _SAMPLES + 1)
+    value = function.value(left + offset)
+    chord = (value[-1] - value[0]) / width * 2**SLOPE_EXPONENT
+    near = np.arange(np.floor(chord) - 64, np.ceil(chord) + 65).astype(np.int64)
+    allowed = near[[signed_digits(int(m)) <= digits for m in near]]
+    slopes = allowed * 2.0**-SLOPE_EXPONENT
+    rest = value - slopes[:, None] * offset  # (slopes, samples): the base would be this
+    spread = (rest.max(axis=1) - rest.min(axis=1)) / 2
+    best = int(spread.argmin())
+    base = (rest[best].max() + rest[best].min()) / 2
+    return base, slopes[best], _between_samples(function, width) + spread[best]
+
+
+def _tail(
+    function: _Function, left: float, width: float, *, right: bool
+) -> tuple[float, float, float]:
+    """Fit the first or last segment, which extends to infinity along the asymptote.
+
+    Sigmoid and GELU approach their asymptotes monotonically there, so the difference lies
+    between 0 (at infinity) and its value at the segment's inner end.
+    """
+    slope = float(function.right_slope) if right else 0.0
+    inner = left if right else left + width
+    asymptote_at_left = (slope * left if function.right_slope else 1.0) if right else 0.0
+    asymptote_at_inner = asymptote_at_left + slope * (inner - left)
+    gap = float(function.value(np.array([inner]))[0]) - asymptote_at_inner
+    return asymptote_at_left + gap / 2, slope, abs(gap) / 2
+
+
+def _between_samples(function: _Function, width: float) -> float:
+    """Return how much the error can exceed the largest of the samples."""
+    return function.curvature * (width / _SAMPLES) ** 2 / 8
+
+
+def signed_digits(value: int) -> int:
+    """Return the number of nonzero digits of the canonical signed-digit form of an integer."""
+    return ((3 * abs(value)) ^ abs(value)).bit_count()

@@ -1,0 +1,90 @@
+"""Prove, from the integers alone, what every tensor of a program can reach."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from neurossm.errors import LimitError
+from neurossm.program import SSM, Dense, Interval, Op, Program
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """What is known of one tensor.
+
+    `bound` is the largest magnitude (before saturation) over channels; `proved` says that it
+    fits `bits` for every admissible input, so that saturation can never happen.
+    """
+
+    name: str
+    bits: int
+    exponent: tuple[int, int]
+    bound: int
+    proved: bool
+
+
+def certify(program: Program) -> Program:
+    """Return the program with every bound computed anew from its integers.
+
+    Independent of how the exponents were chosen: the bounds follow from the operations' own
+    arithmetic, the poles' series and the declared input.
+
+    Raises
+    ------
+    LimitError
+        Arithmetic that does not fit exact integers, or a Dense whose sum could wrap.
+    """
+    ops: dict[str, Op] = {}
+    for op in program.ops:
+        ops[op.name] = op.certified(*(ops[name].out.interval for name in op.inputs))
+        if isinstance(op, Dense):
+            refuse_wrap(ops[op.name])
+    return program.with_ops(ops.values())
+
+
+def refuse_wrap(dense: Op) -> None:
+    """Refuse a Dense whose sum could wrap the target's accumulator, which never saturates.
+
+    Raises
+    ------
+    LimitError
+        The bound of the sum needs more bits than the accumulator has.
+    """
+    if not dense.out.proved:
+        raise LimitError(
+            f"{dense.name}: the weighted sum could wrap the accumulator (it may need more than "
+            f"{dense.out.bits} bits); use narrower weights or inputs, or split the layer"
+        )
+
+
+def certificates(program: Program) -> tuple[Certificate, ...]:
+    """List every tensor, SSM states included, with its width, bound and whether it is proved."""
+    rows = []
+    for op in program.ops:
+        inputs = [program[name].out.interval for name in op.inputs]
+        if isinstance(op, SSM):
+            rows.append(_state_certificate(op, inputs[0]))
+        reached = op.bounds(*inputs)
+        rows.append(
+            Certificate(
+                op.name,
+                op.out.bits,
+                (int(op.out.exponent.min()), int(op.out.exponent.max())),
+                int(reached.largest().max()),
+                op.out.proved,
+            )
+        )
+    return tuple(rows)
+
+
+def _state_certificate(op: SSM, drive: Interval) -> Certificate:
+    bounds = op.state_bounds(drive)
+    largest = max(int(max(-part.low.min(), part.high.max())) for part in bounds)
+    exponent = op.input_shift
+    return Certificate(
+        f"{op.name}.state",
+        op.state_bits,
+        (int(exponent.min()), int(exponent.max())),
+        largest,
+        op.states_proved(drive),
+    )

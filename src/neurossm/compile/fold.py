@@ -1,0 +1,85 @@
+"""Fold what can be computed before running: BatchNorm, B, input scale, final norm into decoder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from neurossm.errors import UnsupportedError
+from neurossm.graph import (
+    SSM,
+    Affine,
+    BatchNorm,
+    Graph,
+    Input,
+    Linear,
+    Mean,
+    Node,
+)
+
+
+def fold(graph: Graph) -> Graph:
+    """Return a graph that computes the same function with fewer operations per step.
+
+    - BatchNorm becomes `Affine` (its statistics are constants in evaluation);
+    - `B_bar` is multiplied into `C`: the states are rescaled, the output is the same;
+    - an input's scale is multiplied into the weights that read it;
+    - an Affine before the mean over time moves into the decoder, as both are linear.
+    """
+    folded = graph.with_nodes(_fold_node(node) for node in graph.nodes)
+    return _fold_final_affine(_fold_input_scale(folded))
+
+
+def _fold_node(node: Node) -> Node:
+    if isinstance(node, BatchNorm):
+        scale = node.gain / np.sqrt(node.var + node.eps)
+        return Affine(node.name, node.inputs, scale, node.bias - node.mean * scale)
+    if isinstance(node, SSM):
+        return replace(node, B_bar=np.ones_like(node.B_bar), C=node.C * node.B_bar)
+    return node
+
+
+def _fold_input_scale(graph: Graph) -> Graph:
+    source = graph.input
+    if source.kind == "tokens" or source.scale == 1.0:
+        return graph
+    readers = graph.readers(source.name)
+    others = [node for node in readers if not isinstance(node, Linear)]
+    if others:
+        raise UnsupportedError(
+            f"{others[0].name}: reads the input directly; only a linear encoder may"
+        )
+    nodes: list[Node] = []
+    for node in graph.nodes:
+        if isinstance(node, Input):
+            node = replace(node, scale=1.0, low=_data_limit(node, 0), high=_data_limit(node, 1))
+        elif isinstance(node, Linear) and source.name in node.inputs:
+            node = replace(node, weight=node.weight * source.scale)
+        nodes.append(node)
+    return graph.with_nodes(nodes)
+
+
+def _data_limit(node: Input, which: int) -> float:
+    return (0.0, 255.0)[which] if node.kind == "uint8" else (node.low, node.high)[which]
+
+
+def _fold_final_affine(graph: Graph) -> Graph:
+    mean = next((node for node in graph.nodes if isinstance(node, Mean)), None)
+    if mean is None:
+        return graph
+    affine = graph[mean.inputs[0]]
+    (decoder,) = graph.readers(mean.name)
+    private = len(graph.readers(affine.name)) == 1
+    if not (isinstance(affine, Affine) and isinstance(decoder, Linear) and private):
+        return graph
+    merged = replace(
+        decoder,
+        weight=decoder.weight * affine.scale,
+        bias=decoder.bias + decoder.weight @ affine.shift,
+    )
+    moved = replace(mean, inputs=affine.inputs)
+    replacement = {decoder.name: merged, mean.name: moved}
+    return graph.with_nodes(
+        replacement.get(node.name, node) for node in graph.nodes if node is not affine
+    )

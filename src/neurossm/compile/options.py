@@ -1,0 +1,113 @@
+"""What a user can choose when compiling: widths, scaling, tables, the longest sample."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+
+from neurossm.errors import InputError
+
+SCALINGS = ("proved", "calibrated")
+_RANGES = {
+    "weight": (2, 8),
+    "decoder": (2, 16),
+    "pole": (6, 24),
+    "readout": (4, 24),
+    "state": (8, 32),
+    "drive": (6, 24),
+    "residual": (8, 24),
+    "mix": (8, 24),
+    "gain": (4, 24),
+}
+
+
+@dataclass(frozen=True)
+class Widths:
+    """Widths in bits of signed integers, sign included.
+
+    Parameters
+    ----------
+    weight
+        Encoder and mixing weights.
+    decoder
+        Weights of the decoder, which is applied once per sample.
+    pole
+        Real and imaginary parts of the poles.
+    readout
+        Real and imaginary parts of C, and D.
+    state
+        Real and imaginary parts of the SSM states.
+    drive
+        The input `u` of an SSM.
+    residual
+        The residual stream, a graded message.
+    mix
+        Both halves of a gated linear unit after the bias, and table outputs.
+    gain
+        Factors of Affine operations.
+    """
+
+    weight: int = 8
+    decoder: int = 8
+    pole: int = 16
+    readout: int = 16
+    state: int = 24
+    drive: int = 16
+    residual: int = 24
+    mix: int = 16
+    gain: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse widths no target could hold."""
+        for entry in fields(self):
+            bits, (low, high) = getattr(self, entry.name), _RANGES[entry.name]
+            if not low <= bits <= high:
+                raise InputError(
+                    f"width of {entry.name}: {bits} bits, must be between {low} and {high}"
+                )
+
+
+@dataclass(frozen=True)
+class CompileOptions:
+    """Everything that decides how a graph becomes a program.
+
+    Parameters
+    ----------
+    widths
+        Bits of every kind of number.
+    scaling
+        "proved": bounds from interval analysis and pole series; nothing can overflow.
+        "calibrated": ranges seen on data, doubled `headroom_bits` times; saturation guards them.
+    headroom_bits
+        Spare bits above the largest value seen; only for calibrated scaling.
+    max_steps
+        Longest sample, in time steps.
+    table_step_log2
+        Segments of the piecewise-linear tables are `2**-table_step_log2` wide.
+    slope_digits
+        Nonzero signed binary digits of a table's slope: shifts and additions per evaluation.
+    pole_margin_log2
+        Poles are kept where `1 / (1 - |A_bar|)` is below 2 to this power.
+    """
+
+    widths: Widths = field(default_factory=Widths)
+    scaling: str = "proved"
+    headroom_bits: int = 1
+    max_steps: int = 1 << 20
+    table_step_log2: int = 2
+    slope_digits: int = 3
+    pole_margin_log2: int = 16
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        if self.scaling not in SCALINGS:
+            raise InputError(f"scaling {self.scaling!r}, expected one of {', '.join(SCALINGS)}")
+        for name, low, high in (
+            ("headroom_bits", 0, 8),
+            ("max_steps", 1, 1 << 30),
+            ("table_step_log2", -1, 6),
+            ("slope_digits", 1, 8),
+            ("pole_margin_log2", 4, 24),
+        ):
+            value = getattr(self, name)
+            if not low <= value <= high:
+                raise InputError(f"{name} = {value}, must be between {low} and {high}")

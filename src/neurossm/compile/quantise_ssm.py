@@ -1,0 +1,141 @@
+"""Turn a float SSM and its input scaling into an integer SSM neuron."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from neurossm.arrays import ComplexArray, FloatArray, IntArray
+from neurossm.compile.options import CompileOptions
+from neurossm.compile.poles import quantise_poles, refit_residue
+from neurossm.compile.scaling import (
+    MAX_EXPONENT,
+    fitting_exponent,
+    largest_mantissa,
+    to_mantissa,
+)
+from neurossm.errors import LimitError
+from neurossm.graph import nodes as n
+from neurossm.program import SSM, Interval, unchecked
+from neurossm.program.pole_series import PoleSeries, pole_series
+
+
+@dataclass(frozen=True, eq=False)
+class Poles:
+    """Quantised poles of an SSM with all that follows from them alone."""
+
+    a_re: IntArray
+    a_im: IntArray
+    shift: int
+    series: PoleSeries
+    C: ComplexArray
+    """C refitted to the quantised poles, the factor 2 of the real part included."""
+
+
+def prepare_poles(node: n.SSM, options: CompileOptions) -> Poles:
+    """Quantise the poles of an SSM whose B is folded, and refit C to them."""
+    shift = options.widths.pole - 1
+    a_re, a_im = quantise_poles(node.A_bar, shift, options.pole_margin_log2, node.name)
+    q = (a_re + 1j * a_im) * 2.0**-shift
+    C = 2 * refit_residue(node.C, node.A_bar, q)
+    return Poles(a_re, a_im, shift, pole_series(a_re, a_im, shift), C)
+
+
+def drive_deficit(
+    poles: Poles, drive: FloatArray, state_peak: FloatArray | None, options: CompileOptions
+) -> IntArray:
+    """Return by how many bits (H) the input must be narrower so that every state can hold it.
+
+    `drive` is the largest integer input (H) at the exponent tried; `state_peak` the largest
+    states (H, N) in units of the input's integers, None for proved scaling.
+    """
+    shift = _input_shift(poles, drive, state_peak, options)
+    return np.maximum(0, -(poles.shift + shift.min(axis=1)))
+
+
+def _input_shift(
+    poles: Poles, drive: FloatArray, state_peak: FloatArray | None, options: CompileOptions
+) -> IntArray:
+    """Return k (H, N): by what power of two the input enters each mode to fill its state."""
+    limit = largest_mantissa(options.widths.state) - 1.0
+    if state_peak is not None:
+        return fitting_exponent(state_peak, limit)
+    slack = 0.5 * (poles.series.re_total + poles.series.im_total)
+    series = np.maximum(poles.series.re_total, poles.series.im_total)
+    return fitting_exponent(series * drive[:, None], np.maximum(limit - slack, 1.0))
+
+
+def quantise_ssm(
+    node: n.SSM,
+    poles: Poles,
+    u: Interval,
+    u_exponent: IntArray,
+    state_peak: FloatArray | None,
+    options: CompileOptions,
+    accumulator_bits: int,
+) -> SSM:
+    """Return the integer SSM for inputs in `u` (integers, exponents `u_exponent` (H)).
+
+    The readout's products share one exponent per channel, chosen so that the largest coefficient
+    fills its width; `readout_shift` is the smallest that keeps the sum within the accumulator.
+    The output's sign is that of the float output: exponents differ by channel.
+
+    Raises
+    ------
+    LimitError
+        The states are too narrow for any input.
+    """
+    shift = _input_shift(poles, u.largest().astype(np.float64), state_peak, options)
+    if (shift < -poles.shift).any():
+        raise LimitError(
+            f"{node.name}: states of {options.widths.state} bits cannot hold the sum of any input; "
+            "use wider states or a smaller pole margin"
+        )
+    shift = np.minimum(shift, MAX_EXPONENT)
+    widest = largest_mantissa(options.widths.readout)
+    unit = np.exp2(-shift.astype(np.float64))  # a state integer in units of the input's integers
+    wanted = poles.C * unit
+    peak = np.maximum(np.abs(wanted.real), np.abs(wanted.imag)).max(axis=1)
+    d_exponent = fitting_exponent(node.D, widest)
+    # Exponents (H) of c for states in input units; a dominant D keeps them from growing past it.
+    exponent = np.minimum(fitting_exponent(peak, widest), d_exponent + 16)
+    c_re, c_im = (to_mantissa(part, exponent[:, None]) for part in (wanted.real, wanted.imag))
+    d_exponent = np.minimum(d_exponent, exponent + 24)
+    d = to_mantissa(node.D, d_exponent)
+    draft = SSM(
+        node.name,
+        node.inputs,
+        unchecked(62, 0, len(c_re)),
+        poles.a_re,
+        poles.a_im,
+        poles.shift,
+        shift,
+        c_re,
+        c_im,
+        np.zeros(len(c_re)),
+        d,
+        np.where(d == 0, 0, d_exponent - exponent),
+        options.widths.state,
+    )
+    return _fit_accumulator(draft, u, u_exponent + exponent, d_exponent, accumulator_bits)
+
+
+def _fit_accumulator(
+    draft: SSM, u: Interval, exponent: IntArray, d_exponent: IntArray, bits: int
+) -> SSM:
+    """Shift the products of each channel right until the sum's proved bound fits."""
+    m = np.zeros(len(exponent), np.int64)
+    limit = largest_mantissa(bits)
+    d_shift = draft.d_shift
+    while True:
+        op = replace(
+            draft,
+            out=unchecked(bits, exponent - m, len(m)),
+            readout_shift=m,
+            d_shift=np.where(draft.d == 0, 0, d_shift + m),
+        )
+        over = op.bounds(u).largest() > limit
+        if not over.any():
+            return op
+        m = m + over
