@@ -24,5 +24,5 @@ resolve() {
 
 resolve 3.10 "--extra lava --extra neurobench --extra dev" requirements/main.txt \
     "Python 3.10 with Lava: what \`make setup\` installs. Written by \`make pins\`."
-resolve 3.12 "--extra neurobench --extra dev" requirements/modern.txt \
-    "Python 3.12 and 3.13, without Lava. Written by \`make pins\`."
+resolve 3.12 "--extra dev" requirements/modern.txt \
+    "Python 3.12 and 3.13, without Lava and NeuroBench. Written by \`make pins\`."
