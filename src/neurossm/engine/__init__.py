@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from neurossm.program.reference import Progress
 
 ENGINES = ("reference", "lava")
+DEFAULT_ENGINE = "reference"
 
 
 def run(

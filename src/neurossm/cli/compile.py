@@ -1,0 +1,182 @@
+"""`neurossm compile`: compile a model to a fixed-point program and say what was done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from neurossm.cli.output import Output, json_option, open_output
+from neurossm.compile.options import SCALINGS, CompileOptions, Widths
+
+__all__ = ["command"]
+
+_Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
+_DEFAULTS = CompileOptions()
+_WIDTH_HELP = {
+    "weight": "Encoder and mixing weights.",
+    "decoder": "Decoder weights.",
+    "pole": "SSM poles.",
+    "readout": "SSM C and D.",
+    "state": "SSM states.",
+    "drive": "SSM inputs.",
+    "residual": "Residual stream.",
+    "mix": "Gated linear units and tables.",
+    "gain": "Per-channel factors.",
+}
+
+
+def _width_options(command: _Decorated) -> _Decorated:
+    for field in reversed(fields(Widths)):
+        default = getattr(_DEFAULTS.widths, field.name)
+        command = click.option(
+            f"--{field.name}-bits",
+            type=int,
+            default=default,
+            show_default=True,
+            help=_WIDTH_HELP[field.name],
+        )(command)
+    return command
+
+
+@click.command("compile")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option("--target", required=True, help="A target of `neurossm targets`, or FILE.toml.")
+@click.option(
+    "-o",
+    "--output",
+    "program_path",
+    type=click.Path(path_type=Path),
+    help="Program to write. [default: MODEL's stem and the target, in the working directory]",
+)
+@click.option(
+    "--scaling",
+    type=click.Choice(SCALINGS),
+    default=_DEFAULTS.scaling,
+    show_default=True,
+    help="Prove that nothing overflows, or take ranges seen on data and saturate.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="DATA.npz for calibrated scaling. [default: the checkpoint's own batch]",
+)
+@click.option(
+    "--headroom-bits",
+    type=int,
+    default=_DEFAULTS.headroom_bits,
+    show_default=True,
+    help="Spare bits above the ranges seen on calibration data.",
+)
+@click.option(
+    "--max-steps",
+    type=int,
+    default=_DEFAULTS.max_steps,
+    show_default=True,
+    help="Longest sample, in time steps.",
+)
+@click.option(
+    "--table-step-log2",
+    type=int,
+    default=_DEFAULTS.table_step_log2,
+    show_default=True,
+    help="Table segments are 2^-this wide.",
+)
+@_width_options
+@json_option
+def command(
+    model: Path,
+    target: str,
+    program_path: Path | None,
+    scaling: str,
+    calibration: Path | None,
+    json_path: str | None,
+    **numbers: int,
+) -> None:
+    """Compile MODEL (a checkpoint or a float graph) to a fixed-point program."""
+    with open_output(json_path) as output:
+        from neurossm.compile import compile_model
+        from neurossm.datafile import load_data
+        from neurossm.files import require_writable
+
+        path = program_path or Path(f"{model.stem}.{Path(target).stem}.h5")
+        require_writable(path)
+        widths = {
+            name.removesuffix("_bits"): numbers.pop(name)
+            for name in list(numbers)
+            if name.endswith("_bits") and name != "headroom_bits"
+        }
+        options = CompileOptions(widths=Widths(**widths), scaling=scaling, **numbers)
+        samples = None if calibration is None else load_data(calibration).x
+        program = compile_model(model, target, options, samples)
+        program.save(path)
+        results = _results(program, target)
+        _show(output, path, results, options)
+        output.json(results)
+
+
+def _results(program: Any, target: str) -> dict[str, Any]:
+    from neurossm.compile.certify import certificates
+    from neurossm.compile.latency import latency_steps
+    from neurossm.compile.place import place
+    from neurossm.hw_profiles import load_profile
+
+    placement = place(program, load_profile(target))
+    return {
+        "target": program.target,
+        "cores_used": placement.cores_used,
+        "chips_used": placement.chips_used,
+        "latency_steps": latency_steps(program),
+        "max_steps": program.max_steps,
+        "tensors": [
+            asdict(row)
+            | {"exponent": row.exponent[0] if len(set(row.exponent)) == 1 else list(row.exponent)}
+            for row in certificates(program)
+        ],
+        "approximations": [asdict(item) for item in program.approximations],
+    }
+
+
+def _show(output: Output, path: Path, results: dict[str, Any], options: CompileOptions) -> None:
+    widths = ", ".join(f"{name} {bits}" for name, bits in asdict(options.widths).items())
+    output.line(f"Compiled for {results['target']}: {path}")
+    output.line(f"Widths in bits: {widths}")
+    output.table(
+        "Tensors",
+        ["tensor", "bits", "exponent", "bound", "bound / range", "overflow"],
+        [
+            (
+                row["name"],
+                row["bits"],
+                _exponent(row["exponent"]),
+                row["bound"],
+                f"{row['bound'] / 2.0 ** (row['bits'] - 1):.3f}",
+                "impossible (proved)" if row["proved"] else "saturates",
+            )
+            for row in results["tensors"]
+        ],
+    )
+    output.table(
+        "Approximations",
+        ["name", "what", "largest error"],
+        [(row["name"], row["description"], row["max_error"]) for row in results["approximations"]],
+    )
+    unproved = [row["name"] for row in results["tensors"] if not row["proved"]]
+    if unproved:
+        output.line(f"Calibrated, not proved ({len(unproved)} tensors): {', '.join(unproved)}")
+    else:
+        output.line(
+            "Every tensor is proved free of overflow, for any input and any length up to "
+            f"{results['max_steps']} steps."
+        )
+    output.line(
+        f"Needs {results['cores_used']} cores on {results['chips_used']} chip(s); "
+        f"latency {results['latency_steps']} steps."
+    )
+
+
+def _exponent(exponent: int | list[int]) -> str:
+    return str(exponent) if isinstance(exponent, int) else f"{exponent[0]} to {exponent[1]}"

@@ -1,0 +1,36 @@
+"""`neurossm inspect`: show what a file holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from neurossm.cli.output import Output, json_option, open_output
+
+__all__ = ["command"]
+
+
+@click.command("inspect")
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+def command(file: Path, json_path: str | None) -> None:
+    """Show what FILE holds: a checkpoint, a float graph or a program."""
+    with open_output(json_path) as output:
+        from neurossm.inspection import inspect_file
+
+        found = inspect_file(file)
+        output.line(f"{file}: {found['kind']}")
+        _mapping(output, found["properties"])
+        output.table(found["title"], found["columns"], found["rows"])
+        output.json({key: found[key] for key in ("kind", "properties", "columns", "rows")})
+
+
+def _mapping(output: Output, values: dict[str, Any], indent: str = "  ") -> None:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            output.line(f"{indent}{key}:")
+            _mapping(output, value, indent + "  ")
+        else:
+            output.line(f"{indent}{key}: {value}")
