@@ -1,0 +1,18 @@
+"""PyTorch models: the S4D kernel, Binary S4D and GSU layers, networks, checkpoints."""
+
+from __future__ import annotations
+
+from neurossm.models.checkpoint import Checkpoint, load, load_checkpoint, save
+from neurossm.models.config import InputSpec, ModelConfig
+from neurossm.models.network import Network, NetworkState
+
+__all__ = [
+    "Checkpoint",
+    "InputSpec",
+    "ModelConfig",
+    "Network",
+    "NetworkState",
+    "load",
+    "load_checkpoint",
+    "save",
+]

@@ -1,0 +1,223 @@
+"""Checkpoints: a configuration and a state dict in one file, with what compiling needs besides.
+
+The file is what ``torch.save`` writes for a dict of plain containers and tensors, so that
+``torch.load(weights_only=True)`` reads it and no code in it can run::
+
+    format       "neurossm-checkpoint"
+    version      1
+    config       ModelConfig.to_dict(): sizes, kinds, and the kind of input
+    state        name -> tensor
+    calibration  raw input samples that were not test data, or None
+    training     how it was made: plain values, for people
+"""
+
+from __future__ import annotations
+
+import os
+import pickle
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from neurossm.errors import FormatError, InputError
+from neurossm.files import atomic_path, sha256_of
+from neurossm.models.config import ModelConfig
+from neurossm.models.network import Network
+
+FORMAT = "neurossm-checkpoint"
+VERSION = 1
+
+Path = str | os.PathLike[str]
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network and what travels with it.
+
+    Attributes
+    ----------
+    model
+        The network, in evaluation mode.
+    calibration
+        Raw input samples (S, L, size), or (S, L) for tokens; None if there are none.
+    training
+        How the network was made: plain values.
+    sha256
+        Digest of the file it was read from; empty if it was not.
+    """
+
+    model: Network
+    calibration: Tensor | None = None
+    training: Mapping[str, Any] = field(default_factory=dict)
+    sha256: str = ""
+
+    @property
+    def config(self) -> ModelConfig:
+        """Configuration of the network."""
+        return self.model.config
+
+
+def save(
+    path: Path,
+    model: Network,
+    calibration: Tensor | None = None,
+    training: Mapping[str, Any] | None = None,
+) -> None:
+    """Write a checkpoint, whole or not at all.
+
+    Parameters
+    ----------
+    path
+        File to write.
+    model
+        The network; its tensors are moved to the CPU.
+    calibration
+        Raw input samples, as `Network.forward` takes them.
+    training
+        Plain values that say how the network was made.
+
+    Raises
+    ------
+    InputError
+        If the network holds NaN or infinite values, or the file cannot be written.
+    """
+    state = {name: value.detach().cpu() for name, value in model.state_dict().items()}
+    problem = _not_finite(state)
+    if problem:
+        raise InputError(f"{path}: not written: {problem}")
+    content = {
+        "format": FORMAT,
+        "version": VERSION,
+        "config": model.config.to_dict(),
+        "state": state,
+        "calibration": None if calibration is None else calibration.detach().cpu().clone(),
+        "training": dict(training or {}),
+    }
+    with atomic_path(path) as temporary:
+        torch.save(content, temporary)
+
+
+def load(path: Path) -> Network:
+    """Read the network of a checkpoint, in evaluation mode; see `load_checkpoint`."""
+    return load_checkpoint(path).model
+
+
+def load_checkpoint(path: Path) -> Checkpoint:
+    """Read a checkpoint. No code from the file is run.
+
+    Parameters
+    ----------
+    path
+        A file written by `save`.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    FormatError
+        If it is not a checkpoint, is of a newer version, or its weights do not fit its
+        configuration or are not finite.
+    """
+    digest = sha256_of(path)
+    content = read_pickled(path)
+    if not isinstance(content, dict) or content.get("format") != FORMAT:
+        raise FormatError(
+            f"{path}: not a NeuroSSM checkpoint; `neurossm import` reads those of other projects"
+        )
+    version = content.get("version")
+    if not isinstance(version, int) or version > VERSION:
+        raise FormatError(
+            f"{path}: checkpoint version {version}, this release reads up to {VERSION}; update it"
+        )
+    try:
+        model = build(content.get("config"), content.get("state"))
+    except (FormatError, InputError) as error:
+        raise FormatError(f"{path}: {error}") from error
+    calibration = content.get("calibration")
+    if calibration is not None and not isinstance(calibration, Tensor):
+        raise FormatError(f"{path}: calibration: expected a tensor")
+    return Checkpoint(model, calibration, content.get("training") or {}, digest)
+
+
+def read_pickled(path: Path) -> object:
+    """Return what ``torch.save`` put into a file, if that is tensors and plain containers only.
+
+    Raises
+    ------
+    FormatError
+        If the file is something else, or holds other Python objects.
+    """
+    if not zipfile.is_zipfile(path):
+        raise FormatError(f"{path}: not a checkpoint: no archive written by torch.save")
+    try:
+        content: object = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise FormatError(
+            f"{path}: holds pickled Python objects, which are not loaded because they can run "
+            "code; save model.state_dict() instead of the model"
+        ) from error
+    except (RuntimeError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise FormatError(f"{path}: damaged, or no archive written by torch.save") from error
+    return content
+
+
+def build(config: object, state: object) -> Network:
+    """Return the network of a plain configuration and a state dict, in evaluation mode.
+
+    Raises
+    ------
+    FormatError
+        If they do not fit each other, or the weights are not finite.
+    InputError
+        If a value of the configuration is out of range.
+    """
+    if not isinstance(config, Mapping):
+        raise FormatError("configuration: missing")
+    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+        raise FormatError("state: expected a name and a tensor for each weight")
+    parsed = ModelConfig.from_dict(config)
+    with torch.random.fork_rng(devices=[]):  # building draws numbers that loading overwrites
+        model = Network(parsed)
+    _check_state(model.state_dict(), state)
+    if any(value.dtype == torch.float64 for value in state.values()):
+        model.double()
+    model.load_state_dict(dict(state))
+    return model.eval()
+
+
+def _check_state(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:
+    missing = sorted(set(expected) - set(found))
+    extra = sorted(set(found) - set(expected))
+    if missing:
+        raise FormatError(f"state: missing {_listed(missing)}")
+    if extra:
+        raise FormatError(f"state: unknown {_listed(extra)}")
+    for name, value in found.items():
+        if value.shape != expected[name].shape:
+            shapes = f"{tuple(value.shape)}, the configuration needs {tuple(expected[name].shape)}"
+            raise FormatError(f"state: {name} has shape {shapes}")
+        floating = expected[name].is_floating_point()
+        if floating and value.dtype not in (torch.float32, torch.float64):
+            raise FormatError(f"state: {name} is {value.dtype}; convert it to float32 or float64")
+        if not floating and value.dtype != expected[name].dtype:
+            raise FormatError(f"state: {name} is {value.dtype}, expected {expected[name].dtype}")
+    problem = _not_finite(found)
+    if problem:
+        raise FormatError(f"state: {problem}")
+
+
+def _not_finite(state: Mapping[str, Tensor]) -> str:
+    for name, value in state.items():
+        if value.is_floating_point() and not bool(torch.isfinite(value).all()):
+            count = int((~torch.isfinite(value)).sum())
+            return f"{name} holds {count} values that are NaN or infinite"
+    return ""
+
+
+def _listed(names: list[str], limit: int = 3) -> str:
+    more = f" and {len(names) - limit} more" if len(names) > limit else ""
+    return ", ".join(names[:limit]) + more

@@ -1,0 +1,187 @@
+"""Configuration of a network: plain frozen data that travels inside every checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any, Literal, get_args, get_type_hints
+
+from neurossm.errors import FormatError, InputError
+
+InputKind = Literal["uint8", "tokens", "float"]
+LayerKind = Literal["binary-s4d", "gsu"]
+Initialisation = Literal["inv", "lin"]
+Discretization = Literal["bilinear", "zoh"]
+NormKind = Literal["batch", "layer", "none"]
+ThresholdKind = Literal["dynamic", "static"]
+GateNormKind = Literal["layer", "batch"]
+Activation = Literal["gelu", "none"]
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """What the network reads at each time step.
+
+    Parameters
+    ----------
+    kind
+        ``uint8``: integers 0 to 255, which the model divides by 255; ``tokens``: indices into a
+        vocabulary; ``float``: real values within ``[low, high]``.
+    size
+        Values per time step, or the number of tokens in the vocabulary.
+    low, high
+        Smallest and largest raw value; needed for ``float`` only, implied by the other kinds.
+    """
+
+    kind: InputKind
+    size: int
+    low: float = 0.0
+    high: float = 255.0
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "input")
+        _check_at_least("input.size", self.size, 1)
+        if self.kind == "uint8" and (self.low, self.high) != (0.0, 255.0):
+            raise InputError("input: kind uint8 has the range 0 to 255; leave low and high out")
+        if not self.low < self.high:
+            raise InputError(f"input: low {self.low} must be below high {self.high}")
+
+    @classmethod
+    def uint8(cls, size: int = 1) -> InputSpec:
+        """Describe bytes, for example the pixels of an image read one after the other."""
+        return cls("uint8", size)
+
+    @classmethod
+    def tokens(cls, size: int) -> InputSpec:
+        """Describe tokens 0 to ``size - 1``."""
+        return cls("tokens", size, 0.0, float(max(size - 1, 1)))
+
+    @classmethod
+    def real(cls, size: int, low: float, high: float) -> InputSpec:
+        """Describe ``size`` real values per step, each within ``[low, high]``."""
+        return cls("float", size, float(low), float(high))
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Everything needed to build a network, apart from its weights.
+
+    Parameters
+    ----------
+    layer
+        The mixer of each block: ``binary-s4d`` or ``gsu``.
+    input
+        Kind and size of the input.
+    classes
+        Number of outputs of the decoder.
+    n_layers, d_model, d_state
+        Blocks, channels H, and state size: each channel has ``d_state / 2`` complex modes.
+    n_ssm
+        Number of independent state matrices; channel h uses the one of index ``h mod n_ssm``.
+        None: one per channel.
+    initialisation, discretization
+        ``inv`` (S4D-Inv) or ``lin`` (S4D-Lin); ``bilinear`` or ``zoh``.
+    dt_min, dt_max
+        Range of the step sizes at initialisation (log-uniform).
+    norm, prenorm
+        Normalisation of the blocks and its place; a prenorm network has a final norm too.
+    dropout
+        Probability that an output of a mixer is dropped in training.
+    threshold, threshold_factor
+        GSU: ``dynamic`` compares y with ``factor * max_h |y_h|`` at each step, ``static`` with
+        one number per layer, the mean of that over data. The factor also serves the weights.
+    gate_norm, activation
+        GSU: ``layer`` or ``batch``, then ``gelu`` or ``none``, after the product.
+    """
+
+    layer: LayerKind
+    input: InputSpec
+    classes: int
+    n_layers: int = 4
+    d_model: int = 128
+    d_state: int = 64
+    n_ssm: int | None = None
+    initialisation: Initialisation = "lin"
+    discretization: Discretization = "zoh"
+    dt_min: float = 0.001
+    dt_max: float = 0.1
+    norm: NormKind = "batch"
+    prenorm: bool = True
+    dropout: float = 0.0
+    threshold: ThresholdKind = "static"
+    threshold_factor: float = 0.15
+    gate_norm: GateNormKind = "layer"
+    activation: Activation = "gelu"
+
+    def __post_init__(self) -> None:
+        _check_choices(self, "model")
+        for name in ("classes", "n_layers", "d_model"):
+            _check_at_least(name, getattr(self, name), 1)
+        _check_at_least("d_state", self.d_state, 2)
+        if self.d_state % 2:
+            raise InputError(f"d_state: {self.d_state} is odd; modes come in conjugate pairs")
+        if self.n_ssm is not None and (self.n_ssm < 1 or self.d_model % self.n_ssm):
+            raise InputError(f"n_ssm: {self.n_ssm} does not divide d_model {self.d_model}")
+        if not 0.0 < self.dt_min <= self.dt_max:
+            raise InputError(f"dt_min {self.dt_min} and dt_max {self.dt_max}: 0 < min <= max")
+        if not 0.0 <= self.dropout < 1.0:
+            raise InputError(f"dropout: {self.dropout} is outside [0, 1)")
+        if not 0.0 <= self.threshold_factor < 1.0:
+            raise InputError(f"threshold_factor: {self.threshold_factor} is outside [0, 1)")
+
+    @property
+    def modes(self) -> int:
+        """Complex modes N per channel."""
+        return self.d_state // 2
+
+    @property
+    def independent_ssms(self) -> int:
+        """Number of state matrices that are not copies of each other."""
+        return self.d_model if self.n_ssm is None else self.n_ssm
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the configuration as plain containers."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> ModelConfig:
+        """Rebuild a configuration.
+
+        Raises
+        ------
+        FormatError
+            If a field is missing, unknown or of the wrong type.
+        InputError
+            If a value is out of range.
+        """
+        plain = dict(values)
+        plain["input"] = _build(InputSpec, plain.get("input", {}), "configuration.input")
+        return _build(cls, plain, "configuration")
+
+
+def _build(kind: type[Any], values: Any, place: str) -> Any:
+    if not isinstance(values, Mapping):
+        raise FormatError(f"{place}: expected named fields, found {type(values).__name__}")
+    known = {field.name for field in fields(kind)}
+    unknown = sorted(str(key) for key in set(values) - known)
+    if unknown:
+        raise FormatError(f"{place}: unknown field {', '.join(unknown)}")
+    try:
+        return kind(**values)
+    except TypeError as error:
+        raise FormatError(f"{place}: {error}") from error
+
+
+def _check_choices(config: Any, place: str) -> None:
+    for name, hint in get_type_hints(type(config)).items():
+        choices = get_args(hint)
+        if choices and all(isinstance(choice, str) for choice in choices):
+            value = getattr(config, name)
+            if value not in choices:
+                listed = ", ".join(choices)
+                raise InputError(f"{place}: {name} is {value!r}; known are {listed}")
+
+
+def _check_at_least(name: str, value: int, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise InputError(f"{name}: {value!r} must be an integer of at least {least}")

@@ -1,0 +1,116 @@
+"""The Gated Spiking Unit: ternary spikes into dense weights, graded values into ternary weights."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neurossm.models.config import ModelConfig
+from neurossm.models.mixer import Mixer
+from neurossm.models.surrogate import ternary
+
+MOMENTUM = 0.1
+
+
+class StaticThreshold(nn.Module):
+    """One threshold per layer that stands in for a threshold per time step.
+
+    In training: the mean over batch and time of ``factor * max_h |y_h|``, which also updates a
+    running estimate, as BatchNorm does with its statistics (momentum 0.1). In evaluation: that
+    estimate, frozen, so that no step needs a maximum over all channels.
+
+    Parameters
+    ----------
+    factor
+        0.15 in the paper's code.
+
+    Attributes
+    ----------
+    running
+        The running estimate, a scalar; 1 at first.
+    """
+
+    running: Tensor
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+        self.register_buffer("running", torch.ones(()))
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Return the threshold, a scalar, for y (B, L, H)."""
+        if not self.training:
+            return self.running
+        current = self.factor * y.detach().abs().amax(dim=-1).mean()
+        with torch.no_grad():
+            self.running.lerp_(current.to(self.running.dtype), MOMENTUM)
+        return current
+
+
+class DynamicThreshold(nn.Module):
+    """The threshold of the paper's code: ``d_y(t) = factor * max_h |y_h(t)|``.
+
+    Parameters
+    ----------
+    factor
+        0.15 in the paper's code.
+    """
+
+    def __init__(self, factor: float) -> None:
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, y: Tensor) -> Tensor:
+        """Return thresholds (B, L, 1) for y (B, L, H)."""
+        return self.factor * y.abs().amax(dim=-1, keepdim=True)
+
+
+class GSU(Mixer):
+    """``out = GELU(LayerNorm([T_{d_y}(y) W + b] * [y T_{d_W}(W)]))`` with y the SSM's output.
+
+    ``T_d(z) = H(z - d) - H(-z - d)``, ``d_W = factor * max |W|``; y is a row vector. Both matrix
+    products are additions only. Source: official code of Stan & Rhodes 2024, ``s4_gsu.py``. With
+    ``gate_norm="batch"`` a BatchNorm takes the place of the LayerNorm, with
+    ``activation="none"`` the GELU is left out.
+
+    Attributes
+    ----------
+    weight, bias
+        W (H, H) and b (H).
+    threshold
+        `StaticThreshold` or `DynamicThreshold`.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        size = config.d_model
+        bound = 1.0 / math.sqrt(size)
+        self.factor = config.threshold_factor
+        self.activation = config.activation
+        self.weight = nn.Parameter(torch.empty(size, size).uniform_(-bound, bound))
+        self.bias = nn.Parameter(torch.randn(size))
+        self.threshold: nn.Module = (
+            StaticThreshold(self.factor)
+            if config.threshold == "static"
+            else DynamicThreshold(self.factor)
+        )
+        self.norm: nn.Module = (
+            nn.LayerNorm(size) if config.gate_norm == "layer" else nn.BatchNorm1d(size)
+        )
+
+    def ternary_weight(self) -> Tensor:
+        """Return ``T_{d_W}(W)`` (H, H), values -1, 0 and 1."""
+        return ternary(self.weight, self.factor * self.weight.abs().max())
+
+    def mix(self, y: Tensor) -> Tensor:
+        """Turn SSM outputs (B, H, L) into layer outputs (B, H, L)."""
+        y = y.transpose(1, 2).contiguous()  # (B, L, H)
+        first = ternary(y, self.threshold(y)) @ self.weight + self.bias
+        product = first * (y @ self.ternary_weight())  # (B, L, H)
+        normed = self.norm(product.flatten(0, 1)).view_as(product)
+        if self.activation == "gelu":
+            normed = F.gelu(normed)
+        return normed.transpose(1, 2)

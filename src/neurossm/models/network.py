@@ -1,0 +1,163 @@
+"""The whole network: encoder, blocks, final norm, mean over time, decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from neurossm.errors import InputError
+from neurossm.models.block import Block, make_norm
+from neurossm.models.config import InputSpec, ModelConfig
+
+UINT8_SCALE = 1.0 / 255.0
+
+
+@dataclass(frozen=True)
+class NetworkState:
+    """What a network remembers between two time steps.
+
+    Attributes
+    ----------
+    ssm
+        State of each block's SSM, complex128 (B, H, N).
+    total
+        Sum over the steps so far of what the decoder reads the mean of, (B, H).
+    steps
+        Number of steps so far.
+    """
+
+    ssm: tuple[Tensor, ...]
+    total: Tensor
+    steps: int
+
+
+class Network(nn.Module):
+    """A spiking state-space classifier of sequences.
+
+    Parameters
+    ----------
+    config
+        The configuration; kept as `config`.
+
+    Attributes
+    ----------
+    encoder
+        ``nn.Linear`` from the input's size to H, or ``nn.Embedding`` for tokens.
+    blocks, norm, decoder
+        Blocks, final norm (identity in postnorm networks) and linear readout.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        size = config.d_model
+        self.encoder: nn.Module = (
+            nn.Embedding(config.input.size, size)
+            if config.input.kind == "tokens"
+            else nn.Linear(config.input.size, size)
+        )
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
+        self.norm = make_norm(config) if config.prenorm else nn.Identity()
+        self.decoder = nn.Linear(size, config.classes)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the parameters."""
+        return self.decoder.weight.dtype
+
+    def encode(self, x: Tensor) -> Tensor:
+        """Return the encoder's output, time-major (..., H), for raw input values.
+
+        Parameters
+        ----------
+        x
+            ``uint8`` (..., size), ``tokens`` (...) or ``float`` (..., size).
+
+        Raises
+        ------
+        InputError
+            If the type or shape does not suit the model's kind of input.
+        """
+        values = _check_input(x, self.config.input)
+        if self.config.input.kind != "tokens":
+            values = values.to(self.dtype)
+        if self.config.input.kind == "uint8":
+            values = values * UINT8_SCALE
+        encoded: Tensor = self.encoder(values)
+        return encoded
+
+    def features(self, x: Tensor) -> Tensor:
+        """Return what the decoder reads the mean of, (B, H, L), for raw input (B, L, size)."""
+        hidden = self.encode(x).transpose(1, 2).contiguous()  # (B, H, L)
+        for block in self.blocks:
+            hidden = block(hidden)
+        normed: Tensor = self.norm(hidden)
+        return normed
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Classify whole sequences.
+
+        Parameters
+        ----------
+        x
+            Raw input: (B, L, size), or (B, L) for tokens.
+
+        Returns
+        -------
+        Tensor
+            Logits (B, classes).
+        """
+        logits: Tensor = self.decoder(self.features(x).mean(dim=-1))
+        return logits
+
+    def initial_state(self, batch: int) -> NetworkState:
+        """Return the state before the first step."""
+        ssm = tuple(block.mixer.ssm.initial_state(batch) for block in self.blocks)
+        shape = (batch, self.config.d_model)
+        total = torch.zeros(shape, dtype=self.dtype, device=self.decoder.weight.device)
+        return NetworkState(ssm, total, 0)
+
+    def step(self, x: Tensor, state: NetworkState) -> tuple[Tensor, NetworkState]:
+        """Read one time step; use in evaluation mode.
+
+        Parameters
+        ----------
+        x
+            Raw input of one step: (B, size), or (B,) for tokens.
+        state
+            From `initial_state` or the step before.
+
+        Returns
+        -------
+        tuple
+            Logits (B, classes) of the steps so far, and the next state.
+        """
+        hidden = self.encode(x)  # (B, H)
+        ssm = []
+        for block, block_state in zip(self.blocks, state.ssm):
+            hidden, block_state = block.step(hidden, block_state)
+            ssm.append(block_state)
+        hidden = self.norm(hidden.unsqueeze(-1)).squeeze(-1)
+        after = NetworkState(tuple(ssm), state.total + hidden, state.steps + 1)
+        logits: Tensor = self.decoder(after.total / after.steps)
+        return logits, after
+
+    def parameter_count(self) -> int:
+        """Return the number of trained values."""
+        return sum(parameter.numel() for parameter in self.parameters())
+
+
+def _check_input(x: Tensor, spec: InputSpec) -> Tensor:
+    if spec.kind == "tokens":
+        if x.is_floating_point() or x.dtype == torch.bool:
+            raise InputError(f"input: expected integer tokens, found {x.dtype}")
+        return x.long()
+    if spec.kind == "uint8" and x.dtype != torch.uint8:
+        raise InputError(f"input: expected uint8 (the model scales it), found {x.dtype}")
+    if spec.kind == "float" and not x.is_floating_point():
+        raise InputError(f"input: expected floating point, found {x.dtype}")
+    if x.ndim < 1 or x.shape[-1] != spec.size:
+        raise InputError(f"input: last axis of {tuple(x.shape)} must have size {spec.size}")
+    return x

@@ -1,0 +1,170 @@
+"""Tasks to train on: sequential MNIST from its original files, and a small synthetic one."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from neurossm.errors import FormatError, InputError
+from neurossm.models.config import InputSpec
+
+MNIST_SHA256 = {
+    "train-images-idx3-ubyte": "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
+    "train-labels-idx1-ubyte": "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
+    "t10k-images-idx3-ubyte": "0fa7898d509279e482958e8ce81c8e77db3f2f8254e26661ceb7762c4d494ce7",
+    "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
+}
+"""Digests of the uncompressed files."""
+
+
+@dataclass(frozen=True)
+class Samples:
+    """Raw inputs and labels.
+
+    Attributes
+    ----------
+    x
+        (S, L, size), or (S, L) for tokens.
+    y
+        int64 (S,).
+    """
+
+    x: Tensor
+    y: Tensor
+
+    def __len__(self) -> int:
+        return len(self.y)
+
+    def to(self, device: torch.device) -> Samples:
+        """Return the samples on a device."""
+        return Samples(self.x.to(device), self.y.to(device))
+
+
+@dataclass(frozen=True)
+class Task:
+    """A classification task.
+
+    Attributes
+    ----------
+    name
+        As on the command line.
+    input, classes
+        What a model for it reads, and how many classes it tells apart.
+    train, held_out, test
+        Samples to learn from, to make choices on, and to report once.
+    image_side
+        Side of the square images the sequences are rows of; None if they are none.
+    """
+
+    name: str
+    input: InputSpec
+    classes: int
+    train: Samples
+    held_out: Samples
+    test: Samples
+    image_side: int | None = None
+
+
+def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> np.ndarray:
+    """Read an IDX file of bytes, plain or gzip-compressed.
+
+    Parameters
+    ----------
+    path
+        The file; if it is not there, the same name with ``.gz`` is tried.
+    sha256
+        Digest that the uncompressed content must have; None: any.
+
+    Returns
+    -------
+    numpy.ndarray
+        uint8, of the shape that the header states.
+
+    Raises
+    ------
+    InputError
+        If there is no such file.
+    FormatError
+        If it is not IDX, is damaged, or is not the expected content.
+    """
+    plain = Path(path)
+    packed = plain.with_name(plain.name + ".gz")
+    source = plain if plain.exists() else packed
+    if not source.exists():
+        raise InputError(f"{plain}: no such file, nor {packed.name}; --data names its folder")
+    try:
+        content = source.read_bytes()
+        content = gzip.decompress(content) if source.suffix == ".gz" else content
+    except (OSError, EOFError) as error:
+        raise FormatError(f"{source}: {error}") from error
+    if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
+        raise FormatError(f"{source}: not the original MNIST file (its SHA-256 differs)")
+    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+        raise FormatError(f"{source}: not an IDX file of bytes")
+    ndim = content[3]
+    shape = tuple(int(size) for size in np.frombuffer(content, ">u4", ndim, 4))
+    values = np.frombuffer(content, np.uint8, offset=4 + 4 * ndim)
+    if values.size != int(np.prod(shape)):
+        raise FormatError(f"{source}: {values.size} bytes of data, the header says {shape}")
+    return values.reshape(shape)
+
+
+def sequential_mnist(folder: str | os.PathLike[str], held_out: int = 5000) -> Task:
+    """Return sequential MNIST: each digit is 784 pixels, row by row, one per time step.
+
+    Parameters
+    ----------
+    folder
+        Where the four original IDX files are, plain or ``.gz``.
+    held_out
+        How many training digits, the last ones of the file, are kept out of training.
+
+    Raises
+    ------
+    InputError, FormatError
+        See `read_idx`.
+    """
+    arrays = [read_idx(Path(folder) / name, digest) for name, digest in MNIST_SHA256.items()]
+    train_x, train_y, test_x, test_y = (torch.from_numpy(array.copy()) for array in arrays)
+    train = Samples(train_x.reshape(-1, 784, 1), train_y.long())
+    test = Samples(test_x.reshape(-1, 784, 1), test_y.long())
+    cut = len(train) - held_out
+    return Task(
+        "smnist",
+        InputSpec.uint8(1),
+        10,
+        Samples(train.x[:cut], train.y[:cut]),
+        Samples(train.x[cut:], train.y[cut:]),
+        test,
+        image_side=28,
+    )
+
+
+def token_order(length: int = 64, vocabulary: int = 8, samples: int = 4096) -> Task:
+    """Return a synthetic task: which of two marker tokens comes first in a stream of others.
+
+    Tokens 0 and 1 appear once each; the label is 1 if token 1 comes first. The same samples every
+    time; an eighth each is held out and kept for the test.
+    """
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(2, vocabulary, (samples, length), generator=generator)
+    places = torch.rand(samples, length, generator=generator).argsort(dim=1)[:, :2]
+    x.scatter_(1, places, torch.tensor([0, 1]).expand(samples, 2))
+    y = (places[:, 1] < places[:, 0]).long()
+    eighth = samples // 8
+    parts = [
+        Samples(x[start:stop], y[start:stop])
+        for start, stop in (
+            (2 * eighth, samples),
+            (eighth, 2 * eighth),
+            (0, eighth),
+        )
+    ]
+    return Task("token-order", InputSpec.tokens(vocabulary), 2, *parts)
