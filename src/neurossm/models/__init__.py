@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from neurossm.models.checkpoint import Checkpoint, load, load_checkpoint, save
+from neurossm.models.checkpoint import Checkpoint, load, save
 from neurossm.models.config import InputSpec, ModelConfig
 from neurossm.models.network import Network, NetworkState
 
@@ -13,6 +13,5 @@ __all__ = [
     "Network",
     "NetworkState",
     "load",
-    "load_checkpoint",
     "save",
 ]

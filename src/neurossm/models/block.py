@@ -55,9 +55,10 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """Apply the block to whole sequences (B, H, L)."""
         if self.prenorm:
-            return x + self.dropout(self.mixer(self.norm(x)))
-        normed: Tensor = self.norm(x + self.dropout(self.mixer(x)))
-        return normed
+            out: Tensor = x + self.dropout(self.mixer(self.norm(x)))
+        else:
+            out = self.norm(x + self.dropout(self.mixer(x)))
+        return out
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Apply the block to one step x (B, H), given and returning the state of its SSM."""

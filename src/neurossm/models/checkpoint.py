@@ -20,7 +20,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from neurossm.errors import FormatError, InputError
@@ -51,7 +53,7 @@ class Checkpoint:
     """
 
     model: Network
-    calibration: Tensor | None = None
+    calibration: NDArray[np.generic] | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
 
@@ -64,7 +66,7 @@ class Checkpoint:
 def save(
     path: Path,
     model: Network,
-    calibration: Tensor | None = None,
+    calibration: Tensor | NDArray[np.generic] | None = None,
     training: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a checkpoint, whole or not at all.
@@ -94,19 +96,14 @@ def save(
         "version": VERSION,
         "config": model.config.to_dict(),
         "state": state,
-        "calibration": None if calibration is None else calibration.detach().cpu().clone(),
+        "calibration": None if calibration is None else _tensor(calibration),
         "training": dict(training or {}),
     }
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
 
 
-def load(path: Path) -> Network:
-    """Read the network of a checkpoint, in evaluation mode; see `load_checkpoint`."""
-    return load_checkpoint(path).model
-
-
-def load_checkpoint(path: Path) -> Checkpoint:
+def load(path: Path) -> Checkpoint:
     """Read a checkpoint. No code from the file is run.
 
     Parameters
@@ -140,7 +137,8 @@ def load_checkpoint(path: Path) -> Checkpoint:
     calibration = content.get("calibration")
     if calibration is not None and not isinstance(calibration, Tensor):
         raise FormatError(f"{path}: calibration: expected a tensor")
-    return Checkpoint(model, calibration, content.get("training") or {}, digest)
+    samples = None if calibration is None else calibration.numpy()
+    return Checkpoint(model, samples, content.get("training") or {}, digest)
 
 
 def read_pickled(path: Path) -> object:
@@ -187,6 +185,13 @@ def build(config: object, state: object) -> Network:
         model.double()
     model.load_state_dict(dict(state))
     return model.eval()
+
+
+def _tensor(values: Tensor | NDArray[np.generic]) -> Tensor:
+    """Return a copy on the CPU that shares no larger storage, which would be saved with it."""
+    if isinstance(values, Tensor):
+        return values.detach().cpu().clone()
+    return torch.tensor(values)
 
 
 def _check_state(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> None:

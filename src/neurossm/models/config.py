@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from neurossm.errors import FormatError, InputError
 
@@ -16,6 +16,8 @@ NormKind = Literal["batch", "layer", "none"]
 ThresholdKind = Literal["dynamic", "static"]
 GateNormKind = Literal["layer", "batch"]
 Activation = Literal["gelu", "none"]
+
+_Kind = TypeVar("_Kind")
 
 
 @dataclass(frozen=True)
@@ -159,10 +161,10 @@ class ModelConfig:
         return _build(cls, plain, "configuration")
 
 
-def _build(kind: type[Any], values: Any, place: str) -> Any:
+def _build(kind: type[_Kind], values: Any, place: str) -> _Kind:
     if not isinstance(values, Mapping):
         raise FormatError(f"{place}: expected named fields, found {type(values).__name__}")
-    known = {field.name for field in fields(kind)}
+    known = {field.name for field in fields(kind)}  # type: ignore[arg-type]
     unknown = sorted(str(key) for key in set(values) - known)
     if unknown:
         raise FormatError(f"{place}: unknown field {', '.join(unknown)}")

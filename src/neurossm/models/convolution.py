@@ -6,7 +6,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 
 def fft_length(length: int) -> int:
@@ -39,10 +38,10 @@ class _CausalConvolution(torch.autograd.Function):
         k_f = torch.fft.rfft(kernel, n=n)  # (H, n/2 + 1)
         ctx.save_for_backward(u_f, k_f)
         ctx.n = n
-        return torch.fft.irfft(u_f * k_f, n=n)[..., :length]
+        y: Tensor = torch.fft.irfft(u_f * k_f, n=n)[..., :length].contiguous()
+        return y
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, Tensor | None]:
         u_f, k_f = ctx.saved_tensors
         length = grad.shape[-1]
@@ -51,7 +50,7 @@ class _CausalConvolution(torch.autograd.Function):
         if ctx.needs_input_grad[1]:
             grad_k = torch.fft.irfft((g_f * u_f.conj()).sum(0), n=ctx.n)[..., :length]
         if ctx.needs_input_grad[0]:
-            grad_u = torch.fft.irfft(g_f.mul_(k_f.conj()), n=ctx.n)[..., :length]
+            grad_u = torch.fft.irfft(g_f.mul_(k_f.conj()), n=ctx.n)[..., :length].contiguous()
         return grad_u, grad_k
 
 
@@ -70,5 +69,5 @@ def causal_convolution(u: Tensor, kernel: Tensor) -> Tensor:
     Tensor
         y (B, H, L).
     """
-    result: Tensor = _CausalConvolution.apply(u, kernel)
+    result: Tensor = _CausalConvolution.apply(u, kernel)  # type: ignore[no-untyped-call]
     return result

@@ -110,7 +110,7 @@ class GSU(Mixer):
         y = y.transpose(1, 2).contiguous()  # (B, L, H)
         first = ternary(y, self.threshold(y)) @ self.weight + self.bias
         product = first * (y @ self.ternary_weight())  # (B, L, H)
-        normed = self.norm(product.flatten(0, 1)).view_as(product)
+        normed: Tensor = self.norm(product.flatten(0, 1)).view_as(product)
         if self.activation == "gelu":
             normed = F.gelu(normed)
         return normed.transpose(1, 2)

@@ -136,7 +136,7 @@ class Network(nn.Module):
         """
         hidden = self.encode(x)  # (B, H)
         ssm = []
-        for block, block_state in zip(self.blocks, state.ssm):
+        for block, block_state in zip(self.blocks, state.ssm, strict=True):
             hidden, block_state = block.step(hidden, block_state)
             ssm.append(block_state)
         hidden = self.norm(hidden.unsqueeze(-1)).squeeze(-1)

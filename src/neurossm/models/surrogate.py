@@ -10,7 +10,6 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
 SLOPE = 25.0
 
@@ -19,12 +18,11 @@ class _Heaviside(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, z: Tensor) -> Tensor:
         ctx.save_for_backward(z)
-        return (z > 0).to(z.dtype)
+        return torch.heaviside(z, z.new_zeros(()))  # 0 at z = 0
 
     @staticmethod
-    @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (z,) = ctx.saved_tensors
+        z: Tensor = ctx.saved_tensors[0]
         return grad / (SLOPE * z.abs() + 1.0).square()
 
 
@@ -36,7 +34,7 @@ def spike(z: Tensor) -> Tensor:
     z
         Membrane values minus threshold, any shape.
     """
-    result: Tensor = _Heaviside.apply(z)
+    result: Tensor = _Heaviside.apply(z)  # type: ignore[no-untyped-call]
     return result
 
 

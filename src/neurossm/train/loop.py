@@ -79,7 +79,9 @@ def schedule_factor(kind: str, progress: float) -> float:
 
 def make_optimizer(model: nn.Module, config: TrainConfig, fused: bool) -> torch.optim.AdamW:
     """Return AdamW with three groups: SSM parameters, vectors, and everything else."""
-    ssm, plain, decayed = [], [], []
+    ssm: list[nn.Parameter] = []
+    plain: list[nn.Parameter] = []
+    decayed: list[nn.Parameter] = []
     for name, parameter in model.named_parameters():
         if name.rpartition(".")[2] in SSM_PARAMETERS:
             ssm.append(parameter)

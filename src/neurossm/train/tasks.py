@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from neurossm.errors import FormatError, InputError
@@ -72,7 +73,7 @@ class Task:
     image_side: int | None = None
 
 
-def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> np.ndarray:
+def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> NDArray[np.uint8]:
     """Read an IDX file of bytes, plain or gzip-compressed.
 
     Parameters
@@ -159,12 +160,8 @@ def token_order(length: int = 64, vocabulary: int = 8, samples: int = 4096) -> T
     x.scatter_(1, places, torch.tensor([0, 1]).expand(samples, 2))
     y = (places[:, 1] < places[:, 0]).long()
     eighth = samples // 8
-    parts = [
-        Samples(x[start:stop], y[start:stop])
-        for start, stop in (
-            (2 * eighth, samples),
-            (eighth, 2 * eighth),
-            (0, eighth),
-        )
-    ]
-    return Task("token-order", InputSpec.tokens(vocabulary), 2, *parts)
+    test, held_out, train = (
+        Samples(x[part], y[part])
+        for part in (slice(eighth), slice(eighth, 2 * eighth), slice(2 * eighth, None))
+    )
+    return Task("token-order", InputSpec.tokens(vocabulary), 2, train, held_out, test)

@@ -1,0 +1,179 @@
+"""Export a network to the float graph: evaluation mode, double precision, one node per step."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+import neurossm
+from neurossm.arrays import FloatArray
+from neurossm.errors import UnsupportedError
+from neurossm.graph import (
+    GELU,
+    SSM,
+    Add,
+    BatchNorm,
+    Embedding,
+    Graph,
+    Input,
+    LayerNorm,
+    Linear,
+    Mean,
+    Node,
+    Product,
+    Sigmoid,
+    Spike,
+    Ternary,
+)
+from neurossm.models.binary_s4d import BinaryS4D
+from neurossm.models.block import Block
+from neurossm.models.checkpoint import Checkpoint, load
+from neurossm.models.gsu import GSU, StaticThreshold
+from neurossm.models.network import UINT8_SCALE, Network
+from neurossm.models.ssm import S4D
+
+
+@torch.no_grad()
+def export(source: Network | Checkpoint | str | os.PathLike[str]) -> Graph:
+    """Return the float graph of a network: the same function, in float64.
+
+    Parameters
+    ----------
+    source
+        A network, a loaded checkpoint, or the path of one. The last two leave their sha256 and
+        what is known about their training in the graph's provenance.
+
+    Raises
+    ------
+    InputError, FormatError
+        If the file cannot be read, or a pole is not inside the unit circle.
+    """
+    provenance: dict[str, Any] = {}
+    if isinstance(source, (str, os.PathLike)):
+        provenance["source"] = Path(source).name
+        source = load(source)
+    if isinstance(source, Checkpoint):
+        provenance |= {"sha256": source.sha256, "training": dict(source.training)}
+        source = source.model
+    provenance["config"] = source.config.to_dict()
+    provenance["versions"] = {
+        "neurossm": neurossm.__version__,
+        "numpy": np.__version__,
+        "torch": str(torch.__version__),
+    }
+    return Graph(tuple(_nodes(source)), provenance)
+
+
+def _nodes(model: Network) -> Iterator[Node]:
+    yield _input(model)
+    yield _encoder(model)
+    name = "encoder"
+    for index, block in enumerate(model.blocks):
+        assert isinstance(block, Block)
+        for node in _block(block, f"blocks.{index}", name):
+            yield node
+            name = node.name
+    final = _norm(model.norm, "norm", name)
+    if final is not None:
+        yield final
+        name = "norm"
+    yield Mean("mean", (name,))
+    yield Linear("decoder", ("mean",), _array(model.decoder.weight), _array(model.decoder.bias))
+
+
+def _input(model: Network) -> Input:
+    spec = model.config.input
+    scale = UINT8_SCALE if spec.kind == "uint8" else 1.0
+    return Input("input", (), spec.kind, spec.size, spec.low, spec.high, scale)
+
+
+def _encoder(model: Network) -> Node:
+    encoder = model.encoder
+    if isinstance(encoder, nn.Embedding):
+        return Embedding("encoder", ("input",), _array(encoder.weight))
+    assert isinstance(encoder, nn.Linear)
+    return Linear("encoder", ("input",), _array(encoder.weight), _array(encoder.bias))
+
+
+def _block(block: Block, prefix: str, source: str) -> Iterator[Node]:
+    """Yield the nodes of a block that reads `source`; the last one is its output."""
+    inner = source
+    if block.prenorm:
+        norm = _norm(block.norm, f"{prefix}.norm", source)
+        if norm is not None:
+            yield norm
+            inner = norm.name
+    yield _ssm(block.mixer.ssm, f"{prefix}.ssm", inner)
+    if isinstance(block.mixer, BinaryS4D):
+        nodes = _binary_s4d(block.mixer, prefix)
+    elif isinstance(block.mixer, GSU):
+        nodes = _gsu(block.mixer, prefix)
+    else:
+        raise UnsupportedError(f"{prefix}: no export for a {type(block.mixer).__name__} layer")
+    for node in nodes:
+        yield node
+        inner = node.name
+    yield Add(f"{prefix}.add", (inner, source))
+    if not block.prenorm:
+        norm = _norm(block.norm, f"{prefix}.norm", f"{prefix}.add")
+        if norm is not None:
+            yield norm
+
+
+def _ssm(ssm: S4D, name: str, source: str) -> SSM:
+    a_bar, b_bar = ssm.discretise()
+    a, b, c = (value.cpu().numpy() for value in (a_bar, b_bar, ssm.readout()))
+    return SSM(name, (source,), a, b, c, _array(ssm.D))
+
+
+def _binary_s4d(layer: BinaryS4D, prefix: str) -> Iterator[Node]:
+    weight, bias = _array(layer.dense.weight), _array(layer.dense.bias)
+    size = len(bias) // 2
+    yield Spike(f"{prefix}.spike", (f"{prefix}.ssm",), np.zeros(size))
+    yield Linear(f"{prefix}.value", (f"{prefix}.spike",), weight[:size], bias[:size])
+    yield Linear(f"{prefix}.gate", (f"{prefix}.spike",), weight[size:], bias[size:])
+    yield Sigmoid(f"{prefix}.sigmoid", (f"{prefix}.gate",))
+    yield Product(f"{prefix}.glu", (f"{prefix}.value", f"{prefix}.sigmoid"))
+
+
+def _gsu(layer: GSU, prefix: str) -> Iterator[Node]:
+    weight, ternary = _array(layer.weight), _array(layer.ternary_weight())
+    size = len(weight)
+    threshold = None
+    if isinstance(layer.threshold, StaticThreshold):
+        threshold = np.full(size, float(layer.threshold.running))
+    yield Ternary(f"{prefix}.ternary", (f"{prefix}.ssm",), threshold, layer.factor)
+    # y is a row vector in the formulas and a column vector in the graph, hence the transposes.
+    yield Linear(f"{prefix}.first", (f"{prefix}.ternary",), weight.T, _array(layer.bias))
+    yield Linear(f"{prefix}.second", (f"{prefix}.ssm",), ternary.T, np.zeros(size))
+    yield Product(f"{prefix}.product", (f"{prefix}.first", f"{prefix}.second"))
+    kind = "layernorm" if isinstance(layer.norm, nn.LayerNorm) else "batchnorm"
+    norm = _norm(layer.norm, f"{prefix}.{kind}", f"{prefix}.product")
+    assert norm is not None
+    yield norm
+    if layer.activation == "gelu":
+        yield GELU(f"{prefix}.gelu", (norm.name,))
+
+
+def _norm(norm: nn.Module, name: str, source: str) -> Node | None:
+    """Return the node of a norm, None for the identity."""
+    if isinstance(norm, nn.Identity):
+        return None
+    if isinstance(norm, nn.LayerNorm):
+        return LayerNorm(name, (source,), _array(norm.weight), _array(norm.bias), norm.eps)
+    assert isinstance(norm, nn.BatchNorm1d)
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    mean, var = _array(norm.running_mean), _array(norm.running_var)
+    return BatchNorm(name, (source,), mean, var, _array(norm.weight), _array(norm.bias), norm.eps)
+
+
+def _array(values: Tensor) -> FloatArray:
+    array: FloatArray = values.detach().cpu().double().numpy()
+    return array
