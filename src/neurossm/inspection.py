@@ -86,7 +86,7 @@ def _checkpoint(path: Path) -> dict[str, Any]:
             "sha256": checkpoint.sha256,
             "parameters": sum(p.numel() for p in checkpoint.model.parameters()),
             "config": checkpoint.config.to_dict(),
-            "training": dict(checkpoint.training),
+            "training": {**checkpoint.training},
         },
         "title": "Tensors",
         "columns": ["tensor", "shape", "dtype"],

@@ -24,7 +24,8 @@ _WIDTH_HELP = {
     "state": "SSM states.",
     "drive": "SSM inputs.",
     "residual": "Residual stream.",
-    "mix": "Gated linear units and tables.",
+    "mix": "Gated units and tables.",
+    "graded": "SSM outputs sent into ternary weights.",
     "gain": "Per-channel factors.",
 }
 

@@ -16,6 +16,7 @@ _RANGES = {
     "drive": (6, 24),
     "residual": (8, 24),
     "mix": (8, 24),
+    "graded": (8, 24),
     "gain": (4, 24),
 }
 
@@ -42,6 +43,8 @@ class Widths:
         The residual stream, a graded message.
     mix
         Both halves of a gated linear unit after the bias, and table outputs.
+    graded
+        The SSM output that a GSU sends into its ternary weights.
     gain
         Factors of Affine operations.
     """
@@ -54,6 +57,7 @@ class Widths:
     drive: int = 16
     residual: int = 24
     mix: int = 16
+    graded: int = 20
     gain: int = 16
 
     def __post_init__(self) -> None:
@@ -87,6 +91,8 @@ class CompileOptions:
         Nonzero signed binary digits of a table's slope: shifts and additions per evaluation.
     pole_margin_log2
         Poles are kept where `1 / (1 - |A_bar|)` is below 2 to this power.
+    threshold_scale
+        A dynamic GSU threshold becomes its mean over calibration data times this factor.
     """
 
     widths: Widths = field(default_factory=Widths)
@@ -96,6 +102,7 @@ class CompileOptions:
     table_step_log2: int = 2
     slope_digits: int = 3
     pole_margin_log2: int = 16
+    threshold_scale: float = 1.3
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""

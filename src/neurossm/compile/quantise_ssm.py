@@ -125,8 +125,9 @@ def _fit_accumulator(
     draft: SSM, u: Interval, exponent: IntArray, d_exponent: IntArray, bits: int
 ) -> SSM:
     """Shift the products of each channel right until the sum's proved bound fits."""
-    m = np.zeros(len(exponent), np.int64)
     limit = largest_mantissa(bits)
+    over = draft.bounds(u).largest() / limit
+    m = np.ceil(np.log2(np.maximum(over, 1.0))).astype(np.int64)
     d_shift = draft.d_shift
     while True:
         op = replace(

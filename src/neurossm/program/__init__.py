@@ -4,6 +4,7 @@ from neurossm.program.affine import Affine
 from neurossm.program.arithmetic import Tally, limits, rshift, saturate
 from neurossm.program.dense import Dense, Embedding
 from neurossm.program.elementwise import Add, Product
+from neurossm.program.layernorm import LayerNorm
 from neurossm.program.op import Op
 from neurossm.program.program import Approximation, Program
 from neurossm.program.readout import Readout
@@ -23,6 +24,7 @@ __all__ = [
     "Embedding",
     "Input",
     "Interval",
+    "LayerNorm",
     "Op",
     "Product",
     "Program",

@@ -18,6 +18,7 @@ from neurossm.graph.graph import Graph, read_graph, write_graph
 from neurossm.program.affine import Affine
 from neurossm.program.dense import Dense, Embedding
 from neurossm.program.elementwise import Add, Product
+from neurossm.program.layernorm import LayerNorm
 from neurossm.program.op import Op
 from neurossm.program.readout import Readout
 from neurossm.program.source import Input
@@ -34,7 +35,20 @@ VERSION = 1
 
 OP_TYPES: dict[str, type[Op]] = {
     kind.__name__: kind
-    for kind in (Input, Dense, Embedding, Affine, SSM, Spike, Ternary, Table, Product, Add, Readout)
+    for kind in (
+        Input,
+        Dense,
+        Embedding,
+        Affine,
+        SSM,
+        Spike,
+        Ternary,
+        Table,
+        Product,
+        Add,
+        LayerNorm,
+        Readout,
+    )
 }
 
 

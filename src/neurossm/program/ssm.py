@@ -11,6 +11,7 @@ from neurossm.errors import InputError
 from neurossm.program.arithmetic import Tally, limits, rshift, saturate
 from neurossm.program.op import Op, State, check_exact
 from neurossm.program.pole_series import PoleSeries, pole_series
+from neurossm.program.response import response_sums
 from neurossm.program.tensor import Interval
 
 
@@ -83,16 +84,42 @@ class SSM(Op):
         return {"re": s_re, "im": s_im}, saturate(y, self.out.bits, tally, self.name)
 
     def bounds(self, *inputs: Interval) -> Interval:
-        """Bound y by its states' bounds, mode by mode."""
+        """Bound y by its states' bounds and, where no state can saturate, by its response too."""
         (u,) = inputs
-        re, im = (part.clipped(self.state_bits) for part in self.state_bounds(u))
+        re, im = self.state_bounds(u)
         self._check_products(u)
+        by_mode = self._bound_by_mode(re.clipped(self.state_bits), im.clipped(self.state_bits), u)
+        if not (re.within(self.state_bits) and im.within(self.state_bits)):
+            return by_mode
+        by_response = self._bound_by_response(u)
+        return Interval(
+            np.maximum(by_mode.low, by_response.low), np.minimum(by_mode.high, by_response.high)
+        )
+
+    def _bound_by_mode(self, re: ModeInterval, im: ModeInterval, u: Interval) -> Interval:
         low, high = self._readout_range(re, im)
         ends = rshift(np.stack([self.d * u.low, self.d * u.high]), self.d_shift)
         return Interval(
             low.sum(axis=1) + ends.min(axis=0),
             high.sum(axis=1) + ends.max(axis=0),
         )
+
+    def _bound_by_response(self, u: Interval) -> Interval:
+        """Sum the impulse response, and add what rounding can do: in states, products and d u."""
+        unit = np.exp2(-self.readout_shift.astype(np.float64))[:, None]
+        c = (self.c_re + 1j * self.c_im) * unit
+        pole = (self.a_re + 1j * self.a_im) * 2.0**-self.pole_shift
+        direct = self.d * np.exp2(-self.d_shift.astype(np.float64))
+        positive, negative = response_sums(
+            pole, c * np.exp2(self.input_shift.astype(np.float64)), direct
+        )
+        series = pole_series(self.a_re, self.a_im, self.pole_shift)
+        drift = 0.5 * (np.abs(c.real) + np.abs(c.imag)) * (series.re_total + series.im_total)
+        slack = drift.sum(axis=1) + 0.5 * self.modes + 1
+        low, high = np.minimum(u.low, 0), np.maximum(u.high, 0)
+        least = np.maximum(positive * low - negative * high - slack, -(2.0**61))
+        most = np.minimum(positive * high - negative * low + slack, 2.0**61)
+        return Interval(np.floor(least).astype(np.int64), np.ceil(most).astype(np.int64))
 
     def _readout_range(self, re: ModeInterval, im: ModeInterval) -> tuple[IntArray, IntArray]:
         with_re = np.stack([self.c_re * re.low, self.c_re * re.high])

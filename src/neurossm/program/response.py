@@ -1,0 +1,42 @@
+"""What an SSM's output can reach: the sum of its impulse response, not of its modes one by one."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurossm.arrays import ComplexArray, FloatArray
+
+STEPS = 1 << 14
+"""The response is summed exactly over so many steps; the rest is bounded mode by mode."""
+_SLACK = 1 + 1e-9
+"""Covers the rounding of double-precision sums."""
+
+
+def response_sums(
+    pole: ComplexArray, weight: ComplexArray, direct: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Bound the sums of the positive and the negative parts of an impulse response.
+
+    The response is `K_j = Re(sum_n weight_n pole_n^j)` for j = 0, 1, 2, ..., with `direct` added to
+    `K_0`; `pole` and `weight` are (H, N), `direct` is (H).
+
+    Returns
+    -------
+    positive, negative
+        (H) each: upper bounds of `sum_j max(K_j, 0)` and `sum_j max(-K_j, 0)`.
+    """
+    block = int(np.sqrt(STEPS))
+    steps = np.arange(block)
+    positive, negative = np.empty(len(pole)), np.empty(len(pole))
+    for h, (q, w) in enumerate(zip(pole, weight, strict=True)):
+        fine = q[:, None] ** steps  # (N, P)
+        coarse = q[None, :] ** (block * steps[:, None]) * w  # (P, N)
+        response = coarse.real @ fine.real - coarse.imag @ fine.imag  # (P, P)
+        response[0, 0] += direct[h]
+        positive[h] = np.maximum(response, 0).sum()
+        negative[h] = np.maximum(-response, 0).sum()
+    radius = np.abs(pole)
+    rest = (np.abs(weight) * radius**STEPS / (1 - radius)).sum(axis=1)
+    size = np.abs(weight).sum(axis=1) + np.abs(direct)
+    rounding = size * STEPS * 1e-12  # powers up to 2^14 in double precision are off by 1e-12
+    return positive * _SLACK + rest + rounding, negative * _SLACK + rest + rounding
