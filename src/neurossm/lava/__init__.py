@@ -1,0 +1,74 @@
+"""Lava: processes for spiking state-space models, and networks of them made from programs.
+
+`run` runs an integer program on the fixed_pt models, `run_graph` a float graph on the floating_pt
+models, both in a process of their own. `build` makes the processes in this process, for users who
+wire networks themselves. Only the names in `PROCESSES` and `build` import Lava here.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from neurossm.lava.availability import require_lava, require_loihi2
+from neurossm.lava.engine import plan_graph, plan_program, run, run_graph
+from neurossm.lava.parameters import Decoder, Logistic, Modes, Product, Rescale, Segments, Sum
+from neurossm.lava.plan import Plan
+from neurossm.lava.runner import Worker
+from neurossm.lava.schedule import Schedule
+
+if TYPE_CHECKING:
+    from neurossm.lava.build import build
+    from neurossm.lava.network import Network
+    from neurossm.lava.processes.affine import Affine
+    from neurossm.lava.processes.embedding import Embedding
+    from neurossm.lava.processes.glu import GLU
+    from neurossm.lava.processes.player import Player
+    from neurossm.lava.processes.readout import Readout
+    from neurossm.lava.processes.ssm import SSM
+
+__all__ = [
+    "GLU",
+    "SSM",
+    "Affine",
+    "Decoder",
+    "Embedding",
+    "Logistic",
+    "Modes",
+    "Network",
+    "Plan",
+    "Player",
+    "Product",
+    "Readout",
+    "Rescale",
+    "Schedule",
+    "Segments",
+    "Sum",
+    "Worker",
+    "build",
+    "plan_graph",
+    "plan_program",
+    "require_lava",
+    "require_loihi2",
+    "run",
+    "run_graph",
+]
+
+_NEED_LAVA = {
+    "Affine": "processes.affine",
+    "Embedding": "processes.embedding",
+    "GLU": "processes.glu",
+    "Network": "network",
+    "Player": "processes.player",
+    "Readout": "processes.readout",
+    "SSM": "processes.ssm",
+    "build": "build",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Import what needs Lava when it is first asked for."""
+    if name not in _NEED_LAVA:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    require_lava()
+    return getattr(importlib.import_module(f"{__name__}.{_NEED_LAVA[name]}"), name)

@@ -1,0 +1,185 @@
+"""Runs integer programs and float graphs on Lava."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import FloatArray
+from neurossm.errors import RunError
+from neurossm.lava.availability import require_loihi2
+from neurossm.lava.from_graph import encode, from_graph
+from neurossm.lava.from_program import from_program
+from neurossm.lava.grouping import make_plan
+from neurossm.lava.plan import CLOCK, LOGITS, Plan
+from neurossm.lava.runner import Worker
+from neurossm.lava.worker import Job
+from neurossm.program.reference import Run, check_recordable
+
+if TYPE_CHECKING:
+    from neurossm.graph import Graph
+    from neurossm.program import Program
+
+__all__ = ["plan_graph", "plan_program", "run", "run_graph"]
+
+Progress = Callable[[int], None]
+
+
+def plan_program(program: Program) -> Plan:
+    """Return the Lava processes a program needs, their wires and `latency_steps`; needs no Lava.
+
+    Raises
+    ------
+    UnsupportedError
+        An operation is in no pattern that the processes know.
+    LimitError
+        Lava's Dense or messages cannot hold an integer exactly.
+    """
+    return make_plan(from_program(program), "fixed_pt")
+
+
+def plan_graph(graph: Graph) -> Plan:
+    """Return the Lava processes a float graph needs; see `plan_program`."""
+    return make_plan(from_graph(graph), "floating_pt")
+
+
+def run(
+    program: Program,
+    data: NDArray[np.generic],
+    *,
+    record: Iterable[str] = (),
+    progress: Progress | None = None,
+    timeout: float | None = None,
+    worker: Worker | None = None,
+) -> Run:
+    """Run samples through a program on Lava's fixed_pt models, in one stream.
+
+    The samples follow each other without gaps; every value of the result is an exact integer.
+
+    Parameters
+    ----------
+    program
+        The integer program.
+    data
+        (B, L, size), or (B, L) where the input has one channel.
+    record
+        Tensors to keep for every step, also "NAME.state_re" and "NAME.state_im" of an SSM.
+    progress
+        Called with the number of steps done of L, as if the samples ran abreast.
+    timeout
+        Seconds after which to give up.
+    worker
+        A running worker to use, which saves two seconds; None starts one and ends it.
+
+    Raises
+    ------
+    InputError
+        Data that do not suit the input, more steps than `max_steps`, an unknown name to record.
+    LimitError, UnsupportedError
+        Lava cannot run the program exactly; see `plan_program`.
+    MissingDependencyError
+        Lava is not installed; or the target is loihi2, and what drives it is not.
+    RunError
+        A process of the network failed, or time is up.
+    """
+    if program.target == "loihi2":
+        require_loihi2()
+    x = program.encode(data)
+    names = check_recordable(program, record)
+    stream = _Stream(plan_program(program), x.astype(np.int32), names)
+    saturations = stream.run(worker, progress, timeout)
+    tensors = {name: stream.result(name).astype(np.int64) for name in names}
+    return Run(stream.logits(), saturations, tensors)
+
+
+def run_graph(
+    graph: Graph,
+    data: NDArray[np.generic],
+    *,
+    record: Iterable[str] = (),
+    progress: Progress | None = None,
+    timeout: float | None = None,
+    worker: Worker | None = None,
+) -> dict[str, FloatArray]:
+    """Run samples through a float graph on Lava's floating_pt models, in one stream.
+
+    Parameters are those of `run`.
+
+    Returns
+    -------
+    dict
+        The output (B, classes) under its node's name, and every recorded tensor (B, L, channels).
+
+    Raises
+    ------
+    InputError, UnsupportedError, MissingDependencyError, RunError
+        See `run`.
+    """
+    names = tuple(dict.fromkeys(record))
+    stream = _Stream(plan_graph(graph), encode(graph, data), names)
+    stream.run(worker, progress, timeout)
+    tensors: dict[str, FloatArray] = {
+        name: stream.result(name).astype(np.float64) for name in names
+    }
+    return {graph.output.name: stream.logits(), **tensors}
+
+
+class _Stream:
+    """Samples (B, L, channels) on their way through a plan, and the files of the results."""
+
+    def __init__(self, plan: Plan, x: NDArray[Any], names: tuple[str, ...]) -> None:
+        self.plan = plan
+        self.x = x
+        self.shapes = {name: plan.recorder(name).shapes[name] for name in names}
+        self.results: dict[str, NDArray[Any]] = {}
+
+    def run(
+        self, worker: Worker | None, progress: Progress | None, timeout: float | None
+    ) -> dict[str, int]:
+        """Run to the end, read the results, and return the saturations."""
+        with Worker() if worker is None else nullcontext(worker) as active:
+            job, clock = self._job(active.new_folder())
+            length, total = self.x.shape[1], len(self.x) * self.x.shape[1]
+            total += self.plan.latency_steps
+
+            def watch() -> None:
+                if progress is not None:
+                    progress(int(clock[0]) * length // total)
+
+            try:
+                saturations = active.execute(job, watch, timeout)
+            except RunError as error:
+                raise RunError(f"{error} (step {clock[0]} of {total})") from error.__cause__
+            self.results = {name: np.load(path) for name, path in job.traces.items()}
+        return saturations
+
+    def _job(self, folder: Path) -> tuple[Job, NDArray[Any]]:
+        """Write the data, and empty files for the results."""
+        batch, length, channels = self.x.shape
+        np.save(folder / "data.npy", self.x.reshape(batch * length, channels))
+        fixed = self.plan.tag == "fixed_pt"
+        (classes,) = self.plan.readout.shapes[LOGITS]
+        wanted = {name: (batch * length, *shape) for name, shape in self.shapes.items()}
+        wanted |= {LOGITS: (batch, classes), CLOCK: (1,)}
+        traces = {name: folder / f"{number}.npy" for number, name in enumerate(wanted)}
+        for name, shape in wanted.items():
+            dtype = np.int64 if fixed or name == CLOCK else np.float64
+            np.lib.format.open_memmap(  # type: ignore[no-untyped-call]
+                traces[name], "w+", dtype, shape
+            )
+        clock = np.load(traces[CLOCK], mmap_mode="r")
+        return Job(self.plan, folder / "data.npy", length, traces), clock
+
+    def result(self, name: str) -> NDArray[Any]:
+        """Return a recorded tensor, (B, L, ...)."""
+        flat = self.results[name]
+        return flat.reshape(*self.x.shape[:2], *flat.shape[1:])
+
+    def logits(self) -> NDArray[Any]:
+        """Return (B, classes)."""
+        return self.results[LOGITS]

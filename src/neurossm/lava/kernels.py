@@ -1,0 +1,196 @@
+"""The arithmetic inside the Lava models, compiled with Numba.
+
+Written from the specification of the integer operations alone and kept apart from the other
+engines, so that equality with them means something. All integers are int64. Every `saturated`
+result counts the values that were clamped.
+
+Symbols: H channels, N complex modes per channel, S table segments.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numba
+
+__all__ = ["add", "affine", "product", "ssm_step", "ssm_step_floating", "table"]
+
+_COLUMN = "int64[::1]"
+_MATRIX = "int64[:,::1]"
+
+
+def _jit(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Compile for one signature (other types are refused) and keep the machine code on disk."""
+
+    def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
+        try:
+            compiled = numba.njit(signature, cache=True)(function)
+        except RuntimeError:
+            # Neither the package's folder nor the user's cache folder can be written to.
+            numba.config.CACHE_DIR = str(Path(tempfile.gettempdir()) / "neurossm-numba")  # type: ignore[attr-defined]
+            compiled = numba.njit(signature, cache=True)(function)
+        return compiled
+
+    return decorate
+
+
+@_jit("int64(int64, int64)")
+def _rshift(value: int, shift: int) -> int:
+    """Divide by 2**shift to the nearest integer, halves up; a negative shift multiplies."""
+    if shift > 0:
+        return (value + (1 << (shift - 1))) >> shift
+    return value << -shift
+
+
+@_jit(f"int64(int64, int64, int64, {_COLUMN}, int64)")
+def _store(value: int, low: int, high: int, out: Any, h: int) -> int:
+    """Clamp `value` to [low, high] into `out[h]`; return 1 if that changed it, else 0."""
+    if value < low:
+        out[h] = low
+        return 1
+    if value > high:
+        out[h] = high
+        return 1
+    out[h] = value
+    return 0
+
+
+@_jit(f"int64({_COLUMN}, {_COLUMN}, {_COLUMN}, {_COLUMN}, int64, int64, {_COLUMN})")
+def affine(x: Any, gain: Any, shift: Any, offset: Any, low: int, high: int, out: Any) -> int:
+    """Write `sat(rshift(gain*x, shift) + offset)` (H) to `out`; return how many saturated."""
+    saturated = 0
+    for h in range(x.size):
+        saturated += _store(_rshift(gain[h] * x[h], shift[h]) + offset[h], low, high, out, h)
+    return saturated
+
+
+@_jit(
+    f"UniTuple(int64, 2)({_COLUMN}, {_MATRIX}, {_MATRIX}, {_MATRIX}, {_MATRIX}, int64, {_MATRIX},"
+    f"{_MATRIX}, {_MATRIX}, {_COLUMN}, {_COLUMN}, {_COLUMN}, int64, int64, int64, int64, {_COLUMN})"
+)
+def ssm_step(
+    u: Any,
+    s_re: Any,
+    s_im: Any,
+    a_re: Any,
+    a_im: Any,
+    pole_shift: int,
+    input_shift: Any,
+    c_re: Any,
+    c_im: Any,
+    readout_shift: Any,
+    d: Any,
+    d_shift: Any,
+    state_low: int,
+    state_high: int,
+    low: int,
+    high: int,
+    y: Any,
+) -> tuple[int, int]:
+    """Advance the states (H, N) in place by one step and write the output (H) to `y`.
+
+    `s_re' = sat(rshift(a_re*s_re - a_im*s_im + u*2**(A + k), A))`,
+    `s_im' = sat(rshift(a_re*s_im + a_im*s_re, A))`,
+    `y = sat(sum_n rshift(c_re*s_re' - c_im*s_im', m) + rshift(d*u, d_shift))`.
+
+    Returns
+    -------
+    tuple[int, int]
+        How many real and imaginary parts of states saturated, and how many of y.
+    """
+    saturated_state = 0
+    saturated_y = 0
+    for h in range(u.size):
+        total = _rshift(d[h] * u[h], d_shift[h])
+        for n in range(a_re.shape[1]):
+            drive = u[h] << (pole_shift + input_shift[h, n])
+            re = _rshift(a_re[h, n] * s_re[h, n] - a_im[h, n] * s_im[h, n] + drive, pole_shift)
+            im = _rshift(a_re[h, n] * s_im[h, n] + a_im[h, n] * s_re[h, n], pole_shift)
+            saturated_state += _store(re, state_low, state_high, s_re[h], n)
+            saturated_state += _store(im, state_low, state_high, s_im[h], n)
+            read = c_re[h, n] * s_re[h, n] - c_im[h, n] * s_im[h, n]
+            total += _rshift(read, readout_shift[h])
+        saturated_y += _store(total, low, high, y, h)
+    return saturated_state, saturated_y
+
+
+@_jit(
+    f"int64({_COLUMN}, int64, int64, {_COLUMN}, {_COLUMN}, int64, int64, int64, {_COLUMN})",
+)
+def table(
+    x: Any,
+    origin: int,
+    width: int,
+    base: Any,
+    slope: Any,
+    slope_shift: int,
+    low: int,
+    high: int,
+    out: Any,
+) -> int:
+    """Write the piecewise-linear function (S segments) of `x` (H); return how many saturated.
+
+    `i = clamp((x - origin) >> w, 0, S-1)`, `sat(base[i] + rshift(slope[i]*dx, q))` with
+    `dx = x - origin - (i << w)`, not clamped: the end segments extend.
+    """
+    saturated = 0
+    last = base.size - 1
+    for h in range(x.size):
+        distance = x[h] - origin
+        i = min(max(distance >> width, 0), last)
+        rise = _rshift(slope[i] * (distance - (i << width)), slope_shift)
+        saturated += _store(base[i] + rise, low, high, out, h)
+    return saturated
+
+
+@_jit(f"int64({_COLUMN}, {_COLUMN}, {_COLUMN}, int64, int64, {_COLUMN})")
+def product(x: Any, y: Any, shift: Any, low: int, high: int, out: Any) -> int:
+    """Write `sat(rshift(x*y, shift))` (H) to `out`; return how many saturated."""
+    saturated = 0
+    for h in range(x.size):
+        saturated += _store(_rshift(x[h] * y[h], shift[h]), low, high, out, h)
+    return saturated
+
+
+@_jit(f"int64({_COLUMN}, {_COLUMN}, int64, int64, {_COLUMN})")
+def add(x: Any, y: Any, low: int, high: int, out: Any) -> int:
+    """Write `sat(x + y)` (H) to `out`; return how many saturated."""
+    saturated = 0
+    for h in range(x.size):
+        saturated += _store(x[h] + y[h], low, high, out, h)
+    return saturated
+
+
+_REALS = "float64[:,::1]"
+_REAL = "float64[::1]"
+
+
+@_jit(
+    f"void({_REAL}, {_REALS}, {_REALS}, {_REALS}, {_REALS}, {_REALS}, {_REALS}, {_REALS}, {_REAL},"
+    f"{_REAL})"
+)
+def ssm_step_floating(
+    u: Any,
+    s_re: Any,
+    s_im: Any,
+    a_re: Any,
+    a_im: Any,
+    input_gain: Any,
+    c_re: Any,
+    c_im: Any,
+    d: Any,
+    y: Any,
+) -> None:
+    """Advance the states (H, N) by `s' = a s + gain u`; write `y = sum_n Re(c s') + d u` (H)."""
+    for h in range(u.size):
+        total = d[h] * u[h]
+        for n in range(a_re.shape[1]):
+            re = a_re[h, n] * s_re[h, n] - a_im[h, n] * s_im[h, n] + input_gain[h, n] * u[h]
+            im = a_re[h, n] * s_im[h, n] + a_im[h, n] * s_re[h, n]
+            s_re[h, n] = re
+            s_im[h, n] = im
+            total += c_re[h, n] * re - c_im[h, n] * im
+        y[h] = total

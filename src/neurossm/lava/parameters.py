@@ -1,0 +1,208 @@
+"""The parameters of the Lava processes: plain arrays, checked, each with the equation it serves.
+
+The equations are those of the `fixed_pt` models, which round and saturate (`neurossm.lava.fixed`).
+The `floating_pt` models compute the same in float64 without rounding and saturation
+(`neurossm.lava.floating`); with all shifts zero, the default, that is the ordinary equation.
+
+Symbols: H channels, N complex modes per channel, S table segments. `rshift(p, k)` is
+`floor((p + 2**(k-1)) / 2**k)`, p for k = 0 and `p * 2**-k` for negative k; `sat` clamps to signed
+integers of so many `bits`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from neurossm.errors import InputError
+
+__all__ = [
+    "Decoder",
+    "Logistic",
+    "Modes",
+    "Product",
+    "Rescale",
+    "Segments",
+    "Sum",
+    "require_integers",
+]
+
+
+@dataclass(frozen=True, eq=False)
+class Rescale:
+    """`y = sat(rshift(gain*x, shift) + offset)`, per channel: all (H)."""
+
+    gain: ArrayLike
+    shift: ArrayLike = 0
+    offset: ArrayLike = 0
+    bits: int = 32
+
+    def __post_init__(self) -> None:
+        """Give every array the shape of the gain."""
+        _spread(self, (np.size(self.gain),), "gain", "shift", "offset")
+
+    @property
+    def channels(self) -> int:
+        """Number of channels, H."""
+        return int(np.size(self.gain))
+
+
+@dataclass(frozen=True, eq=False)
+class Segments:
+    """Piecewise-linear function on segments 2**width wide, from `origin` up; the ends extend.
+
+    `i = clamp(floor((x - origin) / 2**width), 0, S-1)`, `dx = x - origin - i*2**width`,
+    `y = sat(base[i] + rshift(slope[i]*dx, slope_shift))`; base and slope are (S). For floats
+    `width` may be negative.
+    """
+
+    origin: float
+    width: int
+    base: ArrayLike
+    slope: ArrayLike
+    slope_shift: int = 0
+    bits: int = 32
+
+    def __post_init__(self) -> None:
+        """Give the arrays one shape."""
+        _spread(self, (np.size(self.base),), "base", "slope")
+
+
+@dataclass(frozen=True, eq=False)
+class Logistic:
+    """`y = 1 / (1 + exp(-x))`: floating_pt only."""
+
+
+@dataclass(frozen=True, eq=False)
+class Product:
+    """`z = sat(rshift(x*y, shift))`, shift (H)."""
+
+    shift: ArrayLike
+    bits: int = 32
+
+    def __post_init__(self) -> None:
+        """Make the shift an array."""
+        _spread(self, (np.size(self.shift),), "shift")
+
+
+@dataclass(frozen=True, eq=False)
+class Sum:
+    """`z = sat(x + y)`."""
+
+    bits: int = 32
+
+
+@dataclass(frozen=True, eq=False)
+class Modes:
+    """Diagonal complex state-space model of H channels with N modes each.
+
+    With A = pole_shift, k = input_shift (H, N), m = readout_shift (H)::
+
+        s_re' = sat(rshift(a_re s_re - a_im s_im + u 2**(A + k), A))      state_bits
+        s_im' = sat(rshift(a_re s_im + a_im s_re, A))                     state_bits
+        y     = sat(sum_n rshift(c_re s_re' - c_im s_im', m) + rshift(d u, d_shift))      bits
+
+    Floating: `s' = a s 2**-A + u 2**k`, `y = sum_n Re(c s') 2**-m + d u 2**-d_shift`.
+
+    The input matrix and the factor 2 of the usual `y = 2 Re(sum_n C s)` are folded into c: a model
+    `s' = A_bar s + B_bar u, y = 2 Re(sum_n C s') + D u` is `a = A_bar, c = 2 B_bar C, d = D`.
+
+    Parameters
+    ----------
+    a_re, a_im, c_re, c_im
+        Poles and readout, (H, N).
+    d
+        Direct path, (H).
+    pole_shift, input_shift, readout_shift, d_shift
+        Binary exponents; scalars are spread over channels and modes.
+    state_bits, bits
+        Width of the states and of y.
+    """
+
+    a_re: ArrayLike
+    a_im: ArrayLike
+    c_re: ArrayLike
+    c_im: ArrayLike
+    d: ArrayLike
+    pole_shift: int = 0
+    input_shift: ArrayLike = 0
+    readout_shift: ArrayLike = 0
+    d_shift: ArrayLike = 0
+    state_bits: int = 24
+    bits: int = 32
+
+    def __post_init__(self) -> None:
+        """Check the shapes."""
+        shape = np.shape(self.a_re)
+        if len(shape) != 2:
+            raise InputError(f"a_re: shape {shape}, expected (channels, modes)")
+        _spread(self, shape, "a_re", "a_im", "c_re", "c_im", "input_shift")
+        _spread(self, shape[:1], "d", "d_shift", "readout_shift")
+
+    @property
+    def channels(self) -> int:
+        """Number of channels, H."""
+        return int(np.shape(self.a_re)[0])
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the states, (H, N)."""
+        return np.shape(self.a_re)
+
+
+@dataclass(frozen=True, eq=False)
+class Decoder:
+    """`logits = sat(floor((2z + n 2**shift) / (n 2**(shift+1))))`, `z = weight total + bias n`.
+
+    That is `z / (n 2**shift)` to nearest, for the `total` (H) over n steps. `weight` is
+    (classes, H), `bias` (classes). Floating: `(weight total / n + bias) 2**-shift`.
+    """
+
+    weight: ArrayLike
+    bias: ArrayLike
+    shift: int = 0
+    bits: int = 32
+
+    def __post_init__(self) -> None:
+        """Check the shapes."""
+        shape = np.shape(self.weight)
+        if len(shape) != 2:
+            raise InputError(f"weight: shape {shape}, expected (classes, channels)")
+        _spread(self, shape, "weight")
+        _spread(self, shape[:1], "bias")
+
+
+def _spread(record: Any, shape: tuple[int, ...], *names: str) -> None:
+    """Replace fields by contiguous int64 or float64 arrays of this shape; scalars are repeated."""
+    for name in names:
+        given = np.asarray(getattr(record, name))
+        dtype = np.int64 if given.dtype.kind in "iub" else np.float64
+        try:
+            array = np.array(np.broadcast_to(given, shape), dtype=dtype, order="C")
+        except ValueError:
+            raise InputError(f"{name}: shape {given.shape}, expected {shape}") from None
+        object.__setattr__(record, name, array)
+
+
+def require_integers(*records: Any) -> None:
+    """Refuse floats, which fixed-point arithmetic would have to truncate.
+
+    Raises
+    ------
+    InputError
+        A field of a record holds something else than integers, or a record has no integer form.
+    """
+    for record in records:
+        kind = type(record).__name__
+        if isinstance(record, Logistic):
+            raise InputError(f"{kind} has no fixed_pt form; use Segments")
+        for field in fields(record):
+            value = np.asarray(getattr(record, field.name))
+            if value.dtype.kind not in "iub":
+                raise InputError(
+                    f"{kind}.{field.name} holds {value.dtype} values; "
+                    "the fixed_pt model needs integers"
+                )

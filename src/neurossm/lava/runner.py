@@ -1,0 +1,173 @@
+"""The caller's side of the process in which Lava runs: start it, give it jobs, end it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import select
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from neurossm.errors import RunError
+from neurossm.lava.availability import require_lava
+from neurossm.lava.worker import JOB_FILE, Job
+
+__all__ = ["Worker"]
+
+_POLL_S = 0.1
+_PATIENCE_S = 10.0
+Watch = Callable[[], None]
+
+
+class Worker:
+    """A process that runs Lava networks one after another; use it in a `with` statement.
+
+    Starting one takes about two seconds (importing Lava and the compiled kernels), a job on it a
+    third of a second. Nothing of it is left when the block ends, however it ends: no process, no
+    shared memory, no file.
+
+    Raises
+    ------
+    MissingDependencyError
+        Lava is not installed.
+    """
+
+    def __init__(self) -> None:
+        require_lava()
+        self.folder = Path(tempfile.mkdtemp(prefix="neurossm-lava-"))
+        environment = dict(os.environ)
+        environment["PYTHONPATH"] = os.pathsep.join(str(Path(p).resolve()) for p in sys.path if p)
+        # A network has more processes than there are cores: threads inside them only get in the way
+        environment.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", "from neurossm.lava.worker import main; main()", self.folder],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self.folder,
+            env=environment,
+            start_new_session=True,
+        )
+        self._buffer = b""
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    def new_folder(self) -> Path:
+        """Return an empty folder for the files of a job; it goes with the worker."""
+        return Path(tempfile.mkdtemp(dir=self.folder))
+
+    def execute(
+        self, job: Job, watch: Watch | None = None, timeout: float | None = None
+    ) -> dict[str, int]:
+        """Run a job to its end.
+
+        Parameters
+        ----------
+        job
+            What to run.
+        watch
+            Called about ten times a second.
+        timeout
+            Seconds after which to give up.
+
+        Returns
+        -------
+        dict
+            Saturations, by tensor.
+
+        Raises
+        ------
+        RunError
+            A model failed, its process died, or time is up. All processes have been ended.
+        """
+        folder = self.new_folder()
+        with open(folder / JOB_FILE, "wb") as file:
+            pickle.dump(job, file)
+        deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        self._send(str(folder))
+        finished = False
+        try:
+            for event in self._events():
+                if watch is not None:
+                    watch()
+                finished = event.get("event") in ("done", "failed")
+                if finished:
+                    return _result(event)
+                if time.monotonic() > deadline:
+                    raise RunError(f"the Lava network did not finish within {timeout:g} s")
+            raise RunError(f"Lava's worker process ended unexpectedly{self._last_words()}")
+        finally:
+            if not finished:  # also on Ctrl-C
+                self.close()
+
+    def close(self) -> None:
+        """End the worker and whatever runs on it."""
+        if self.process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self.process.stdin.close()  # its cue to clean up
+        try:
+            self.process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self._kill()
+        if self.process.stdout is not None:
+            self.process.stdout.close()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _kill(self) -> None:
+        """End the whole group. The resource tracker ignores SIGTERM and frees the memory."""
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.process.pid, number)
+            time.sleep(1.0)
+        self.process.wait()
+
+    def _send(self, line: str) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(line.encode() + b"\n")
+            self.process.stdin.flush()
+
+    def _events(self) -> Iterator[dict[str, Any]]:
+        """Yield events until the worker ends, and an empty one about ten times a second."""
+        assert self.process.stdout is not None
+        descriptor = self.process.stdout.fileno()
+        while True:
+            ready, _, _ = select.select([descriptor], [], [], _POLL_S)
+            if not ready:
+                yield {}
+                continue
+            chunk = os.read(descriptor, 1 << 16)
+            if not chunk:
+                return
+            *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+            for line in lines:
+                yield json.loads(line)
+
+    def _last_words(self) -> str:
+        """Return the last line the worker printed, to explain an end without an event."""
+        with contextlib.suppress(OSError):
+            lines = (self.folder / "log").read_text(errors="replace").split("\n")
+            words = [line.strip() for line in lines if line.strip()]
+            if words:
+                return f": {words[-1]}"
+        return ""
+
+
+def _result(event: dict[str, Any]) -> dict[str, int]:
+    if event["event"] == "failed":
+        detail = event["detail"]
+        raise RunError(event["message"]) from (RuntimeError(detail) if detail else None)
+    return {name: int(count) for name, count in event["saturations"].items()}
