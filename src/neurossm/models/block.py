@@ -52,12 +52,12 @@ class Block(nn.Module):
         self.mixer = make_mixer(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Apply the block to whole sequences (B, H, L)."""
+    def forward(self, x: Tensor, kernel: Tensor | None = None) -> Tensor:
+        """Apply the block to whole sequences (B, H, L); the SSM's kernel may be at hand."""
         if self.prenorm:
-            out: Tensor = x + self.dropout(self.mixer(self.norm(x)))
+            out: Tensor = x + self.dropout(self.mixer(self.norm(x), kernel))
         else:
-            out = self.norm(x + self.dropout(self.mixer(x)))
+            out = self.norm(x + self.dropout(self.mixer(x, kernel)))
         return out
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

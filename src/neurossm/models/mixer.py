@@ -27,9 +27,9 @@ class Mixer(nn.Module):
     def mix(self, y: Tensor) -> Tensor:
         """Turn SSM outputs (B, H, L) into layer outputs (B, H, L), each step on its own."""
 
-    def forward(self, u: Tensor) -> Tensor:
-        """Apply the layer to whole sequences (B, H, L)."""
-        return self.mix(self.ssm(u))
+    def forward(self, u: Tensor, kernel: Tensor | None = None) -> Tensor:
+        """Apply the layer to whole sequences (B, H, L); the SSM's kernel may be at hand."""
+        return self.mix(self.ssm(u, kernel))
 
     def step(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Apply the layer to one step u (B, H), given and returning the state of the SSM."""

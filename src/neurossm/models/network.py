@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from neurossm.errors import InputError
 from neurossm.models.block import Block, make_norm
 from neurossm.models.config import InputSpec, ModelConfig
+from neurossm.models.ssm import kernels
 
 UINT8_SCALE = 1.0 / 255.0
 
@@ -91,8 +92,10 @@ class Network(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Return what the decoder reads the mean of, (B, H, L), for raw input (B, L, size)."""
         hidden = self.encode(x).transpose(1, 2).contiguous()  # (B, H, L)
-        for block in self.blocks:
-            hidden = block(hidden)
+        layers = [block.mixer.ssm for block in self.blocks]
+        responses = kernels(layers, hidden.shape[-1]).to(hidden.dtype)  # (layers, H, L)
+        for block, response in zip(self.blocks, responses, strict=True):
+            hidden = block(hidden, response)
         normed: Tensor = self.norm(hidden)
         return normed
 

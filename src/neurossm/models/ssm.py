@@ -21,12 +21,13 @@ Symbols, as in Gu et al. 2022 (arXiv 2206.11893) and Stan & Rhodes 2024 (arXiv 2
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from neurossm.models.config import Initialisation, ModelConfig
+from neurossm.models.config import Discretization, Initialisation, ModelConfig
 from neurossm.models.convolution import causal_convolution
 
 
@@ -105,6 +106,73 @@ def impulse_response(a_bar: Tensor, weight: Tensor, length: int) -> Tensor:
     return 2.0 * torch.bmm(left.mT, right).flatten(1)[:, :length]
 
 
+def discretise(
+    kind: Discretization, log_dt: Tensor, a_real_log: Tensor, a_imag: Tensor, b: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Return A_bar and B_bar, complex128 (..., H, N), of one layer or of several stacked.
+
+    bilinear: ``A_bar = (1 + dt A/2) / (1 - dt A/2)``, ``B_bar = dt B / (1 - dt A/2)``.
+    zoh: ``A_bar = exp(dt A)``, ``B_bar = B (exp(dt A) - 1) / A``.
+
+    Parameters
+    ----------
+    kind
+        The rule.
+    log_dt
+        (..., H).
+    a_real_log, a_imag
+        (..., M, N): ``A = -exp(a_real_log) + i a_imag``.
+    b
+        (..., M, N, 2): real and imaginary part of B.
+    """
+    channels = log_dt.shape[-1]
+    dt = torch.exp(log_dt.double()).unsqueeze(-1)  # (..., H, 1)
+    a = _tie(torch.complex(-torch.exp(a_real_log.double()), a_imag.double()), channels)
+    b = _tie(torch.view_as_complex(b.double()), channels)
+    if kind == "bilinear":
+        half = 0.5 * dt * a
+        return (1.0 + half) / (1.0 - half), dt * b / (1.0 - half)
+    a_bar = torch.exp(dt * a)
+    return a_bar, b * (a_bar - 1.0) / a
+
+
+def _tie(values: Tensor, channels: int) -> Tensor:
+    """Repeat (..., M, N) to (..., H, N): channel h gets number h mod M."""
+    *lead, independent, modes = values.shape
+    shape = (*lead, channels // independent, independent, modes)
+    return values.unsqueeze(-3).expand(shape).flatten(-3, -2)
+
+
+def kernels(layers: Sequence[S4D], length: int) -> Tensor:
+    """Return the impulse responses of several layers of the same sizes, D included.
+
+    At once, because each is made of some hundred tiny operations, whose cost is starting them.
+
+    Parameters
+    ----------
+    layers
+        The layers; all have the same configuration.
+    length
+        L.
+
+    Returns
+    -------
+    Tensor
+        float64 (layers, H, L).
+    """
+
+    def stack(name: str) -> Tensor:
+        return torch.stack([getattr(layer, name) for layer in layers])
+
+    parameters = (stack(name) for name in ("log_dt", "A_real_log", "A_imag", "B"))
+    a_bar, b_bar = discretise(layers[0].discretization, *parameters)
+    weight = b_bar * torch.view_as_complex(stack("C").double())  # (layers, H, N)
+    response = impulse_response(a_bar.flatten(0, 1), weight.flatten(0, 1), length)
+    # D u_t is the kernel's entry at lag 0: adding it there costs no pass over the data.
+    direct = F.pad(stack("D").double().unsqueeze(-1), (0, length - 1))
+    return response.view_as(direct) + direct
+
+
 class S4D(nn.Module):
     """One S4D layer, in convolution form (`forward`) and in step form (`step`).
 
@@ -139,53 +207,38 @@ class S4D(nn.Module):
         self.C = nn.Parameter(torch.randn(channels, modes, 2) * math.sqrt(0.5))
         self.D = nn.Parameter(torch.randn(channels))
 
-    def continuous(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return A (H, N), B (H, N) complex128 and dt (H, 1) float64, ties expanded."""
-        repeat = self.channels // self.A_imag.shape[0]
-        a = torch.complex(-torch.exp(self.A_real_log.double()), self.A_imag.double())
-        b = torch.view_as_complex(self.B.double())
-        dt = torch.exp(self.log_dt.double()).unsqueeze(-1)
-        return a.repeat(repeat, 1), b.repeat(repeat, 1), dt
-
     def discretise(self) -> tuple[Tensor, Tensor]:
-        """Return A_bar and B_bar, complex128 (H, N).
-
-        bilinear: ``A_bar = (1 + dt A/2) / (1 - dt A/2)``, ``B_bar = dt B / (1 - dt A/2)``.
-        zoh: ``A_bar = exp(dt A)``, ``B_bar = B (exp(dt A) - 1) / A``.
-        """
-        a, b, dt = self.continuous()
-        if self.discretization == "bilinear":
-            half = 0.5 * dt * a
-            return (1.0 + half) / (1.0 - half), dt * b / (1.0 - half)
-        a_bar = torch.exp(dt * a)
-        return a_bar, b * (a_bar - 1.0) / a
+        """Return A_bar and B_bar, complex128 (H, N); see the function of that name."""
+        parameters = (self.log_dt, self.A_real_log, self.A_imag, self.B)
+        a_bar, b_bar = discretise(self.discretization, *parameters)
+        return a_bar, b_bar
 
     def readout(self) -> Tensor:
         """Return C, complex128 (H, N)."""
         return torch.view_as_complex(self.C.double())
 
     def kernel(self, length: int) -> Tensor:
-        """Return the impulse response without D, float64 (H, length)."""
-        a_bar, b_bar = self.discretise()
-        return impulse_response(a_bar, b_bar * self.readout(), length)
+        """Return the impulse response with D, float64 (H, length)."""
+        response: Tensor = kernels([self], length)[0]
+        return response
 
-    def forward(self, u: Tensor) -> Tensor:
+    def forward(self, u: Tensor, kernel: Tensor | None = None) -> Tensor:
         """Apply the SSM to whole sequences.
 
         Parameters
         ----------
         u
             Input (B, H, L), from t = 0 with state zero.
+        kernel
+            What `kernel` returns for L, if it is at hand.
 
         Returns
         -------
         Tensor
             y (B, H, L).
         """
-        length = u.shape[-1]
-        # D u_t is the kernel's entry at lag 0: adding it there costs no pass over the data.
-        direct = F.pad(self.D.double().unsqueeze(-1), (0, length - 1))
-        return causal_convolution(u, (self.kernel(length) + direct).to(u.dtype))
+        kernel = self.kernel(u.shape[-1]) if kernel is None else kernel
+        return causal_convolution(u, kernel.to(u.dtype))
 
     def initial_state(self, batch: int) -> Tensor:
         """Return the zero state, complex128 (batch, H, N)."""

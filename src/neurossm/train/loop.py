@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Literal
 
@@ -109,6 +110,19 @@ def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
             group["lr"] = group["peak"] * factor
 
 
+@contextmanager
+def fused_mixers(model: Network) -> Iterator[None]:
+    """Let the compiler fuse what each layer does after its SSM, while the block runs."""
+    mixers = [block.mixer for block in model.blocks]
+    for mixer in mixers:
+        mixer.mix = torch.compile(mixer.mix, dynamic=False)
+    try:
+        yield
+    finally:
+        for mixer in mixers:
+            del mixer.mix  # the class's own method is found again
+
+
 class Stepper:
     """Runs training steps; on a GPU the steps after the first few replay one CUDA graph.
 
@@ -119,7 +133,7 @@ class Stepper:
     """
 
     def __init__(
-        self, model: nn.Module, optimizer: torch.optim.Optimizer, config: TrainConfig
+        self, model: Network, optimizer: torch.optim.Optimizer, config: TrainConfig
     ) -> None:
         self.model, self.optimizer, self.config = model, optimizer, config
         self.graph: torch.cuda.CUDAGraph | None = None
@@ -131,11 +145,11 @@ class Stepper:
         self.steps += 1
         if not x.is_cuda:
             return self._step(x, y)
-        if self.steps <= EAGER_STEPS:
-            return self._step_aside(x, y)
         if self.graph is None:
-            self._capture(x, y)
-            assert self.graph is not None
+            with fused_mixers(self.model):
+                if self.steps <= EAGER_STEPS:
+                    return self._step_aside(x, y)
+                self.graph = self._capture(x, y)
         self.x.copy_(x)
         self.y.copy_(y)
         self.graph.replay()
@@ -159,12 +173,13 @@ class Stepper:
         torch.cuda.current_stream().wait_stream(stream)
         return loss
 
-    def _capture(self, x: Tensor, y: Tensor) -> None:
+    def _capture(self, x: Tensor, y: Tensor) -> torch.cuda.CUDAGraph:
         self.x, self.y = x.clone(), y.clone()
         self.optimizer.zero_grad(set_to_none=True)
-        self.graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(self.graph):
+        graph = torch.cuda.CUDAGraph()
+        with torch.cuda.graph(graph):
             self.loss = self._step(self.x, self.y)
+        return graph
 
 
 @torch.no_grad()
