@@ -1,0 +1,243 @@
+"""Assign neurons, states, parameters, synapses and axons to the cores of a target.
+
+`place_groups` says what a neuron is and how many bytes it has, `place_plan` how many cores each
+group of neurons gets: the fewest chips that hold the network, and on them the split that keeps the
+busiest core's work per step smallest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from neurossm.compile.place_bytes import Variant, signed_bits
+from neurossm.compile.place_groups import NeuronGroup, neuron_groups, sent_tensors
+from neurossm.compile.place_plan import Demand, DoesNotFitError, cores_per_group, fan_outs
+from neurossm.errors import LimitError
+from neurossm.hw_profiles import Limits, Profile
+from neurossm.program import SSM, Dense, Embedding, Program, Spike, Ternary
+
+
+@dataclass(frozen=True)
+class Core:
+    """One core and what it holds: neurons `first` to `first + neurons - 1` of a group.
+
+    Parameters
+    ----------
+    chip, core
+        Numbers from 0; `core` counts within its chip.
+    group
+        Name of the neuron group.
+    first, neurons
+        The channels.
+    state_bytes, parameter_bytes, synapse_bytes
+        Memory; tables that the neurons share are among the parameters.
+    axons_in
+        Sources that send to this core.
+    axons_out
+        Pairs of a neuron of this core and a core it sends to.
+    operations_per_step
+        Multiplications and additions in a step in which every source sends.
+    binding_limit
+        The limit that is used most, and `load`, the share of it (0 to 1).
+    """
+
+    chip: int
+    core: int
+    group: str
+    first: int
+    neurons: int
+    state_bytes: int
+    parameter_bytes: int
+    synapse_bytes: int
+    axons_in: int
+    axons_out: int
+    operations_per_step: int
+    binding_limit: str
+    load: float
+
+    @property
+    def channels(self) -> slice:
+        """The channels of the group's operations that live here."""
+        return slice(self.first, self.first + self.neurons)
+
+
+@dataclass(frozen=True)
+class Placement:
+    """A network on cores.
+
+    Parameters
+    ----------
+    target
+        Name of the hardware profile.
+    groups
+        The neuron groups.
+    cores
+        In the order of the groups.
+    """
+
+    target: str
+    groups: tuple[NeuronGroup, ...]
+    cores: tuple[Core, ...]
+
+    @property
+    def cores_used(self) -> int:
+        """Number of cores."""
+        return len(self.cores)
+
+    @property
+    def chips_used(self) -> int:
+        """Number of chips."""
+        return self.cores[-1].chip + 1
+
+    @property
+    def busiest_core(self) -> int:
+        """Index of the core with the most operations per step."""
+        return max(range(len(self.cores)), key=lambda i: self.cores[i].operations_per_step)
+
+    @property
+    def imbalance(self) -> float:
+        """Operations per step of the busiest core over those of the mean core; at least 1."""
+        operations = [core.operations_per_step for core in self.cores]
+        total = sum(operations)
+        return max(operations) * len(operations) / total if total else 1.0
+
+    @property
+    def binding_limit(self) -> str:
+        """The limit that comes nearest to being reached anywhere."""
+        return max(self.cores, key=lambda core: core.load).binding_limit
+
+    def cores_of(self, group: str) -> tuple[Core, ...]:
+        """Return the cores of a group, by channel."""
+        return tuple(core for core in self.cores if core.group == group)
+
+
+def place(program: Program, profile: Profile) -> Placement:
+    """Place a program on the cores of a target.
+
+    Parameters
+    ----------
+    program
+        The integer program.
+    profile
+        The target.
+
+    Raises
+    ------
+    UnsupportedError
+        The target cannot run programs.
+    LimitError
+        The network does not fit: the message says what is over and by how much, and what would
+        fit.
+    """
+    limits = profile.compile_limits()
+    _check_widths(program, limits, profile.name)
+    groups = neuron_groups(program, limits.accumulator_bits)
+    try:
+        cores = cores_per_group(groups, limits, profile.name)
+    except DoesNotFitError as error:
+        ways_out = alternatives(program, limits)
+        if error.chips is not None:
+            ways_out.insert(0, f"{error.chips} chips (chips_per_system of a profile of your own)")
+        advice = ", or ".join(ways_out) or "only a smaller model (fewer channels)"
+        raise LimitError(f"{error}; would fit: {advice}") from None
+    fan_out = fan_outs(groups, cores)
+    loads = [
+        _core(index, group, first, neurons, fan_out[group.name], limits)
+        for index, (group, first, neurons) in enumerate(_split(groups, cores))
+    ]
+    return Placement(profile.name, groups, tuple(loads))
+
+
+def _split(
+    groups: Sequence[NeuronGroup], cores: dict[str, int]
+) -> Iterator[tuple[NeuronGroup, int, int]]:
+    """Yield (group, first channel, channels) of every core; shares differ by one at most."""
+    for group in groups:
+        number = cores[group.name]
+        ends = [group.neurons * part // number for part in range(number + 1)]
+        for first, end in pairwise(ends):
+            yield group, first, end - first
+
+
+def _core(
+    index: int, group: NeuronGroup, first: int, neurons: int, fan_out: int, limits: Limits
+) -> Core:
+    demand = Demand.of(group, neurons, fan_out)
+    load = demand.load(limits)
+    binding = max(load, key=lambda limit: load[limit])
+    return Core(
+        chip=index // limits.cores_per_chip,
+        core=index % limits.cores_per_chip,
+        group=group.name,
+        first=first,
+        neurons=neurons,
+        state_bytes=neurons * group.state_bytes,
+        parameter_bytes=neurons * group.parameter_bytes + group.shared_bytes,
+        synapse_bytes=neurons * group.synapse_bytes,
+        axons_in=demand.axons_in_per_core,
+        axons_out=demand.axons_out_per_core,
+        operations_per_step=neurons * group.operations,
+        binding_limit=binding,
+        load=load[binding],
+    )
+
+
+def message_bits(program: Program, tensor: str) -> int:
+    """Return the bits of one message of a tensor: 1 for a spike, 2 for a ternary one."""
+    op = program[tensor]
+    if isinstance(op, Spike):
+        return 1
+    return 2 if isinstance(op, Ternary) else op.out.bits
+
+
+def _check_widths(program: Program, limits: Limits, target: str) -> None:
+    for name in sent_tensors(program) - {program.input.name}:
+        bits = message_bits(program, name)
+        if bits > limits.message_bits:
+            raise LimitError(
+                f"{name}: messages of {bits} bits, {bits - limits.message_bits} more than target "
+                f"{target!r} sends ({limits.message_bits}); compile with a narrower residual"
+            )
+    for op in program.ops:
+        if isinstance(op, (Dense, Embedding)) and signed_bits(op.weight) > limits.weight_bits:
+            raise LimitError(
+                f"{op.name}: weights of {signed_bits(op.weight)} bits, target {target!r} has "
+                f"{limits.weight_bits}; compile with narrower weights"
+            )
+
+
+def alternatives(program: Program, limits: Limits) -> list[str]:
+    """Return the changes, one at a time, with which the program would fit."""
+
+    def fits(variant: Variant) -> bool:
+        try:
+            cores_per_group(neuron_groups(program, limits.accumulator_bits, variant), limits, "")
+        except DoesNotFitError:
+            return False
+        return True
+
+    ssms = [op for op in program.ops if isinstance(op, SSM)]
+    found = []
+    if ssms:
+        widest = max(op.state_bits for op in ssms)
+        found += [f"states of {b} bits" for b in (16, 8) if b < widest and fits(Variant(b))][:1]
+        modes = _largest(max(op.modes for op in ssms), lambda n: fits(Variant(modes=n)))
+        if modes is not None:
+            found.append(f"{modes} modes per channel")
+    weights = [op.weight for op in program.ops if isinstance(op, (Dense, Embedding))]
+    widest = max((signed_bits(weight) for weight in weights), default=0)
+    width = _largest(widest, lambda bits: fits(Variant(weight_bits=bits)))
+    if width is not None and width >= 2:
+        found.append(f"weights of {width} bits")
+    return found
+
+
+def _largest(below: int, fits: Callable[[int], bool]) -> int | None:
+    """Return the largest number from 1 to `below - 1` that fits, if any; fewer fit better."""
+    low, high = 0, below - 1
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if fits(middle) else (low, middle - 1)
+    return low if low > 0 and fits(low) else None
