@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from neurossm.compile.place_bytes import Variant, signed_bits
-from neurossm.compile.place_groups import NeuronGroup, neuron_groups, sent_tensors
+from neurossm.compile.place_groups import NeuronGroup, neuron_groups
+from neurossm.compile.place_neurons import sent_tensors
 from neurossm.compile.place_plan import Demand, DoesNotFitError, cores_per_group, fan_outs
 from neurossm.errors import LimitError
 from neurossm.hw_profiles import Limits, Profile

@@ -13,6 +13,7 @@ from neurossm.program import (
     Affine,
     Dense,
     Embedding,
+    LayerNorm,
     Op,
     Product,
     Program,
@@ -102,8 +103,9 @@ def parameter_bytes(op: Op) -> int:
     raise UnsupportedError(f"{op.name}: the memory of a {type(op).__name__} is not known")
 
 
-@parameter_bytes.register
-def _(op: Affine) -> int:
+@parameter_bytes.register(Affine)
+@parameter_bytes.register(LayerNorm)
+def _(op: Affine | LayerNorm) -> int:
     return field_bytes(op.gain, op.shift, op.offset)
 
 

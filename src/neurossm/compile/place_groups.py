@@ -1,11 +1,13 @@
 """What a core must hold: the neuron groups of a program, and the bytes of one neuron of each.
 
-A neuron is a program of a core that runs once per step for one channel. Four kinds of groups arise:
+A neuron is a program of a core that runs once per step for one channel. Five kinds of groups arise:
 
 - the encoder: the sum over the input channels, scaled to the residual stream;
 - an SSM: its drive's scaling, N complex modes, their readout and the spike;
 - a mixing unit: the sums over spikes (for a GLU of value and gate), everything elementwise behind
   them and the residual sum;
+- the statistics of a LayerNorm: one neuron that receives every channel's value, and sends their
+  sum, the shift and the reciprocal root back to all;
 - the readout: one sum over time per channel, and one neuron per class that decodes at the end.
 
 Bytes, per neuron, each number in whole bytes (24 bits are 3):
@@ -41,24 +43,16 @@ from neurossm.compile.place_bytes import (
     weights_bytes,
     whole_bytes,
 )
-from neurossm.errors import UnsupportedError
-from neurossm.program import (
-    SSM,
-    Affine,
-    Dense,
-    Embedding,
-    Input,
-    Op,
-    Program,
-    Readout,
-    Spike,
-    Table,
-    Ternary,
-)
-from neurossm.program.work import work
+from neurossm.compile.place_neurons import neuron_of
+from neurossm.program import SSM, Dense, Embedding, LayerNorm, Op, Program, Table
+from neurossm.program.work import statistics_work, work
 
 SUM = ".sum"
 """Suffix of the group that holds a readout's sums over time."""
+STATISTICS = ".statistics"
+"""Suffix of the neuron that finds mean and deviation for a LayerNorm."""
+STATISTICS_NUMBERS = 2
+"""What that neuron sends in a step: the sum, and the root with its two shifts."""
 
 
 @dataclass(frozen=True)
@@ -124,127 +118,96 @@ def neuron_groups(
     UnsupportedError
         The program has an operation that no neuron can be charged with.
     """
-    owner = _owners(program)
+    context = _Context(program, neuron_of(program), accumulator_bits, variant)
     members: dict[str, list[Op]] = {}
     for op in program.ops:
-        if op.name in owner:
-            members.setdefault(owner[op.name], []).append(op)
-    groups = [_group(program, ops, owner, accumulator_bits, variant) for ops in members.values()]
-    return (*groups, *_readout_groups(program.readout, program, accumulator_bits, variant))
+        if op.name in context.owner:
+            members.setdefault(context.owner[op.name], []).append(op)
+    groups = []
+    for ops in members.values():
+        groups += [_statistics(context, op) for op in ops if isinstance(op, LayerNorm)]
+        groups.append(_group(context, ops))
+    return (*groups, *_readout_groups(context))
 
 
-def sent_tensors(program: Program) -> frozenset[str]:
-    """Return the tensors that travel between neurons, the input included."""
-    owner = _owners(program)
-    sent = set()
-    for op in program.ops:
-        for name in op.inputs:
-            if owner.get(name) != owner.get(op.name, op.name):
-                sent.add(name)
-    return frozenset(sent - {op.name for op in program.ops if isinstance(op, (Dense, Embedding))})
+@dataclass(frozen=True)
+class _Context:
+    """What the groups are made from."""
+
+    program: Program
+    owner: dict[str, str]
+    accumulator_bits: int
+    variant: Variant
+
+    def is_sent(self, op: Op) -> bool:
+        """Tell whether another neuron reads an operation's tensor."""
+        return any(
+            self.owner.get(reader.name) != self.owner[op.name] or isinstance(reader, LayerNorm)
+            for reader in self.program.readers(op.name)
+        )
 
 
-def _owners(program: Program) -> dict[str, str]:
-    """Return a label of the group of every operation, without Input and Readout.
-
-    Operations of one channel belong together, unless one reads a tensor that has to be sent
-    anyway, because an SSM, a weighted sum or the readout reads it too. A weighted sum belongs to
-    what reads it.
-    """
-    label: dict[str, str] = {}
-    for op in program.ops:
-        if isinstance(op, SSM):
-            label[op.name] = op.name
-            drive = program[op.inputs[0]]
-            if isinstance(drive, Affine) and len(program.readers(drive.name)) == 1:
-                label[drive.name] = op.name
-            for reader in program.readers(op.name):
-                if isinstance(reader, (Spike, Ternary)):
-                    label[reader.name] = op.name
-    neurons = set(label.values())
-    for op in program.ops:
-        if op.name in label or isinstance(op, (Input, Dense, Embedding, Readout)):
-            continue
-        joined = [
-            label[name]
-            for name in op.inputs
-            if name in label and label[name] not in neurons and not _is_sent(program, name, label)
-        ]
-        label[op.name] = op.name
-        for other in joined:  # merge: relabel what this operation connects
-            label.update({name: op.name for name, old in label.items() if old == other})
-    for op in program.ops:
-        if isinstance(op, (Dense, Embedding)):
-            readers = {label[reader.name] for reader in program.readers(op.name)}
-            if len(readers) != 1:
-                raise UnsupportedError(
-                    f"{op.name}: a weighted sum must be read inside one neuron, not by "
-                    f"{len(readers)} of them"
-                )
-            label[op.name] = readers.pop()
-    return label
-
-
-def _is_sent(program: Program, name: str, label: dict[str, str]) -> bool:
-    return any(
-        isinstance(reader, (Dense, Readout, SSM))
-        or (reader.name in label and isinstance(program[label[reader.name]], SSM))
-        for reader in program.readers(name)
-    )
-
-
-def _group(
-    program: Program,
-    ops: list[Op],
-    owner: dict[str, str],
-    accumulator_bits: int,
-    variant: Variant,
-) -> NeuronGroup:
+def _group(context: _Context, ops: list[Op]) -> NeuronGroup:
+    variant = context.variant
     inside = {op.name for op in ops}
     sums = [op for op in ops if isinstance(op, (Dense, Embedding))]
-    neurons = [op for op in ops if not isinstance(op, (Dense, Embedding))]
-    same_channel = dict.fromkeys(name for op in neurons for name in op.inputs if name not in inside)
-    delays = [whole_bytes(program[name].out.bits) for name in same_channel] if sums else []
-    accumulators = len(sums) + len(same_channel)
-    sources = {op.inputs[0]: Source(op.inputs[0], fan_in(op), dense=True) for op in sums}
-    for name in same_channel:
-        sources[name] = Source(name, 1, dense=False)
-    sends = tuple(
-        op.name
-        for op in neurons
-        if any(owner.get(r.name) != owner[op.name] for r in program.readers(op.name))
-    )
-    neurons = [resized(op, variant) if isinstance(op, SSM) else op for op in neurons]
+    neurons = [
+        resized(op, variant) if isinstance(op, SSM) else op
+        for op in ops
+        if not isinstance(op, (Dense, Embedding))
+    ]
     ssms = [op for op in neurons if isinstance(op, SSM)]
+    paired = dict.fromkeys(name for op in neurons for name in op.inputs if name not in inside)
+    sources = [Source(op.inputs[0], fan_in(op), dense=True) for op in sums]
+    sources += [Source(name, 1, dense=False) for name in paired]
+    norms = [op for op in neurons if isinstance(op, LayerNorm)]
+    sources += [Source(op.name + STATISTICS, 1, dense=True) for op in norms]
+    received = len(sums) + len(paired) + STATISTICS_NUMBERS * len(norms)
+    delays = [context.program[name].out.bits for name in paired] if sums else []
     return NeuronGroup(
         name=neurons[-1].name,
         ops=tuple(op.name for op in ops),
         neurons=neurons[-1].out.channels,
-        state_bytes=accumulators * whole_bytes(accumulator_bits)
-        + sum(delays)
+        state_bytes=received * whole_bytes(context.accumulator_bits)
+        + sum(whole_bytes(bits) for bits in delays)
         + sum(ssm_state_bytes(op, variant) for op in ssms),
         parameter_bytes=sum(parameter_bytes(op) for op in neurons),
-        synapse_bytes=sum(synapse_bytes(op, variant) for op in sums) + len(same_channel),
+        synapse_bytes=sum(synapse_bytes(op, variant) for op in sums) + received - len(sums),
         shared_bytes=sum(table_bytes(op) for op in neurons if isinstance(op, Table)),
-        sources=tuple(sources.values()),
-        sends=sends,
+        sources=tuple(dict.fromkeys(sources)),  # both halves of a GLU read the same spikes
+        sends=tuple(op.name for op in neurons if context.is_sent(op)),
         operations=sum(work(op).operations for op in neurons) + sum(synops(op) for op in sums),
         modes=sum(op.modes for op in ssms),
     )
 
 
-def _readout_groups(
-    op: Readout, program: Program, accumulator_bits: int, variant: Variant
-) -> tuple[NeuronGroup, NeuronGroup]:
+def _statistics(context: _Context, op: LayerNorm) -> NeuronGroup:
+    channels = op.out.channels
+    name = op.name + STATISTICS
+    return NeuronGroup(
+        name=name,
+        ops=(name,),
+        neurons=1,
+        state_bytes=channels * whole_bytes(context.accumulator_bits),
+        parameter_bytes=8,  # eps
+        synapse_bytes=channels,
+        shared_bytes=0,
+        sources=(Source(op.inputs[0], channels, dense=True),),
+        sends=(name,),
+        operations=statistics_work(op).operations,
+    )
+
+
+def _readout_groups(context: _Context) -> tuple[NeuronGroup, NeuronGroup]:
     """One sum over time per channel, sent once at the end to one neuron per class."""
-    source = program[op.inputs[0]].out
-    total_bits = readout_sum_bits(program)
+    program, op = context.program, context.program.readout
+    channels = program[op.inputs[0]].out.channels
     total_name = op.name + SUM
     totals = NeuronGroup(
         name=total_name,
         ops=(total_name,),
-        neurons=source.channels,
-        state_bytes=whole_bytes(accumulator_bits) + whole_bytes(total_bits),
+        neurons=channels,
+        state_bytes=whole_bytes(context.accumulator_bits) + whole_bytes(readout_sum_bits(program)),
         parameter_bytes=0,
         synapse_bytes=1,
         shared_bytes=0,
@@ -258,9 +221,9 @@ def _readout_groups(
         neurons=op.out.channels,
         state_bytes=8,  # its one sum, over everything, in 64 bits
         parameter_bytes=field_bytes(op.bias) + 1,
-        synapse_bytes=weights_bytes(op.weight, variant.weight_bits),
+        synapse_bytes=weights_bytes(op.weight, context.variant.weight_bits),
         shared_bytes=0,
-        sources=(Source(total_name, source.channels, dense=True),),
+        sources=(Source(total_name, channels, dense=True),),
         sends=(),
         operations=0,  # works once per sample, not per step
     )

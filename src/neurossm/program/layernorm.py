@@ -20,7 +20,7 @@ ROOT_BITS = 28
 """The variance is scaled by a power of 4 into [2**26, 2**28) before the root is taken."""
 _ESTIMATE = (139592, 79299)
 """First estimate of `2**16 / sqrt(f)`: 2.13 - 1.21 f for f in [1/4, 1), within 9 %."""
-_NEWTON_STEPS = 3
+NEWTON_STEPS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,7 +105,7 @@ def inverse_root(power: IntArray) -> tuple[IntArray, IntArray]:
     p = (bit_length(power) + 1) // 2 - ROOT_BITS // 2
     v = rshift(power, 2 * p)
     root = _ESTIMATE[0] - rshift(_ESTIMATE[1] * v, ROOT_BITS)
-    for _ in range(_NEWTON_STEPS):
+    for _ in range(NEWTON_STEPS):
         square = rshift(root * root, 16)
         error = rshift(v * square, ROOT_BITS)
         root = rshift(root * ((3 << 16) - error), 17)

@@ -15,6 +15,7 @@ from neurossm.errors import UnsupportedError
 from neurossm.program.affine import Affine
 from neurossm.program.dense import Dense, Embedding
 from neurossm.program.elementwise import Add, Product
+from neurossm.program.layernorm import NEWTON_STEPS, LayerNorm
 from neurossm.program.op import Op
 from neurossm.program.readout import Readout
 from neurossm.program.source import Input
@@ -115,9 +116,29 @@ def _(op: Add) -> Work:
 
 
 @work.register
+def _(op: LayerNorm) -> Work:
+    """Count `H x - S`, the product with the root, and gain and offset; see `statistics_work`."""
+    return Work(elementwise_multiplies=3, elementwise_adds=2)
+
+
+@work.register
 def _(op: Readout) -> Work:
     """Count nothing: the sum over time has as many channels as the input, not as the output."""
     return Work()
+
+
+def statistics_work(op: LayerNorm) -> Work:
+    """Return the work of a LayerNorm that is done once per step, not per channel.
+
+    Per channel: a sum into S, `H x - S`, a comparison for the largest, a square and its sum. Once:
+    eps, the first estimate (a product and a difference), and three products and a difference for
+    each Newton step.
+    """
+    channels = op.out.channels
+    return Work(
+        elementwise_multiplies=2 * channels + 1 + 3 * NEWTON_STEPS,
+        elementwise_adds=4 * channels + 2 + NEWTON_STEPS,
+    )
 
 
 def signed_digits(value: int) -> int:
