@@ -14,6 +14,24 @@ FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 IntArray = NDArray[np.int64]
 
+RESERVED_SUFFIXES = (".state", ".state_re", ".state_im")
+"""What follows an SSM's name in the names of its states; no tensor may be called so."""
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that cannot be a group of an HDF5 file or could be taken for a state.
+
+    Raises
+    ------
+    InputError
+        The name is empty, "." or "..", holds a slash or a null character, or ends in a reserved
+        suffix.
+    """
+    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
+        raise InputError(f"{name!r} cannot be a name: it must be text without slashes, not a dot")
+    if name.endswith(RESERVED_SUFFIXES):
+        raise InputError(f"{name!r} cannot be a name: an SSM's states are called so")
+
 
 def freeze(record: Any, name: str, dtype: Any, shape: tuple[int | None, ...]) -> None:
     """Replace an array field of a frozen dataclass by a read-only copy of the right type.
@@ -23,7 +41,8 @@ def freeze(record: Any, name: str, dtype: Any, shape: tuple[int | None, ...]) ->
     Raises
     ------
     InputError
-        The shape differs, a value is NaN or infinite, or integers would be lost by the conversion.
+        The shape differs, a value is not a number, is NaN or infinite, or the conversion would
+        lose something: an imaginary part, a fraction, bits of an integer.
     """
     where = f"{record.name}.{name}" if hasattr(record, "name") else name
     given = np.asarray(getattr(record, name))
@@ -33,13 +52,25 @@ def freeze(record: Any, name: str, dtype: Any, shape: tuple[int | None, ...]) ->
     if not fits:
         wanted_shape = "x".join("any" if size is None else str(size) for size in shape)
         raise InputError(f"{where}: shape {given.shape}, expected {wanted_shape}")
+    if given.dtype.kind not in "biufc" or (
+        given.dtype.kind == "c" and not np.issubdtype(dtype, np.complexfloating)
+    ):
+        raise InputError(f"{where}: holds {given.dtype} values, expected {np.dtype(dtype)}")
     if given.dtype.kind in "fc" and not np.isfinite(given).all():
         raise InputError(f"{where}: holds NaN or infinite values")
-    array = np.array(given, dtype=dtype)
-    if np.issubdtype(dtype, np.integer) and not np.array_equal(array, given):
-        raise InputError(f"{where}: holds values that are not integers")
+    with np.errstate(invalid="ignore"):  # integers out of range are found by the comparison
+        array = np.array(given, dtype=dtype, order="C")
+    if np.issubdtype(dtype, np.integer) and not _same_integers(array, given):
+        raise InputError(f"{where}: holds values that are not integers of 64 bits")
     array.setflags(write=False)
     object.__setattr__(record, name, array)
+
+
+def _same_integers(array: IntArray, given: NDArray[Any]) -> bool:
+    """Tell whether nothing was lost; equality alone is fooled where int64 and float64 meet."""
+    if given.dtype.kind == "f":
+        return bool((np.abs(given) < 2.0**63).all() and (array == given).all())
+    return bool((array.astype(given.dtype) == given).all() and ((array < 0) == (given < 0)).all())
 
 
 def same(first: Any, second: Any) -> bool:
@@ -50,9 +81,10 @@ def same(first: Any, second: Any) -> bool:
             for field in dataclasses.fields(first)
         )
     if isinstance(first, np.ndarray):
-        if not isinstance(second, np.ndarray) or first.dtype != second.dtype:
+        if not isinstance(second, np.ndarray):
             return False
-        return np.array_equal(first, second)
+        alike = (first.dtype, first.shape) == (second.dtype, second.shape)
+        return alike and first.tobytes() == second.tobytes()
     if isinstance(first, tuple) and isinstance(second, tuple):
         return len(first) == len(second) and all(map(same, first, second))
     return bool(first == second)

@@ -2,7 +2,7 @@
 
 A record is a frozen dataclass of scalars, strings, tuples of strings, NumPy arrays and other such
 dataclasses. Scalars become attributes, arrays become datasets, nested records become groups, so
-that a file can be read with any HDF5 viewer.
+that a file can be read with any HDF5 viewer. A field that is None is left out.
 """
 
 from __future__ import annotations
@@ -19,12 +19,24 @@ from typing import Any, TypeVar
 import h5py
 import numpy as np
 
-from neurossm.errors import FormatError, InputError
+from neurossm.errors import FormatError, InputError, NeuroSSMError
 from neurossm.files import atomic_path
 
 Record = TypeVar("Record")
 _ARRAY_KINDS = {"b", "i", "u", "f", "c"}
 _COMPRESS_FROM_BYTES = 4096
+_SIGNATURE = b"\x89HDF\r\n\x1a\n"
+_DAMAGE = (
+    KeyError,
+    OSError,
+    ValueError,  # also bad JSON and bad UTF-8
+    TypeError,
+    AttributeError,
+    RuntimeError,
+    OverflowError,
+    MemoryError,  # a damaged shape
+)
+"""What h5py and the conversions raise on a file whose bytes or parts are wrong."""
 
 
 def write_file(path: Path, schema: str, version: int, fill: Callable[[h5py.File], None]) -> None:
@@ -35,12 +47,21 @@ def write_file(path: Path, schema: str, version: int, fill: Callable[[h5py.File]
         fill(file)
 
 
+def is_hdf5(path: Path) -> bool:
+    """Tell whether a file begins as HDF5 files do, be it damaged further on."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_SIGNATURE)) == _SIGNATURE
+    except OSError:
+        return False
+
+
 def schema_of(path: Path) -> str | None:
     """Return the schema name an HDF5 file carries; None for anything that is not such a file."""
     try:
         with h5py.File(path, "r") as file:
             schema = file.attrs.get("schema")
-    except OSError:
+    except _DAMAGE:
         return None
     return schema if isinstance(schema, str) else None
 
@@ -55,45 +76,71 @@ def open_file(path: Path, schema: str, version: int) -> Iterator[h5py.File]:
         The file does not exist.
     FormatError
         It is not HDF5, truncated, foreign, of another schema, newer than this package, or
-        lacks a part.
+        lacks a part, or what the caller reads from it makes no sense; the path comes first.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
         file = h5py.File(path, "r")
-    except OSError as error:
+    except _DAMAGE as error:
         raise FormatError(
             f"{path}: not a readable HDF5 file (foreign, damaged or truncated); "
             f"expected a file of schema {schema!r}"
         ) from error
     with file:
-        _check_header(path, file, schema, version)
         try:
+            _check_header(file, schema, version)
             yield file
-        except (KeyError, OSError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        except NeuroSSMError as error:
+            raise FormatError(f"{path}: {_one_line(error)}") from error
+        except _DAMAGE as error:
             raise FormatError(f"{path}: damaged {schema} file: {_one_line(error)}") from error
 
 
-def _check_header(path: Path, file: h5py.File, schema: str, version: int) -> None:
+def _check_header(file: h5py.File, schema: str, version: int) -> None:
     found = file.attrs.get("schema")
     if not isinstance(found, str):
-        raise FormatError(f"{path}: foreign HDF5 file without a 'schema'; expected {schema!r}")
+        raise FormatError(f"foreign HDF5 file without a 'schema'; expected {schema!r}")
     if found != schema:
-        raise FormatError(f"{path}: holds a {found!r}, expected a {schema!r}")
+        raise FormatError(f"holds a {found!r}, expected a {schema!r}")
     number = file.attrs.get("version")
     if not isinstance(number, (int, np.integer)):
-        raise FormatError(f"{path}: {schema} file without a version number")
+        raise FormatError(f"{schema} file without a version number")
     if number > version:
         raise FormatError(
-            f"{path}: {schema} version {number} is newer than version {version}, the newest this "
+            f"{schema} version {number} is newer than version {version}, the newest this "
             "neurossm reads; upgrade neurossm or write the file again with this one"
         )
     if number < 1:
-        raise FormatError(f"{path}: {schema} version {number} is not one neurossm ever wrote")
+        raise FormatError(f"{schema} version {number} is not one neurossm ever wrote")
 
 
 def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def subgroup(group: h5py.Group, name: str) -> h5py.Group:
+    """Return a group's group of this name; FormatError if there is none."""
+    found = group.get(name)
+    if not isinstance(found, h5py.Group):
+        raise FormatError(f"{_where(group)}group {name!r} is missing")
+    return found
+
+
+def write_json(group: h5py.Group, name: str, value: Any) -> None:
+    """Write plain JSON values as a string dataset, which unlike an attribute may be long."""
+    group.create_dataset(name, data=json.dumps(value), dtype=h5py.string_dtype())
+
+
+def read_json_object(group: h5py.Group, name: str) -> dict[str, Any]:
+    """Read what `write_json` wrote, which must be a JSON object."""
+    dataset = group.get(name)
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape != ():
+        raise FormatError(f"{_where(group)}text {name!r} is missing")
+    value = json.loads(dataset.asstr()[()])
+    if not isinstance(value, dict):
+        raise FormatError(f"{_where(group)}{name!r} is no JSON object")
+    return value
 
 
 def write_record(group: h5py.Group, record: Any) -> None:
@@ -107,7 +154,7 @@ def write_record(group: h5py.Group, record: Any) -> None:
             group.create_dataset(field.name, data=value, compression="gzip" if large else None)
         elif dataclasses.is_dataclass(value):
             write_record(group.create_group(field.name), value)
-        elif isinstance(value, (tuple, dict)):
+        elif isinstance(value, tuple):
             group.attrs[field.name] = json.dumps(value)
         else:
             group.attrs[field.name] = value
@@ -120,12 +167,14 @@ def read_record(group: h5py.Group, kind: type[Record]) -> Record:
     ------
     FormatError
         A field is missing, unknown, or of the wrong type.
+    InputError
+        The dataclass refuses its fields.
     """
     hints = typing.get_type_hints(kind)
     fields = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     unknown = (set(group.attrs) | set(group)) - set(fields) - {"type"}
     if unknown:
-        raise FormatError(f"{_where(group)}: unknown field {sorted(unknown)[0]!r}")
+        raise FormatError(f"{_where(group)}unknown field {sorted(unknown)[0]!r}")
     return kind(**{name: _read_field(group, name, hints[name]) for name in fields})
 
 
@@ -134,11 +183,11 @@ def _read_field(group: h5py.Group, name: str, hint: Any) -> Any:
     if name not in group.attrs and name not in group:
         if type(None) in options:
             return None
-        raise FormatError(f"{_where(group)}: field {name!r} is missing")
+        raise FormatError(f"{_where(group)}field {name!r} is missing")
     kind = next(option for option in options if option is not type(None))
     if dataclasses.is_dataclass(kind):
-        return read_record(group[name], typing.cast("type[Any]", kind))
-    if name in group:
+        return read_record(subgroup(group, name), typing.cast("type[Any]", kind))
+    if typing.get_origin(kind) is np.ndarray:
         return _read_array(group, name)
     return _read_scalar(group, name, kind)
 
@@ -147,30 +196,37 @@ def _is_union(hint: Any) -> bool:
     return typing.get_origin(hint) in (typing.Union, types.UnionType)
 
 
-def _read_array(group: h5py.Group, name: str) -> np.ndarray:
-    dataset = group[name]
+def _read_array(group: h5py.Group, name: str) -> np.ndarray[Any, Any]:
+    dataset = group.get(name)
     if not isinstance(dataset, h5py.Dataset) or dataset.dtype.kind not in _ARRAY_KINDS:
-        raise FormatError(f"{_where(group)}: field {name!r} is not a numeric array")
-    array: np.ndarray = dataset[()]
+        raise FormatError(f"{_where(group)}field {name!r} is not a numeric array")
+    array: np.ndarray[Any, Any] = np.asarray(dataset[()])
     return array
 
 
 def _read_scalar(group: h5py.Group, name: str, kind: Any) -> Any:
-    value = group.attrs[name]
-    origin = typing.get_origin(kind) or kind
-    if origin is tuple:
-        return tuple(json.loads(value))
-    if origin is dict:
-        return dict(json.loads(value))
+    value = group.attrs.get(name)
     if isinstance(value, np.generic):
         value = value.item()
-    allowed = {float: (float, int), int: (int,), str: (str,), bool: (bool,)}.get(origin, (str,))
-    if not isinstance(value, allowed) or (isinstance(value, bool) and origin is not bool):
+    if typing.get_origin(kind) is tuple:
+        return _texts(group, name, value)
+    allowed = (float, int) if kind is float else (kind,)
+    right = isinstance(value, allowed) and (kind is bool or not isinstance(value, bool))
+    if not right or (isinstance(value, float) and not np.isfinite(value)):
         raise FormatError(
-            f"{_where(group)}: field {name!r} is {value!r}, expected {getattr(origin, '__name__', origin)}"
+            f"{_where(group)}field {name!r} is {value!r}, expected one {kind.__name__}"
         )
-    return float(value) if origin is float else value
+    return kind(value)
+
+
+def _texts(group: h5py.Group, name: str, value: Any) -> tuple[str, ...]:
+    texts = json.loads(value) if isinstance(value, str) else None
+    if not isinstance(texts, list) or not all(isinstance(text, str) for text in texts):
+        raise FormatError(f"{_where(group)}field {name!r} is {value!r}, expected a list of names")
+    return tuple(texts)
 
 
 def _where(group: h5py.Group) -> str:
-    return f"{group.file.filename}: {group.name.lstrip('/')}"
+    """Return the group's path inside the file as the beginning of a message."""
+    inside = group.name.strip("/")
+    return f"{inside}: " if inside else ""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from functools import singledispatch
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,8 +58,9 @@ def evaluate(
     x = check_data(graph.input, data)
     wanted = [*dict.fromkeys([*record, graph.output.name])]
     known = {node.name for node in graph.nodes}
+    known |= {f"{node.name}.state" for node in graph.nodes if isinstance(node, n.SSM)}
     for name in wanted:
-        if name not in known and name.removesuffix(".state") not in known:
+        if name not in known:
             raise InputError(f"record: the graph has no tensor {name!r}")
     group = max(1, _CHUNK_VALUES // (x.shape[1] * max(graph.channels().values())))
     parts: dict[str, list[FloatArray]] = {name: [] for name in wanted}
@@ -75,13 +77,13 @@ def _evaluate_group(
     graph: Graph, x: NDArray[np.generic], wanted: set[str]
 ) -> dict[str, FloatArray]:
     last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
-    values: dict[str, FloatArray] = {}
+    values: dict[str, Any] = {}
     for node in graph.nodes:
-        inputs = [x] if isinstance(node, n.Input) else [values[name] for name in node.inputs]
+        inputs: list[Any] = [x] if isinstance(node, n.Input) else [values[i] for i in node.inputs]
         values[node.name] = apply(node, *inputs)
         if f"{node.name}.state" in wanted and isinstance(node, n.SSM):
-            values[f"{node.name}.state"] = ssm_states(node, inputs[0])  # type: ignore[assignment]
-        for name in node.inputs:
+            values[f"{node.name}.state"] = ssm_states(node, inputs[0])
+        for name in set(node.inputs):
             if last_reader[name] == node.name and name not in wanted:
                 del values[name]
     return values
@@ -106,12 +108,14 @@ def _(node: n.Linear, x: FloatArray) -> FloatArray:
 
 @apply.register
 def _(node: n.Embedding, x: FloatArray) -> FloatArray:
-    return node.weight[x[..., 0].astype(np.int64)]
+    rows: FloatArray = node.weight[x[..., 0].astype(np.int64)]
+    return rows
 
 
 @apply.register
 def _(node: n.BatchNorm, x: FloatArray) -> FloatArray:
-    return (x - node.mean) / np.sqrt(node.var + node.eps) * node.gain + node.bias
+    normal: FloatArray = (x - node.mean) / np.sqrt(node.var + node.eps) * node.gain + node.bias
+    return normal
 
 
 @apply.register
@@ -150,7 +154,8 @@ def _(node: n.Ternary, x: FloatArray) -> FloatArray:
         threshold = node.factor * np.abs(x).max(axis=-1, keepdims=True)
     else:
         threshold = node.threshold
-    return (x > threshold).astype(np.float64) - (-x > threshold)
+    spikes: FloatArray = (x > threshold).astype(np.float64) - (-x > threshold)
+    return spikes
 
 
 @apply.register
@@ -169,7 +174,8 @@ def _(node: n.GELU, x: FloatArray) -> FloatArray:
 def _(node: n.PiecewiseLinear, x: FloatArray) -> FloatArray:
     width = 2.0**-node.width_log2
     segment = np.clip(np.floor((x - node.start) / width), 0, node.base.size - 1).astype(np.int64)
-    return node.base[segment] + node.slope[segment] * (x - node.start - segment * width)
+    y: FloatArray = node.base[segment] + node.slope[segment] * (x - node.start - segment * width)
+    return y
 
 
 @apply.register
@@ -199,7 +205,7 @@ def ssm_kernel(node: n.SSM, length: int) -> FloatArray:
     fine = node.A_bar[:, :, None] ** steps  # (H, N, P): A^j
     coarse = node.A_bar[:, None, :] ** (block * steps[:, None])  # (H, P, N): A^(P i)
     weighted = coarse * (node.C * node.B_bar)[:, None, :]
-    kernel = 2 * (weighted @ fine).real  # (H, P, P)
+    kernel: FloatArray = 2 * (weighted @ fine).real  # (H, P, P)
     return kernel.reshape(len(kernel), -1)[:, :length]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -12,8 +11,16 @@ import h5py
 
 from neurossm.arrays import same
 from neurossm.errors import FormatError, InputError
-from neurossm.graph.nodes import NODE_TYPES, Input, Node
-from neurossm.storage import open_file, read_record, write_file, write_record
+from neurossm.graph.nodes import NODE_TYPES, SSM, Embedding, Input, Mean, Node
+from neurossm.storage import (
+    open_file,
+    read_json_object,
+    read_record,
+    subgroup,
+    write_file,
+    write_json,
+    write_record,
+)
 
 SCHEMA = "neurossm-graph"
 VERSION = 1
@@ -33,7 +40,8 @@ class Graph:
     Raises
     ------
     InputError
-        Two nodes share a name, a node reads an unknown one, or channels do not fit.
+        Two nodes share a name, a node reads an unknown one, channels do not fit, or a node needs
+        time steps after the mean over time.
     """
 
     nodes: tuple[Node, ...]
@@ -43,18 +51,36 @@ class Graph:
         """Check names, order and channels."""
         if not self.nodes or not isinstance(self.nodes[0], Input):
             raise InputError("graph: the first node must be the Input")
-        sizes: dict[str, int] = {}
+        if any(isinstance(node, Input) for node in self.nodes[1:]):
+            raise InputError("graph: more than one Input")
+        known: dict[str, Node] = {}
         for node in self.nodes:
-            if node.name in sizes:
+            if node.name in known:
                 raise InputError(f"graph: two nodes are called {node.name!r}")
-            unknown = [name for name in node.inputs if name not in sizes]
+            unknown = [name for name in node.inputs if name not in known]
             if unknown:
                 raise InputError(
                     f"{node.name}: reads {unknown[0]!r}, which does not come before it"
                 )
-            sizes[node.name] = node.channels(*(sizes[name] for name in node.inputs))
-        if any(isinstance(node, Input) for node in self.nodes[1:]):
-            raise InputError("graph: more than one Input")
+            if isinstance(node, Embedding):
+                _check_vocabulary(node, known[node.inputs[0]])
+            known[node.name] = node
+        self.channels()
+        self._check_time()
+
+    def _check_time(self) -> None:
+        """Refuse a node that needs time steps where the mean has already taken them away."""
+        has_time: dict[str, bool] = {}
+        for node in self.nodes:
+            inputs = [has_time[name] for name in node.inputs]
+            if isinstance(node, (SSM, Mean)) and not inputs[0]:
+                raise InputError(f"{node.name}: reads {node.inputs[0]!r}, which has no time steps")
+            if len(set(inputs)) > 1:
+                raise InputError(
+                    f"{node.name}: reads {' and '.join(node.inputs)}, of which only one has time "
+                    "steps"
+                )
+            has_time[node.name] = not isinstance(node, Mean) and (not inputs or inputs[0])
 
     @property
     def input(self) -> Input:
@@ -105,9 +131,18 @@ class Graph:
             return read_graph(file)
 
 
+def _check_vocabulary(node: Embedding, source: Node) -> None:
+    if not isinstance(source, Input) or source.kind != "tokens":
+        raise InputError(f"{node.name}: an Embedding reads an input of kind 'tokens' only")
+    if source.size > len(node.weight):
+        raise InputError(
+            f"{node.name}: {len(node.weight)} rows for a vocabulary of {source.size} tokens"
+        )
+
+
 def write_graph(group: h5py.Group, graph: Graph) -> None:
     """Write provenance and one group per node, in order."""
-    group.attrs["provenance"] = json.dumps(graph.provenance)
+    write_json(group, "provenance", graph.provenance)
     nodes = group.create_group("nodes", track_order=True)
     for node in graph.nodes:
         entry = nodes.create_group(node.name)
@@ -116,15 +151,25 @@ def write_graph(group: h5py.Group, graph: Graph) -> None:
 
 
 def read_graph(group: h5py.Group) -> Graph:
-    """Read what `write_graph` wrote."""
+    """Read what `write_graph` wrote.
+
+    Raises
+    ------
+    FormatError, InputError
+        A part is missing, unknown, or makes no sense.
+    """
     nodes = []
-    for name in group["nodes"]:
-        entry = group["nodes"][name]
+    entries = subgroup(group, "nodes")
+    for name in entries:
+        entry = subgroup(entries, name)
         kind = NODE_TYPES.get(str(entry.attrs.get("type")))
         if kind is None:
             raise FormatError(
-                f"{group.file.filename}: node {name!r} is of unknown kind "
-                f"{entry.attrs.get('kind')!r}; known: {', '.join(NODE_TYPES)}"
+                f"node {name!r} is of unknown type {entry.attrs.get('type')!r}; "
+                f"known: {', '.join(NODE_TYPES)}"
             )
-        nodes.append(read_record(entry, kind))
-    return Graph(tuple(nodes), dict(json.loads(group.attrs["provenance"])))
+        node = read_record(entry, kind)
+        if node.name != name:
+            raise FormatError(f"node {name!r} says it is called {node.name!r}")
+        nodes.append(node)
+    return Graph(tuple(nodes), read_json_object(group, "provenance"))

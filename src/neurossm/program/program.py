@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -25,7 +24,15 @@ from neurossm.program.source import Input
 from neurossm.program.spike import Spike, Ternary
 from neurossm.program.ssm import SSM
 from neurossm.program.table import Table
-from neurossm.storage import open_file, read_record, write_file, write_record
+from neurossm.storage import (
+    open_file,
+    read_json_object,
+    read_record,
+    subgroup,
+    write_file,
+    write_json,
+    write_record,
+)
 
 if TYPE_CHECKING:
     from neurossm.program.reference import Progress, Run
@@ -105,6 +112,8 @@ class Program:
                         f"{op.name}: reads {sizes[name]} channels from {name!r}, expected {wanted}"
                     )
             sizes[op.name] = op.out.channels
+        for op in self.ops:
+            _check_neighbours(op, [self[name] for name in op.inputs])
 
     @property
     def input(self) -> Input:
@@ -182,9 +191,25 @@ class Program:
             return _read(file)
 
 
+def _check_neighbours(op: Op, sources: list[Op]) -> None:
+    """Check what an operation needs of those it reads, beyond their number of channels."""
+    if isinstance(op, Embedding):
+        (source,) = sources
+        if not isinstance(source, Input) or source.kind != "tokens":
+            raise FormatError(f"{op.name}: an Embedding reads an input of kind 'tokens' only")
+        if source.size > len(op.weight):
+            raise FormatError(
+                f"{op.name}: {len(op.weight)} rows for a vocabulary of {source.size} tokens"
+            )
+    if isinstance(op, Add):
+        for source in sources:
+            if (source.out.exponent != op.out.exponent).any():
+                raise FormatError(f"{op.name}: {source.name!r} has other exponents than the sum")
+
+
 def _write(file: h5py.File, program: Program) -> None:
     file.attrs["target"] = program.target
-    file.attrs["provenance"] = json.dumps(program.provenance)
+    write_json(file, "provenance", program.provenance)
     ops = file.create_group("ops", track_order=True)
     for op in program.ops:
         entry = ops.create_group(op.name)
@@ -198,22 +223,26 @@ def _write(file: h5py.File, program: Program) -> None:
 
 def _read(file: h5py.File) -> Program:
     ops = []
-    for name in file["ops"]:
-        entry = file["ops"][name]
+    entries = subgroup(file, "ops")
+    for name in entries:
+        entry = subgroup(entries, name)
         kind = OP_TYPES.get(str(entry.attrs.get("type")))
         if kind is None:
             raise FormatError(
-                f"{file.filename}: operation {name!r} is of unknown type "
-                f"{entry.attrs.get('type')!r}; known: {', '.join(OP_TYPES)}"
+                f"operation {name!r} is of unknown type {entry.attrs.get('type')!r}; "
+                f"known: {', '.join(OP_TYPES)}"
             )
-        ops.append(read_record(entry, kind))
-    approximations = file["approximations"]
+        op = read_record(entry, kind)
+        if op.name != name:
+            raise FormatError(f"operation {name!r} says it is called {op.name!r}")
+        ops.append(op)
+    approximations = subgroup(file, "approximations")
     return Program(
         ops=tuple(ops),
-        graph=read_graph(file["graph"]),
+        graph=read_graph(subgroup(file, "graph")),
         target=str(file.attrs["target"]),
         approximations=tuple(
-            read_record(approximations[name], Approximation) for name in approximations
+            read_record(subgroup(approximations, name), Approximation) for name in approximations
         ),
-        provenance=dict(json.loads(file.attrs["provenance"])),
+        provenance=read_json_object(file, "provenance"),
     )
