@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurossm.arrays import IntArray, freeze
+from neurossm.arrays import IntArray
 from neurossm.program.arithmetic import Tally, rshift, saturate
-from neurossm.program.op import Op, State, check_exact
+from neurossm.program.op import Op, State, check_exact, freeze_integers, freeze_shifts
 from neurossm.program.tensor import Interval
 
 
@@ -21,10 +21,11 @@ class Affine(Op):
     offset: IntArray
 
     def __post_init__(self) -> None:
-        """Check shapes."""
+        """Check shapes and shifts."""
         super().__post_init__()
-        for field in ("gain", "shift", "offset"):
-            freeze(self, field, np.int64, (self.out.channels,))
+        freeze_integers(self, "gain", (self.out.channels,))
+        freeze_shifts(self, "shift", (self.out.channels,))
+        freeze_integers(self, "offset", (self.out.channels,))
 
     def _before_saturation(self, x: IntArray) -> IntArray:
         return rshift(self.gain * x, self.shift) + self.offset

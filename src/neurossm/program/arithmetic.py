@@ -1,6 +1,7 @@
 """The two operations all integer arithmetic of a program is made of besides +, -, *: shift and sat.
 
-Everything is int64. Nothing here may overflow it: `compile/certify.py` proves that for a program.
+Everything is int64. Nothing here may overflow it: the bounds that `compile/certify.py` computes
+for a program prove that every intermediate stays below 2**62.
 """
 
 from __future__ import annotations
@@ -11,6 +12,9 @@ import numpy as np
 
 from neurossm.arrays import IntArray
 
+MAX_SHIFT = 62
+"""Shifts lie in [-62, 62]; a machine word knows no wider ones."""
+
 Tally = Counter[str]
 """How many integers were clipped, by the name of the tensor."""
 
@@ -18,7 +22,8 @@ Tally = Counter[str]
 def rshift(p: IntArray, k: IntArray | int) -> IntArray:
     """Shift right by `k` bits, to nearest, halves up: `floor((p + 2**(k-1)) / 2**k)`.
 
-    `k = 0` returns `p`; a negative `k` shifts left by `-k` bits, exactly. `p` and `k` broadcast.
+    `k = 0` returns `p`; a negative `k` shifts left by `-k` bits, exactly. `p` and `k` broadcast;
+    `k` lies in [-62, 62] and |p| below 2**62.
     """
     k = np.asarray(k, dtype=np.int64)
     right = np.maximum(k, 0)

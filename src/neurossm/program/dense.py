@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from neurossm.arrays import IntArray, freeze
+from neurossm.arrays import IntArray
 from neurossm.program.arithmetic import Tally
-from neurossm.program.op import Op, State
+from neurossm.program.op import Op, State, check_exact, freeze_integers
 from neurossm.program.tensor import Interval
 
 
@@ -17,15 +18,16 @@ class Dense(Op):
     """`z_o = sum_i weight[o, i] * x_i`, the exact sum: `weight` (O, I).
 
     With binary or ternary `x` it is made of additions and subtractions only. The sum is never
-    rounded or shifted; whatever reads it does that.
+    rounded, shifted or saturated; whatever reads it does that.
     """
 
     weight: IntArray
+    saturates: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check shapes."""
         super().__post_init__()
-        freeze(self, "weight", np.int64, (self.out.channels, None))
+        freeze_integers(self, "weight", (self.out.channels, None))
 
     def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
         """Compute (B, I) to (B, O)."""
@@ -35,6 +37,8 @@ class Dense(Op):
     def bounds(self, *inputs: Interval) -> Interval:
         """Each product takes its extreme at an end of its interval."""
         (x,) = inputs
+        worst = np.abs(self.weight).astype(np.float64) @ x.largest().astype(np.float64)
+        check_exact(self.name, "the weighted sum", worst)
         at_low, at_high = self.weight * x.low, self.weight * x.high
         return Interval(
             np.minimum(at_low, at_high).sum(axis=1), np.maximum(at_low, at_high).sum(axis=1)
@@ -50,11 +54,12 @@ class Embedding(Op):
     """`z = weight[token]`: one spike selects a row of `weight` (V, H)."""
 
     weight: IntArray
+    saturates: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check shapes."""
         super().__post_init__()
-        freeze(self, "weight", np.int64, (None, self.out.channels))
+        freeze_integers(self, "weight", (None, self.out.channels))
 
     def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
         """Compute (B, 1) token numbers to (B, H)."""
@@ -62,8 +67,10 @@ class Embedding(Op):
         return state, self.weight[token[:, 0]]
 
     def bounds(self, *inputs: Interval) -> Interval:
-        """Any row may be selected."""
-        return Interval(self.weight.min(axis=0), self.weight.max(axis=0))
+        """Any row of a token that can occur may be selected."""
+        (token,) = inputs
+        rows = self.weight[: int(token.high[0]) + 1]
+        return Interval(rows.min(axis=0), rows.max(axis=0))
 
     def input_channels(self) -> tuple[int | None, ...]:
         """One token per step."""

@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from neurossm.arrays import IntArray, freeze
+from neurossm.arrays import IntArray
 from neurossm.program.arithmetic import Tally, rshift, saturate
-from neurossm.program.op import Op, State, check_exact
+from neurossm.program.op import Op, State, check_exact, freeze_shifts
 from neurossm.program.tensor import Interval
 
 
@@ -21,9 +21,9 @@ class Product(Op):
     arity: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        """Check shapes."""
+        """Check shapes and shifts."""
         super().__post_init__()
-        freeze(self, "shift", np.int64, (self.out.channels,))
+        freeze_shifts(self, "shift", (self.out.channels,))
 
     def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
         """Compute two (B, H) to (B, H)."""

@@ -8,15 +8,18 @@ from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from neurossm.arrays import IntArray
-from neurossm.errors import FormatError
-from neurossm.program.arithmetic import Tally
+from neurossm.arrays import FloatArray, IntArray, check_name, freeze
+from neurossm.errors import FormatError, InputError, LimitError
+from neurossm.program.arithmetic import MAX_SHIFT, Tally
 from neurossm.program.tensor import Interval, TensorSpec
 
 State = dict[str, IntArray]
 """Integer arrays an operation keeps from one step to the next, each (B, ...); empty for most."""
 
 OpType = TypeVar("OpType", bound="Op")
+
+EXACT_BITS = 62
+"""Parameters and intermediate results stay below 2 to this power in magnitude."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,9 +33,12 @@ class Op(ABC):
     inputs: tuple[str, ...]
     out: TensorSpec
     arity: ClassVar[int] = 1
+    saturates: ClassVar[bool] = True
+    """False where the output is the exact result, which must be proved to fit its width."""
 
     def __post_init__(self) -> None:
-        """Check the number of inputs; subclasses add their fields."""
+        """Check the name and the number of inputs; subclasses add their fields."""
+        check_name(self.name)
         if len(self.inputs) != self.arity:
             raise FormatError(
                 f"{self.name}: {type(self).__name__} reads {self.arity} tensors, "
@@ -55,6 +61,11 @@ class Op(ABC):
         """Return what the output can be before saturation, given what the inputs can be.
 
         Sound for any number of steps.
+
+        Raises
+        ------
+        LimitError
+            An intermediate result could reach 2**62.
         """
 
     def input_channels(self) -> tuple[int | None, ...]:
@@ -69,7 +80,38 @@ class Op(ABC):
         return replace(self, out=out)
 
 
-def check_exact(name: str, what: str, largest: IntArray | float) -> None:
+def freeze_integers(op: Op, field: str, shape: tuple[int | None, ...]) -> None:
+    """Freeze a field of integers, each below 2**62 in magnitude.
+
+    Raises
+    ------
+    InputError
+        Another shape, a number that is no integer, or too large.
+    """
+    freeze(op, field, np.int64, shape)
+    _within(op, field, (1 << EXACT_BITS) - 1)
+
+
+def freeze_shifts(op: Op, field: str, shape: tuple[int | None, ...]) -> None:
+    """Freeze a field of shifts, each in [-62, 62]; InputError as for `freeze_integers`."""
+    freeze(op, field, np.int64, shape)
+    _within(op, field, MAX_SHIFT)
+
+
+def _within(op: Op, field: str, limit: int) -> None:
+    values = getattr(op, field)
+    if values.min() < -limit or values.max() > limit:
+        worst = values.max() if values.max() > limit else values.min()
+        raise InputError(f"{op.name}.{field}: {worst} is outside [-{limit}, {limit}]")
+
+
+def check_shift(name: str, field: str, shift: int) -> None:
+    """Refuse a scalar shift outside [-62, 62]."""
+    if not -MAX_SHIFT <= shift <= MAX_SHIFT:
+        raise InputError(f"{name}.{field}: {shift} is outside [-{MAX_SHIFT}, {MAX_SHIFT}]")
+
+
+def check_exact(name: str, what: str, largest: IntArray | FloatArray | float) -> None:
     """Refuse arithmetic that 63 bits could not hold; `largest` is a bound of its magnitude.
 
     Raises
@@ -77,11 +119,9 @@ def check_exact(name: str, what: str, largest: IntArray | float) -> None:
     LimitError
         The bound is 2**62 or more.
     """
-    from neurossm.errors import LimitError
-
     worst = float(np.max(largest))
-    if not worst < 2.0**62:
+    if not worst < 2.0**EXACT_BITS:
         raise LimitError(
-            f"{name}: {what} can reach 2^{np.log2(worst):.1f}, beyond the 62 bits of exact integer "
-            "arithmetic; use narrower widths"
+            f"{name}: {what} can reach 2^{np.log2(worst):.1f}, beyond the {EXACT_BITS} bits of "
+            "exact integer arithmetic; use narrower widths"
         )

@@ -17,8 +17,9 @@ import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
 
-_SLACK = 1 + 1e-9
-"""Covers the rounding of the double-precision sums (a million terms: below 1e-10)."""
+_ROUNDING = 1e-15
+"""Relative error per term of the double-precision powers and sums, generously: both round a few
+times (1.1e-16 each) per term."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,12 +44,20 @@ class PoleSeries:
 
 def pole_series(a_re: IntArray, a_im: IntArray, pole_shift: int) -> PoleSeries:
     """Sum the series of every pole `(a_re + i a_im) / 2**pole_shift`, arrays (H, N)."""
-    scale = 2.0**-pole_shift
-    flat = np.stack([a_re.ravel(), a_im.ravel()], axis=1)
-    unique, inverse = np.unique(flat, axis=0, return_inverse=True)  # tied poles are summed once
-    sums = _kernel()(unique[:, 0] * scale, unique[:, 1] * scale)
-    parts = sums[inverse.ravel()].reshape(*a_re.shape, 4) * _SLACK
+    parts = _series(a_re.tobytes(), a_im.tobytes(), a_re.shape, pole_shift)
     return PoleSeries(parts[..., 0], parts[..., 1], parts[..., 2], parts[..., 3])
+
+
+@lru_cache(maxsize=64)
+def _series(a_re: bytes, a_im: bytes, shape: tuple[int, ...], pole_shift: int) -> FloatArray:
+    """Return the four sums, (H, N, 4); kept, as a compilation asks for the same ones many times."""
+    flat = np.stack([np.frombuffer(part, np.int64) for part in (a_re, a_im)], axis=1)
+    unique, inverse = np.unique(flat, axis=0, return_inverse=True)  # tied poles are summed once
+    scale = 2.0**-pole_shift
+    sums = _kernel()(unique[:, 0] * scale, unique[:, 1] * scale, _ROUNDING)
+    parts: FloatArray = sums[inverse.ravel()].reshape(*shape, 4)
+    parts.setflags(write=False)
+    return parts
 
 
 @lru_cache(maxsize=1)
@@ -56,13 +65,14 @@ def _kernel() -> Any:
     """Compile the summation on first use: importing this package must not import Numba."""
     from numba import njit, prange
 
-    def sums(q_re: FloatArray, q_im: FloatArray) -> FloatArray:
+    def sums(q_re: FloatArray, q_im: FloatArray, rounding: float) -> FloatArray:
         out = np.zeros((q_re.size, 4))
         for i in prange(q_re.size):
             radius = np.hypot(q_re[i], q_im[i])
+            whole = 1.0 / (1.0 - radius)  # sum of |q|^j
             re, im, power = 1.0, 0.0, 1.0
             re_pos, re_neg, im_pos, im_neg = 0.0, 0.0, 0.0, 0.0
-            rest = 1.0 / (1.0 - radius)
+            rest, terms = whole, 0
             while rest > 1e-3 * (re_pos + re_neg):
                 for _ in range(16):
                     re_pos += max(re, 0.0)
@@ -71,7 +81,10 @@ def _kernel() -> Any:
                     im_neg += max(-im, 0.0)
                     re, im = re * q_re[i] - im * q_im[i], re * q_im[i] + im * q_re[i]
                     power *= radius
-                rest = power / (1.0 - radius)
+                terms += 16
+                rest = power * whole
+            # The error of the j-th computed power is below j * rounding * |q|^j.
+            rest += rounding * (terms + 16) * whole
             out[i, 0], out[i, 1] = re_pos + rest, re_neg + rest
             out[i, 2], out[i, 3] = im_pos + rest, im_neg + rest
         return out

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurossm.arrays import IntArray, freeze
+from neurossm.arrays import IntArray
 from neurossm.errors import InputError
-from neurossm.program.arithmetic import Tally, saturate
-from neurossm.program.op import Op, State, check_exact
+from neurossm.program.arithmetic import Tally, rshift, saturate
+from neurossm.program.op import Op, State, check_exact, freeze_integers
 from neurossm.program.tensor import Interval
 
 
@@ -31,8 +31,8 @@ class Readout(Op):
     def __post_init__(self) -> None:
         """Check shapes and the number of steps."""
         super().__post_init__()
-        freeze(self, "weight", np.int64, (self.out.channels, None))
-        freeze(self, "bias", np.int64, (self.out.channels,))
+        freeze_integers(self, "weight", (self.out.channels, None))
+        freeze_integers(self, "bias", (self.out.channels,))
         if self.max_steps < 1 or not 0 <= self.shift <= 40:
             raise InputError(
                 f"{self.name}: max_steps {self.max_steps} must be at least 1, "
@@ -49,7 +49,7 @@ class Readout(Op):
         return {"sum": state["sum"] + x, "steps": state["steps"] + 1}
 
     def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
-        """Add (B, H) to the sum; the output (B, classes) is the decision if the sample ended now."""
+        """Add (B, H) to the sum; return the logits (B, classes) as if the sample ended now."""
         state = self.accumulate(state, inputs[0])
         return state, self.decode(state["sum"], int(state["steps"][0]), tally)
 
@@ -62,16 +62,15 @@ class Readout(Op):
     def bounds(self, *inputs: Interval) -> Interval:
         """A mean lies within the bounds of what it averages, whatever the number of steps."""
         (x,) = inputs
-        reach = np.abs(self.weight).astype(np.float64) @ x.largest() + np.abs(self.bias)
-        check_exact(
-            self.name,
-            f"the sum over max_steps = {self.max_steps} steps",
-            (2 * reach + 2.0**self.shift) * self.max_steps,
-        )
+        largest = x.largest().astype(np.float64)
+        reach = np.abs(self.weight).astype(np.float64) @ largest + np.abs(self.bias)
+        for worst in (2 * reach + 2.0**self.shift, largest):
+            what = f"the sum over max_steps = {self.max_steps} steps"
+            check_exact(self.name, what, worst * self.max_steps)
         at_low, at_high = self.weight * x.low, self.weight * x.high
         low = np.minimum(at_low, at_high).sum(axis=1) + self.bias
         high = np.maximum(at_low, at_high).sum(axis=1) + self.bias
-        return Interval(low >> self.shift, -((-high) >> self.shift))
+        return Interval(rshift(low, self.shift), rshift(high, self.shift))
 
     def input_channels(self) -> tuple[int | None, ...]:
         """Return H."""

@@ -1,4 +1,4 @@
-"""The reference engine: step every operation, every step, in NumPy integers. It is the definition."""
+"""The reference engine: every operation, every step, in NumPy integers. It is the definition."""
 
 from __future__ import annotations
 

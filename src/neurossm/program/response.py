@@ -10,6 +10,8 @@ STEPS = 1 << 14
 """The response is summed exactly over so many steps; the rest is bounded mode by mode."""
 _SLACK = 1 + 1e-9
 """Covers the rounding of double-precision sums."""
+_POWER_ERROR = 1e-11
+"""Relative error of a power up to 2**14, taken as `exp(j log q)`: its argument is up to 2**14 pi."""
 
 
 def response_sums(
@@ -38,5 +40,5 @@ def response_sums(
     radius = np.abs(pole)
     rest = (np.abs(weight) * radius**STEPS / (1 - radius)).sum(axis=1)
     size = np.abs(weight).sum(axis=1) + np.abs(direct)
-    rounding = size * STEPS * 1e-12  # powers up to 2^14 in double precision are off by 1e-12
+    rounding = size * STEPS * _POWER_ERROR
     return positive * _SLACK + rest + rounding, negative * _SLACK + rest + rounding

@@ -8,12 +8,12 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import NDArray
 
-from neurossm.arrays import IntArray
+from neurossm.arrays import FloatArray, IntArray
 from neurossm.errors import InputError
 from neurossm.graph.data import check_data
 from neurossm.graph.nodes import INPUT_KINDS
 from neurossm.program.arithmetic import Tally
-from neurossm.program.op import Op, State
+from neurossm.program.op import Op, State, check_exact
 from neurossm.program.tensor import Interval
 
 
@@ -31,13 +31,23 @@ class Input(Op):
     low: float
     high: float
     arity: ClassVar[int] = 0
+    saturates: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        """Check the kind and the number of channels."""
+        """Check the kind, the number of channels and the range."""
         super().__post_init__()
+        if self.kind not in INPUT_KINDS:
+            raise InputError(
+                f"{self.name}: input kind {self.kind!r}, expected one of {', '.join(INPUT_KINDS)}"
+            )
         channels = 1 if self.kind == "tokens" else self.size
-        if self.kind not in INPUT_KINDS or self.out.channels != channels:
-            raise InputError(f"{self.name}: kind {self.kind!r} with {self.out.channels} channels")
+        if self.size < 1 or self.out.channels != channels:
+            raise InputError(
+                f"{self.name}: {self.kind} input of size {self.size} with {self.out.channels} "
+                "channels"
+            )
+        if not np.isfinite([self.low, self.high]).all() or self.low > self.high:
+            raise InputError(f"{self.name}: range [{self.low}, {self.high}] is empty or not finite")
 
     def encode(self, data: NDArray[np.generic], where: str = "data") -> IntArray:
         """Turn data (B, L, size), or (B, L) for one channel, into integers (B, L, channels).
@@ -50,8 +60,7 @@ class Input(Op):
         data = check_data(self, data, where)
         if self.kind != "float":
             return data.astype(np.int64)
-        scaled = np.ldexp(data.astype(np.float64), self.out.exponent.astype(np.int32))
-        return np.floor(scaled + 0.5).astype(np.int64)
+        return self._scaled(data.astype(np.float64)).astype(np.int64)
 
     def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
         """Pass on the integers (B, channels) that `encode` made."""
@@ -60,10 +69,16 @@ class Input(Op):
     def bounds(self, *inputs: Interval) -> Interval:
         """Return the declared range."""
         if self.kind == "tokens":
-            return Interval(np.zeros(1), np.full(1, self.size - 1))
+            return Interval(np.zeros(1, np.int64), np.full(1, self.size - 1))
         if self.kind == "uint8":
-            return Interval(np.zeros(self.size), np.full(self.size, 255))
-        ends = np.array([[self.low], [self.high]])
-        scaled = np.ldexp(ends, self.out.exponent.astype(np.int32))
-        low, high = np.floor(scaled + 0.5).astype(np.int64)
-        return Interval(low, high)
+            return Interval(np.zeros(self.size, np.int64), np.full(self.size, 255))
+        with np.errstate(over="ignore"):  # infinity is refused in the next line
+            low, high = (self._scaled(np.full(self.size, end)) for end in (self.low, self.high))
+        check_exact(self.name, "x * 2^exponent", np.maximum(np.abs(low), np.abs(high)))
+        return Interval(low.astype(np.int64), high.astype(np.int64))
+
+    def _scaled(self, x: FloatArray) -> FloatArray:
+        """Return `floor(x * 2**e + 1/2)` of (..., channels), without rounding the sum."""
+        scaled = np.ldexp(x, self.out.exponent.astype(np.int32))  # exact
+        floor: FloatArray = np.floor(scaled)
+        return floor + (scaled - floor >= 0.5)

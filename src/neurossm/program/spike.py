@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
-from neurossm.arrays import IntArray, freeze
+from neurossm.arrays import IntArray
 from neurossm.errors import InputError
 from neurossm.program.arithmetic import Tally
-from neurossm.program.op import Op, State
+from neurossm.program.op import Op, State, freeze_integers
 from neurossm.program.tensor import Interval
 
 
@@ -18,11 +19,12 @@ class Spike(Op):
     """`s = 1 if x > threshold else 0`, threshold (H): one bit on the wire."""
 
     threshold: IntArray
+    saturates: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check shapes."""
         super().__post_init__()
-        freeze(self, "threshold", np.int64, (self.out.channels,))
+        freeze_integers(self, "threshold", (self.out.channels,))
 
     def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
         """Compute (B, H) to (B, H) of 0 and 1."""
@@ -42,11 +44,12 @@ class Ternary(Op):
     """`s = 1 if x > threshold, -1 if x < -threshold, else 0`, threshold (H), not negative."""
 
     threshold: IntArray
+    saturates: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         """Check shapes and sign."""
         super().__post_init__()
-        freeze(self, "threshold", np.int64, (self.out.channels,))
+        freeze_integers(self, "threshold", (self.out.channels,))
         if (self.threshold < 0).any():
             raise InputError(f"{self.name}: negative threshold {self.threshold.min()}")
 

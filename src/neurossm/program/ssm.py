@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurossm.arrays import FloatArray, IntArray, freeze
+from neurossm.arrays import FloatArray, IntArray
 from neurossm.errors import InputError
-from neurossm.program.arithmetic import Tally, limits, rshift, saturate
-from neurossm.program.op import Op, State, check_exact
-from neurossm.program.pole_series import PoleSeries, pole_series
+from neurossm.program.arithmetic import MAX_SHIFT, Tally, limits, rshift, saturate
+from neurossm.program.op import Op, State, check_exact, freeze_integers, freeze_shifts
+from neurossm.program.pole_series import pole_series
 from neurossm.program.response import response_sums
 from neurossm.program.tensor import Interval
+
+UNDAMPED_LOG2 = 24
+"""Poles obey `|q|**2 <= 1 - 2**-24`, so that the sums over their powers stay within reach."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,9 +29,9 @@ class SSM(Op):
         y     = sat(sum_n rshift(c_re s_re' - c_im s_im', m) + rshift(d u, d_shift))
 
     `a_re`, `a_im`, `input_shift`, `c_re`, `c_im` are (H, N); `readout_shift`, `d`, `d_shift` are
-    (H). The states of a new sample are 0. The pole of a mode is `(a_re + i a_im) / 2^A`, strictly
-    inside the unit circle. Where `k >= 0` the input enters as `u 2^k` exactly; where `k < 0` it is
-    added before the rounding, so that no bit of it is lost.
+    (H). The states of a new sample are 0. The pole of a mode is `(a_re + i a_im) / 2^A`, inside
+    the unit circle by a margin. Where `k >= 0` the input enters as `u 2^k` exactly; where `k < 0`
+    it is added before the rounding, so that no bit of it is lost.
     """
 
     a_re: IntArray
@@ -43,23 +46,37 @@ class SSM(Op):
     state_bits: int
 
     def __post_init__(self) -> None:
-        """Check shapes, shifts and that every pole is stable."""
+        """Check shapes, shifts, widths and that every pole is stable."""
         super().__post_init__()
-        freeze(self, "a_re", np.int64, (self.out.channels, None))
-        for field in ("a_im", "input_shift", "c_re", "c_im"):
-            freeze(self, field, np.int64, self.a_re.shape)
-        for field in ("readout_shift", "d", "d_shift"):
-            freeze(self, field, np.int64, (self.out.channels,))
         if not 1 <= self.pole_shift <= 30:
             raise InputError(f"{self.name}: pole_shift {self.pole_shift}, must be 1 to 30")
-        if (self.input_shift < -self.pole_shift).any() or (self.input_shift > 62).any():
-            raise InputError(f"{self.name}: input_shift outside [-pole_shift, 62]")
-        if (self.readout_shift < 0).any():
-            raise InputError(f"{self.name}: negative readout_shift")
         if not 2 <= self.state_bits <= 40:
             raise InputError(f"{self.name}: state_bits {self.state_bits}, must be 2 to 40")
-        if (self.a_re**2 + self.a_im**2 >= 1 << (2 * self.pole_shift)).any():
-            raise InputError(f"{self.name}: a pole on or outside the unit circle")
+        freeze_integers(self, "a_re", (self.out.channels, None))
+        for field in ("a_im", "c_re", "c_im"):
+            freeze_integers(self, field, self.a_re.shape)
+        freeze_shifts(self, "input_shift", self.a_re.shape)
+        freeze_integers(self, "d", (self.out.channels,))
+        for field in ("readout_shift", "d_shift"):
+            freeze_shifts(self, field, (self.out.channels,))
+        lowest, highest = -self.pole_shift, MAX_SHIFT - self.pole_shift
+        if (self.input_shift < lowest).any() or (self.input_shift > highest).any():
+            raise InputError(f"{self.name}: input_shift outside [{lowest}, {highest}]")
+        if (self.readout_shift < 0).any():
+            raise InputError(f"{self.name}: negative readout_shift")
+        self._check_poles()
+
+    def _check_poles(self) -> None:
+        one = 1 << (2 * self.pole_shift)
+        limit = 1 << self.pole_shift  # beyond it the squares below might overflow
+        inside = (np.abs(self.a_re) < limit) & (np.abs(self.a_im) < limit)
+        squares = np.where(inside, self.a_re, limit) ** 2 + np.where(inside, self.a_im, 0) ** 2
+        if (squares > one - max(1, one >> UNDAMPED_LOG2)).any():
+            h, n = np.unravel_index(int(squares.argmax()), squares.shape)
+            raise InputError(
+                f"{self.name}: the pole of channel {h}, mode {n} is outside the unit circle or "
+                f"too near to it: |q|^2 may be at most 1 - 2^-{UNDAMPED_LOG2}"
+            )
 
     @property
     def modes(self) -> int:
@@ -108,7 +125,7 @@ class SSM(Op):
         """Sum the impulse response, and add what rounding can do: in states, products and d u."""
         unit = np.exp2(-self.readout_shift.astype(np.float64))[:, None]
         c = (self.c_re + 1j * self.c_im) * unit
-        pole = (self.a_re + 1j * self.a_im) * 2.0**-self.pole_shift
+        pole = np.asarray(self.a_re + 1j * self.a_im, np.complex128) * 2.0**-self.pole_shift
         direct = self.d * np.exp2(-self.d_shift.astype(np.float64))
         positive, negative = response_sums(
             pole, c * np.exp2(self.input_shift.astype(np.float64)), direct
@@ -151,12 +168,13 @@ class SSM(Op):
 
     def _check_products(self, u: Interval) -> None:
         limit = -float(limits(self.state_bits)[0])
+        largest = u.largest().astype(np.float64)
         poles = (np.abs(self.a_re) + np.abs(self.a_im)) * limit
-        kick = u.largest()[:, None] * np.exp2((self.pole_shift + self.input_shift).astype(float))
+        kick = largest[:, None] * np.exp2((self.pole_shift + self.input_shift).astype(float))
         check_exact(self.name, "a * s + u", poles + kick)
-        check_exact(self.name, "c * s", (np.abs(self.c_re) + np.abs(self.c_im)) * limit)
-        direct = np.abs(self.d) * u.largest().astype(np.float64)
-        check_exact(self.name, "d * u", direct * np.exp2(np.maximum(-self.d_shift, 0)))
+        modes = (np.abs(self.c_re).astype(float) + np.abs(self.c_im)) * limit
+        direct = np.abs(self.d) * largest * np.exp2(np.maximum(-self.d_shift, 0))
+        check_exact(self.name, "sum of c * s + d * u", modes.sum(axis=1) + direct)
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,6 +209,3 @@ def _mode_interval(
         np.floor(np.clip(least, -cap, cap)).astype(np.int64),
         np.ceil(np.clip(most, -cap, cap)).astype(np.int64),
     )
-
-
-__all__ = ["SSM", "ModeInterval", "PoleSeries"]

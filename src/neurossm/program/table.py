@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurossm.arrays import IntArray, freeze
+from neurossm.arrays import IntArray
 from neurossm.errors import InputError
 from neurossm.program.arithmetic import Tally, rshift, saturate
-from neurossm.program.op import Op, State, check_exact
+from neurossm.program.op import EXACT_BITS, Op, State, check_exact, check_shift, freeze_integers
 from neurossm.program.tensor import Interval
 
 
@@ -31,10 +31,16 @@ class Table(Op):
     def __post_init__(self) -> None:
         """Check shapes and shifts."""
         super().__post_init__()
-        freeze(self, "base", np.int64, (None,))
-        freeze(self, "slope", np.int64, self.base.shape)
-        if not 0 <= self.width <= 62:
-            raise InputError(f"{self.name}: segment width 2^{self.width}, exponent must be 0 to 62")
+        freeze_integers(self, "base", (None,))
+        freeze_integers(self, "slope", self.base.shape)
+        check_shift(self.name, "slope_shift", self.slope_shift)
+        if self.width < 0:
+            raise InputError(f"{self.name}: segments 2^{self.width} wide, must be at least 1")
+        limit = 1 << EXACT_BITS
+        if abs(self.origin) >= limit or self.width >= EXACT_BITS:
+            raise InputError(f"{self.name}: segments reach beyond 2^{EXACT_BITS}")
+        if abs(self.origin) + (self.base.size << self.width) >= limit:
+            raise InputError(f"{self.name}: segments reach beyond 2^{EXACT_BITS}")
 
     def _before_saturation(self, x: IntArray) -> IntArray:
         segment = np.clip((x - self.origin) >> self.width, 0, self.base.size - 1)

@@ -11,6 +11,8 @@ from neurossm.errors import InputError
 from neurossm.program.arithmetic import limits
 
 MAX_BITS = 63
+MAX_EXPONENT = 1000
+"""Largest exponent in magnitude: doubles reach not much further."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +76,12 @@ class TensorSpec:
         if not 1 <= self.bits <= MAX_BITS:
             raise InputError(f"tensor of {self.bits} bits; between 1 and {MAX_BITS} are possible")
         freeze(self, "exponent", np.int64, (None,))
+        if np.abs(self.exponent).max() > MAX_EXPONENT:
+            raise InputError(f"exponent beyond {MAX_EXPONENT} in magnitude")
         freeze(self, "low", np.int64, self.exponent.shape)
         freeze(self, "high", np.int64, self.exponent.shape)
+        if not self.interval.within(self.bits) or (self.low > self.high).any():
+            raise InputError(f"bounds that are empty or beyond the {self.bits} bits of the tensor")
 
     @property
     def channels(self) -> int:
@@ -89,7 +95,7 @@ class TensorSpec:
 
     def to_float(self, mantissa: IntArray) -> FloatArray:
         """Return the real values of integers (..., C)."""
-        return np.ldexp(mantissa.astype(np.float64), -self.exponent)
+        return np.ldexp(mantissa.astype(np.float64), -self.exponent.astype(np.int32))
 
 
 def unchecked(bits: int, exponent: IntArray | int, channels: int) -> TensorSpec:
