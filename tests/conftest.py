@@ -10,10 +10,16 @@ import functools
 import importlib
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
+import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from neurossm.program import Program
 
 LAVA_TESTS = Path(__file__).parent / "lava"
 IS_LAVA_PYTHON = sys.version_info[:2] == (3, 10)
@@ -76,3 +82,106 @@ def _lava_problem() -> str | None:
 def _has_gpu() -> bool:
     torch = importlib.import_module("torch")
     return bool(torch.cuda.is_available())
+
+
+@pytest.fixture(scope="session")
+def small_program() -> Callable[..., Program]:
+    """Build random Binary S4D programs of any size, operation by operation, without the compiler.
+
+    Nothing in them is scaled with care: tensors saturate, and spikes are neither rare nor certain.
+    """
+    return _small_program
+
+
+def _small_program(
+    *,
+    inputs: int = 1,
+    channels: int = 3,
+    modes: int = 2,
+    blocks: int = 1,
+    classes: int = 2,
+    tokens: bool = False,
+    seed: int = 0,
+) -> Program:
+    from neurossm import graph
+    from neurossm import program as p
+
+    rng = np.random.default_rng(seed)
+    H, N = channels, modes
+
+    def integers(low: int, high: int, *shape: int) -> np.ndarray:
+        return rng.integers(low, high + 1, shape)
+
+    def affine(name: str, source: str, bits: int) -> p.Affine:
+        gain, offset = integers(-99, 99, H), integers(-99, 99, H)
+        return p.Affine(name, (source,), p.unchecked(bits, 0, H), gain, integers(0, 3, H), offset)
+
+    def dense(name: str, source: str, size: int) -> p.Dense:
+        weight = integers(-127, 127, H, size) * integers(0, 1, H, size)
+        return p.Dense(name, (source,), p.unchecked(31, 0, H), weight)
+
+    kind = "tokens" if tokens else "uint8"
+    ops: list[p.Op] = [
+        p.Input("input", (), p.unchecked(9, 0, 1 if tokens else inputs), kind, inputs, 0, 255)
+    ]
+    if tokens:
+        rows = integers(-127, 127, inputs, H)
+        ops.append(p.Embedding("encoder.sum", ("input",), p.unchecked(8, 0, H), rows))
+    else:
+        ops.append(dense("encoder.sum", "input", inputs))
+    ops.append(affine("encoder", "encoder.sum", 20))
+    stream = "encoder"
+    for i in range(blocks):
+        b = f"blocks.{i}"
+        ops.append(affine(f"{b}.norm", stream, 16))
+        ops.append(
+            p.SSM(
+                f"{b}.ssm",
+                (f"{b}.norm",),
+                p.unchecked(24, 0, H),
+                a_re=integers(-150, 150, H, N),
+                a_im=integers(-150, 150, H, N),
+                pole_shift=8,
+                input_shift=integers(-2, 2, H, N),
+                c_re=integers(-99, 99, H, N),
+                c_im=integers(-99, 99, H, N),
+                readout_shift=integers(0, 2, H),
+                d=integers(-9, 9, H),
+                d_shift=integers(0, 2, H),
+                state_bits=20,
+            )
+        )
+        ops.append(p.Spike(f"{b}.spike", (f"{b}.ssm",), p.unchecked(2, 0, H), integers(-9, 9, H)))
+        for half in ("value", "gate"):
+            ops.append(dense(f"{b}.{half}.sum", f"{b}.spike", H))
+            ops.append(affine(f"{b}.{half}", f"{b}.{half}.sum", 16))
+        slope = np.array([0, 1, 5, 7])
+        ops.append(
+            p.Table(
+                f"{b}.sigmoid",
+                (f"{b}.gate",),
+                p.unchecked(16, 0, H),
+                origin=-512,
+                width=8,
+                base=integers(0, 99, 4),
+                slope=slope,
+                slope_shift=4,
+            )
+        )
+        halves = (f"{b}.value", f"{b}.sigmoid")
+        ops.append(p.Product(f"{b}.glu", halves, p.unchecked(20, 0, H), integers(0, 4, H)))
+        ops.append(p.Add(f"{b}.add", (f"{b}.glu", stream), p.unchecked(20, 0, H)))
+        stream = f"{b}.add"
+    ops.append(
+        p.Readout(
+            "decoder",
+            (stream,),
+            p.unchecked(32, 0, classes),
+            weight=integers(-127, 127, classes, H),
+            bias=integers(-99, 99, classes),
+            shift=4,
+            max_steps=1 << 10,
+        )
+    )
+    nodes = (graph.Input("input", (), kind, inputs, 0.0, 255.0, 1.0),)
+    return p.Program(tuple(ops), graph.Graph(nodes), "loihi2-sim")

@@ -14,7 +14,13 @@ from itertools import pairwise
 from neurossm.compile.place_bytes import Variant, signed_bits
 from neurossm.compile.place_groups import NeuronGroup, neuron_groups
 from neurossm.compile.place_neurons import sent_tensors
-from neurossm.compile.place_plan import Demand, DoesNotFitError, cores_per_group, fan_outs
+from neurossm.compile.place_plan import (
+    Demand,
+    DoesNotFitError,
+    cores_per_group,
+    fan_outs,
+    fewest_cores,
+)
 from neurossm.errors import LimitError
 from neurossm.hw_profiles import Limits, Profile
 from neurossm.program import SSM, Dense, Embedding, Program, Spike, Ternary
@@ -76,11 +82,14 @@ class Placement:
         The neuron groups.
     cores
         In the order of the groups.
+    least_cores
+        Cores that would do if a step might take as long as it likes.
     """
 
     target: str
     groups: tuple[NeuronGroup, ...]
     cores: tuple[Core, ...]
+    least_cores: int
 
     @property
     def cores_used(self) -> int:
@@ -148,7 +157,8 @@ def place(program: Program, profile: Profile) -> Placement:
         _core(index, group, first, neurons, fan_out[group.name], limits)
         for index, (group, first, neurons) in enumerate(_split(groups, cores))
     ]
-    return Placement(profile.name, groups, tuple(loads))
+    least = sum(fewest_cores(groups, cores, limits).values())
+    return Placement(profile.name, groups, tuple(loads), least)
 
 
 def _split(

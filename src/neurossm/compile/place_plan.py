@@ -92,6 +92,18 @@ def cores_per_group(groups: Sequence[NeuronGroup], limits: Limits, target: str) 
     raise DoesNotFitError(f"target {target!r}: no split over cores keeps axons_out_per_core")
 
 
+def fewest_cores(
+    groups: Sequence[NeuronGroup], cores: Mapping[str, int], limits: Limits
+) -> dict[str, int]:
+    """Return the cores each group would need if only the limits mattered, not the load.
+
+    `cores` decides the outgoing axons.
+    """
+    fan_out = fan_outs(groups, cores)
+    most = {g.name: _most_neurons(g, fan_out[g.name], limits, "") for g in groups}
+    return {g.name: -(-g.neurons // most[g.name]) for g in groups}
+
+
 def fan_outs(groups: Sequence[NeuronGroup], cores: Mapping[str, int]) -> dict[str, int]:
     """Return to how many cores one neuron of each group sends."""
     return {
