@@ -6,10 +6,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from neurossm.arrays import FloatArray
 from neurossm.compile.options import CompileOptions
+from neurossm.compile.thresholds import freeze_thresholds
 from neurossm.graph import GELU, Graph, Node, PiecewiseLinear, Sigmoid
 from neurossm.program.program import Approximation
 
@@ -20,7 +22,7 @@ _SAMPLES = 1024
 
 @dataclass(frozen=True)
 class _Function:
-    """A function to tabulate: outside [-reach, reach] it is its asymptotes within `tail_error`."""
+    """A function to tabulate; outside [-reach, reach] its asymptotes stand for it."""
 
     name: str
     reach: float
@@ -35,8 +37,20 @@ SIGMOID = _Function("sigmoid", 8.0, special.expit, 0.0963, 0)
 GELU_FUNCTION = _Function("gelu", 4.0, lambda x: x * special.ndtr(x), 0.798, 1)
 
 
-def approximate(graph: Graph, options: CompileOptions) -> tuple[Graph, tuple[Approximation, ...]]:
-    """Replace sigmoid and GELU by piecewise-linear tables; return what was replaced, too."""
+def approximate(
+    graph: Graph, options: CompileOptions, data: NDArray[np.generic] | None = None
+) -> tuple[Graph, tuple[Approximation, ...]]:
+    """Replace what neurocores cannot compute; return what was replaced, too.
+
+    Sigmoid and GELU become piecewise-linear tables. A GSU's dynamic threshold, which needs a
+    maximum over all channels at every step, becomes a static one calibrated on `data`.
+
+    Raises
+    ------
+    InputError
+        A dynamic threshold, and no data to calibrate it on.
+    """
+    graph, replaced = freeze_thresholds(graph, options.threshold_scale, data)
     nodes: list[Node] = []
     used: dict[str, Approximation] = {}
     for node in graph.nodes:
@@ -50,7 +64,7 @@ def approximate(graph: Graph, options: CompileOptions) -> tuple[Graph, tuple[App
                 node.max_error,
             )
         nodes.append(node)
-    return graph.with_nodes(nodes), tuple(used.values())
+    return graph.with_nodes(nodes), (*replaced, *used.values())
 
 
 def tabulate(

@@ -65,9 +65,9 @@ def compile_model(
     graph, own_calibration = load_graph(model)
     _check_widths(options, profile)
     folded = fold(graph)
-    approximated, approximations = approximate(folded, options)
+    data = calibration if calibration is not None else own_calibration
+    approximated, approximations = approximate(folded, options, data)
     if options.scaling == "calibrated":
-        data = calibration if calibration is not None else own_calibration
         if data is None:
             raise InputError(
                 "calibrated scaling needs data: give --calibration DATA.npz, or a checkpoint that "

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, fields
 from neurossm.errors import InputError
 
 SCALINGS = ("proved", "calibrated")
+ROW_SCALES = ("power-of-two", "full")
 _RANGES = {
     "weight": (2, 8),
     "decoder": (2, 16),
@@ -93,6 +94,9 @@ class CompileOptions:
         Poles are kept where `1 / (1 - |A_bar|)` is below 2 to this power.
     threshold_scale
         A dynamic GSU threshold becomes its mean over calibration data times this factor.
+    row_scale
+        What one unit of a row of weights stands for: a "power-of-two", or "full": what makes the
+        row's largest weight fill the width, undone by one product per feature after the sum.
     """
 
     widths: Widths = field(default_factory=Widths)
@@ -103,11 +107,16 @@ class CompileOptions:
     slope_digits: int = 3
     pole_margin_log2: int = 16
     threshold_scale: float = 1.3
+    row_scale: str = "full"
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
         if self.scaling not in SCALINGS:
             raise InputError(f"scaling {self.scaling!r}, expected one of {', '.join(SCALINGS)}")
+        if self.row_scale not in ROW_SCALES:
+            raise InputError(
+                f"row_scale {self.row_scale!r}, expected one of {', '.join(ROW_SCALES)}"
+            )
         for name, low, high in (
             ("headroom_bits", 0, 8),
             ("max_steps", 1, 1 << 30),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurossm.arrays import ComplexArray, FloatArray, IntArray
+from neurossm.compile.builder import Builder
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.poles import quantise_poles, refit_residue
 from neurossm.compile.scaling import (
@@ -14,11 +15,50 @@ from neurossm.compile.scaling import (
     fitting_exponent,
     largest_mantissa,
     to_mantissa,
+    value_limit,
 )
 from neurossm.errors import LimitError
+from neurossm.graph import Graph
 from neurossm.graph import nodes as n
 from neurossm.program import SSM, Interval, unchecked
 from neurossm.program.pole_series import PoleSeries, pole_series
+from neurossm.program.tensor import TensorSpec
+
+
+def quantise_ssm(node: n.SSM, b: Builder) -> None:
+    """Append the Affine that drives an SSM, and the SSM.
+
+    The drive has the largest exponents (per channel) that its width and the states allow.
+    """
+    poles = prepare_poles(node, b.options)
+    before = b.graph[node.inputs[0]]
+    if isinstance(before, n.Affine) and private_to_ssm(b.graph, before):
+        name, source, scale, shift = before.name, before.inputs[0], before.scale, before.shift
+    else:
+        size = b.out(before.name).channels
+        name, source = f"{node.name}.drive", before.name
+        scale, shift = np.ones(size), np.zeros(size)
+    seen = b.range_of(before.name)
+    bits = b.options.widths.drive
+    exponent = fitting_exponent(seen.largest(), value_limit(bits))
+    peak = None if b.ranges.states is None else b.ranges.states[node.name]
+    largest = np.ldexp(seen.largest(), exponent.astype(np.int32)) + 1
+    exponent -= drive_deficit(poles, largest, _in_drive_units(peak, exponent), b.options)
+    drive = b.requantise(name, source, exponent, bits, scale, shift).out
+    peak = _in_drive_units(peak, drive.exponent)
+    reading = replace(node, inputs=(name,))
+    b.add(integer_ssm(reading, poles, drive, peak, b.options, b.accumulator_bits))
+
+
+def private_to_ssm(graph: Graph, node: n.Node) -> bool:
+    """Tell an Affine that only an SSM reads: a prenorm."""
+    readers = graph.readers(node.name)
+    return isinstance(node, n.Affine) and len(readers) == 1 and isinstance(readers[0], n.SSM)
+
+
+def _in_drive_units(peak: FloatArray | None, exponent: IntArray) -> FloatArray | None:
+    """Return the largest states in units of an input of these exponents."""
+    return None if peak is None else np.ldexp(peak, exponent[:, None].astype(np.int32))
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,16 +106,15 @@ def _input_shift(
     return fitting_exponent(series * drive[:, None], np.maximum(limit - slack, 1.0))
 
 
-def quantise_ssm(
+def integer_ssm(
     node: n.SSM,
     poles: Poles,
-    u: Interval,
-    u_exponent: IntArray,
+    drive: TensorSpec,
     state_peak: FloatArray | None,
     options: CompileOptions,
     accumulator_bits: int,
 ) -> SSM:
-    """Return the integer SSM for inputs in `u` (integers, exponents `u_exponent` (H)).
+    """Return the integer SSM for the integers of `drive`.
 
     The readout's products share one exponent per channel, chosen so that the largest coefficient
     fills its width; `readout_shift` is the smallest that keeps the sum within the accumulator.
@@ -86,6 +125,7 @@ def quantise_ssm(
     LimitError
         The states are too narrow for any input.
     """
+    u = drive.interval
     shift = _input_shift(poles, u.largest().astype(np.float64), state_peak, options)
     if (shift < -poles.shift).any():
         raise LimitError(
@@ -118,7 +158,7 @@ def quantise_ssm(
         np.where(d == 0, 0, d_exponent - exponent),
         options.widths.state,
     )
-    return _fit_accumulator(draft, u, u_exponent + exponent, d_exponent, accumulator_bits)
+    return _fit_accumulator(draft, u, drive.exponent + exponent, d_exponent, accumulator_bits)
 
 
 def _fit_accumulator(

@@ -132,7 +132,7 @@ def _(node: n.Affine | n.BatchNorm, x: Range) -> Range:
 
 @bound.register
 def _(node: n.LayerNorm, x: Range) -> Range:
-    reach = np.abs(node.gain) * np.sqrt(max(node.gain.size - 1, 0))
+    reach = np.abs(node.gain) * np.sqrt(node.gain.size)  # one channel holds the whole variance
     return Range(node.bias - reach, node.bias + reach)
 
 

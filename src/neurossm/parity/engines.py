@@ -8,7 +8,7 @@ from itertools import combinations
 
 import numpy as np
 
-from neurossm.compile.quantise import residual_names
+from neurossm.compile.builder import residual_names
 from neurossm.program import Program, Run, Spike, Ternary
 
 
@@ -53,7 +53,7 @@ class EngineParity:
 
 def compared_tensors(program: Program) -> tuple[str, ...]:
     """Return every spike tensor and every tensor of the residual stream."""
-    stream = set(residual_names(program.graph))
+    stream = residual_names(program.graph)
     return tuple(
         op.name for op in program.ops[1:-1] if isinstance(op, (Spike, Ternary)) or op.name in stream
     )

@@ -36,7 +36,8 @@ def layers_of(program: Program) -> tuple[Layer, ...]:
         if isinstance(op, (Spike, Ternary)):
             adds = [later.name for later in program.ops[position:] if isinstance(later, Add)]
             residual = adds[0] if adds else None
-            found.append(Layer(op.name.rpartition(".")[0], op.name, op.inputs[0], residual))
+            before = program.graph[op.name].inputs[0]  # a name both rungs have
+            found.append(Layer(op.name.rpartition(".")[0], op.name, before, residual))
     return tuple(found)
 
 

@@ -1,0 +1,155 @@
+"""The program under construction: operations so far, each certified as it is added."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.compile.options import CompileOptions
+from neurossm.compile.ranges import Range, Ranges
+from neurossm.compile.scaling import fitting_exponent, gain_and_shift, to_mantissa, value_limit
+from neurossm.errors import UnsupportedError
+from neurossm.graph import Graph
+from neurossm.graph import nodes as n
+from neurossm.program import Affine, Op, unchecked
+from neurossm.program.tensor import TensorSpec
+
+_ATTEMPTS = 8
+"""A real-valued bound and an integer one differ by roundings: a bit or two always mends it."""
+
+
+class ResidualOverflowError(Exception):
+    """A tensor of the residual stream exceeds its width by rounding: its exponent is too large."""
+
+
+@dataclass
+class Builder:
+    """Collects operations; decides nothing but the exponents of what it is asked to requantise."""
+
+    graph: Graph
+    ranges: Ranges
+    options: CompileOptions
+    accumulator_bits: int
+    residual_exponent: int
+    ops: dict[str, Op] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Remember which tensors belong to the residual stream."""
+        self.stream = residual_names(self.graph)
+
+    @property
+    def proving(self) -> bool:
+        """Whether every tensor must be proved free of overflow."""
+        return self.options.scaling == "proved"
+
+    def certified(self, op: Op) -> Op:
+        """Return an operation with its bounds, without adding it."""
+        return op.certified(*(self.ops[name].out.interval for name in op.inputs))
+
+    def add(self, op: Op) -> Op:
+        """Append an operation with its bounds computed.
+
+        Raises
+        ------
+        ResidualOverflowError
+            It belongs to the residual stream and is not proved although it should be.
+        """
+        certified = self.certified(op)
+        if self.proving and op.name in self.stream and not certified.out.proved:
+            raise ResidualOverflowError(op.name)
+        self.ops[op.name] = certified
+        return certified
+
+    def add_fitting(self, make: Callable[[IntArray], Op], exponent: IntArray) -> Op:
+        """Append `make(exponent)`, lowering the exponents of channels that would not be proved."""
+        for _ in range(_ATTEMPTS):
+            op = make(exponent)
+            reached = op.bounds(*(self.ops[name].out.interval for name in op.inputs))
+            over = reached.largest() > 2 ** (op.out.bits - 1) - 1
+            if not (self.proving and over.any()):
+                break
+            exponent = exponent - over
+        return self.add(op)
+
+    def out(self, name: str) -> TensorSpec:
+        """Return what is known of a tensor."""
+        return self.ops[name].out
+
+    def range_of(self, name: str) -> Range:
+        """Return what a float tensor can reach."""
+        return self.ranges.tensors[name]
+
+    def format_of(self, name: str) -> tuple[int, int]:
+        """Return exponent and width, for all channels alike; the stream's if it joins it."""
+        widths = self.options.widths
+        if name in self.stream:
+            return self.residual_exponent, widths.residual
+        bits = widths.mix if self.feeds_table(name) else widths.residual
+        largest = self.range_of(name).largest().max(keepdims=True)
+        exponent = int(fitting_exponent(largest, value_limit(bits))[0])
+        return (min(exponent, bits - 6) if self.feeds_table(name) else exponent), bits
+
+    def feeds_table(self, name: str) -> bool:
+        """Tell whether a table reads a tensor: it then needs one exponent for all channels."""
+        return any(isinstance(node, n.PiecewiseLinear) for node in self.graph.readers(name))
+
+    def requantise(
+        self,
+        name: str,
+        source: str,
+        exponent: IntArray,
+        bits: int,
+        scale: FloatArray,
+        shift: FloatArray,
+        *,
+        uniform: bool = False,
+    ) -> Op:
+        """Append the Affine that computes `scale * source + shift` at new exponents.
+
+        Exponents are lowered where the result would not be proved to fit: channel by channel, or
+        for all at once where they must be `uniform`; never those of the residual stream.
+        """
+        have = self.out(source).exponent
+
+        def make(exponents: IntArray) -> Op:
+            if uniform:
+                exponents = np.full_like(exponents, exponents.min())
+            factor = np.ldexp(scale, (exponents - have).astype(np.int32))
+            gain, right = gain_and_shift(factor, self.options.widths.gain)
+            offset = to_mantissa(shift, exponents)
+            out = unchecked(bits, exponents, len(exponents))
+            return Affine(name, (source,), out, gain, right, offset)
+
+        if name in self.stream:
+            return self.add(make(exponent))
+        return self.add_fitting(make, exponent)
+
+
+def residual_names(graph: Graph) -> frozenset[str]:
+    """Return the tensors of the residual stream: what an Add reads or writes, and what is averaged.
+
+    They share one exponent, so that they add without shifts.
+    """
+    names: set[str] = set()
+    for node in graph.nodes:
+        if isinstance(node, n.Add):
+            names |= {*node.inputs, node.name}
+        if isinstance(node, n.Mean):
+            names.add(node.inputs[0])
+    return frozenset(names)
+
+
+def uniform_exponent(name: str, exponent: IntArray) -> int:
+    """Return the exponent that all channels share.
+
+    Raises
+    ------
+    UnsupportedError
+        They differ, and the operation `name` combines channels.
+    """
+    if (exponent != exponent[0]).any():
+        raise UnsupportedError(f"{name}: combines channels of different exponents")
+    return int(exponent[0])

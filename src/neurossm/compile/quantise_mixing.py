@@ -1,0 +1,134 @@
+"""Integer forms of what combines channels: input, encoder, mixing, decoder."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.compile.builder import Builder, uniform_exponent
+from neurossm.compile.certify import refuse_wrap
+from neurossm.compile.scaling import (
+    MAX_EXPONENT,
+    fitting_exponent,
+    largest_mantissa,
+    to_mantissa,
+    value_limit,
+)
+from neurossm.graph import nodes as n
+from neurossm.program import Dense, Embedding, Input, Readout, unchecked
+
+FLOAT_INPUT_BITS = 16
+LOGIT_BITS = 32
+
+
+def quantise_input(node: n.Input, b: Builder) -> None:
+    """Append the Input: bytes and tokens as they are, floats rounded to 16 bits."""
+    channels = node.channels()
+    if node.kind == "float":
+        largest = np.array([max(abs(node.low), abs(node.high))])
+        exponent = int(fitting_exponent(largest, value_limit(FLOAT_INPUT_BITS))[0])
+        spec = unchecked(FLOAT_INPUT_BITS, exponent, channels)
+    elif node.kind == "tokens":
+        spec = unchecked(max(2, int(node.size).bit_length() + 1), 0, channels)
+    else:
+        spec = unchecked(9, 0, channels)
+    b.add(Input(node.name, (), spec, node.kind, node.size, node.low, node.high))
+
+
+def quantise_embedding(node: n.Embedding, b: Builder) -> None:
+    """Append the Embedding and the Affine that brings it to the residual stream."""
+    bits = b.options.widths.weight
+    weight, scale = quantise_weights(node.weight.T, bits, b.options.row_scale)
+    raw = f"{node.name}.sum"
+    spec = unchecked(bits, 0, len(scale))
+    b.add(Embedding(raw, node.inputs, spec, weight.T))
+    _to_stream(b, node.name, raw, scale, np.zeros(len(scale)))
+
+
+def quantise_linear(node: n.Linear, b: Builder) -> None:
+    """Append the Dense, and the Affine that adds the bias; the decoder becomes the Readout."""
+    reader = b.graph[node.inputs[0]]
+    if isinstance(reader, n.Mean):
+        _readout(node, reader, b)
+        return
+    source = graded(b, node.inputs[0])
+    exponent = uniform_exponent(node.name, b.out(source).exponent)
+    bits = b.accumulator_bits - 1  # Lava's Dense holds twice the weights
+    if is_ternary(node):
+        # Small integers and no bias: what reads the sum takes it as it is.
+        spec = unchecked(bits, exponent, len(node.weight))
+        refuse_wrap(b.add(Dense(node.name, (source,), spec, to_mantissa(node.weight, 0))))
+        return
+    weight, scale = quantise_weights(node.weight, b.options.widths.weight, b.options.row_scale)
+    raw = f"{node.name}.sum"
+    refuse_wrap(b.add(Dense(raw, (source,), unchecked(bits, exponent, len(scale)), weight)))
+    if node.name in b.stream or isinstance(reader, n.Input):
+        _to_stream(b, node.name, raw, scale, node.bias)
+        return
+    mix = b.options.widths.mix
+    wanted = fitting_exponent(b.range_of(node.name).largest(), value_limit(mix))
+    uniform = b.feeds_table(node.name)
+    if uniform:
+        wanted = np.full(len(wanted), min(int(wanted.min()), mix - 6))
+    b.requantise(node.name, raw, wanted, mix, scale, node.bias, uniform=uniform)
+
+
+def quantise_weights(weight: FloatArray, bits: int, row_scale: str) -> tuple[IntArray, FloatArray]:
+    """Return integer weights (O, I) and what one unit of each row stands for, (O).
+
+    A row's unit is a power of two ("power-of-two": undone by a shift), or whatever makes its
+    largest weight fill the width ("full": undone by the factor of the Affine behind it).
+    """
+    limit = largest_mantissa(bits)
+    largest = np.abs(weight).max(axis=1)
+    if row_scale == "full":
+        unit = np.where(largest > 0, largest / limit, 1.0)
+    else:
+        unit = np.exp2(-fitting_exponent(largest, limit).astype(np.float64))
+    return to_mantissa(weight / unit[:, None], 0), unit
+
+
+def is_ternary(node: n.Linear) -> bool:
+    """Tell weights of -1, 0 and 1 without a bias: sums of graded values, as in a GSU."""
+    return bool(np.isin(node.weight, (-1.0, 0.0, 1.0)).all() and not node.bias.any())
+
+
+def graded(b: Builder, name: str) -> str:
+    """Return the tensor that stands for `name` where channels are combined.
+
+    An SSM's output has an exponent per channel; summing over channels needs one for all, which an
+    Affine brings about, once, in the width of a graded message.
+    """
+    if not isinstance(b.graph[name], n.SSM):
+        return name
+    result = f"{name}.graded"
+    if result not in b.ops:
+        bits = b.options.widths.graded
+        largest = b.range_of(name).largest().max(keepdims=True)
+        exponent = int(fitting_exponent(largest, value_limit(bits))[0])
+        exponent = min(exponent, int(b.out(name).exponent.min()))
+        size = b.out(name).channels
+        ones, zeros = np.ones(size), np.zeros(size)
+        b.requantise(result, name, np.full(size, exponent), bits, ones, zeros, uniform=True)
+    return result
+
+
+def _to_stream(b: Builder, name: str, source: str, scale: FloatArray, bias: FloatArray) -> None:
+    exponent = np.full(len(bias), b.residual_exponent)
+    b.requantise(name, source, exponent, b.options.widths.residual, scale, bias, uniform=True)
+
+
+def _readout(node: n.Linear, mean: n.Mean, b: Builder) -> None:
+    spec = b.out(mean.inputs[0])
+    x_exponent = uniform_exponent(node.name, spec.exponent)
+    limit = largest_mantissa(b.options.widths.decoder)
+    scale = int(fitting_exponent(np.abs(node.weight).max(keepdims=True)[0], limit)[0])
+    weight = to_mantissa(node.weight, scale)
+    exponent = min(scale + x_exponent, MAX_EXPONENT)
+    bias = to_mantissa(node.bias, scale + x_exponent)
+    reach = np.abs(weight) @ spec.interval.largest() + np.abs(bias)
+    spare = int(fitting_exponent(np.array([float(reach.max())]), value_limit(LOGIT_BITS))[0])
+    shift = max(0, -spare)
+    out = unchecked(LOGIT_BITS, exponent - shift, len(bias))
+    steps = b.options.max_steps
+    b.add(Readout(node.name, mean.inputs, out, weight, bias, shift, steps))

@@ -1,0 +1,140 @@
+"""Integer forms of what works channel by channel: thresholds, tables, products, sums, norms."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.compile.approximate import SLOPE_EXPONENT
+from neurossm.compile.builder import Builder, uniform_exponent
+from neurossm.compile.quantise_mixing import graded
+from neurossm.compile.quantise_ssm import private_to_ssm
+from neurossm.compile.scaling import fitting_exponent, gain_and_shift, largest_mantissa, to_mantissa
+from neurossm.errors import UnsupportedError
+from neurossm.graph import nodes as n
+from neurossm.program import Add, LayerNorm, Op, Product, Spike, Table, Ternary, unchecked
+from neurossm.program.layernorm import NORMAL_EXPONENT
+from neurossm.program.tensor import TensorSpec
+
+_SPIKE_BITS = 2
+
+
+def quantise_affine(node: n.Affine, b: Builder) -> None:
+    """Append an Affine, unless it belongs to the SSM behind it, which decides its exponents."""
+    if private_to_ssm(b.graph, node):
+        return
+    exponent, bits = b.format_of(node.name)
+    exponents = np.full(node.scale.size, exponent)
+    source = node.inputs[0]
+    b.requantise(node.name, source, exponents, bits, node.scale, node.shift, uniform=True)
+
+
+def quantise_spike(node: n.Spike, b: Builder) -> None:
+    """Append the Spike: an integer exceeds a threshold if it exceeds it rounded down."""
+    spec = b.out(node.inputs[0])
+    out = unchecked(_SPIKE_BITS, 0, spec.channels)
+    b.add(Spike(node.name, node.inputs, out, _threshold(node.threshold, spec)))
+
+
+def quantise_ternary(node: n.Ternary, b: Builder) -> None:
+    """Append the Ternary.
+
+    Raises
+    ------
+    UnsupportedError
+        The threshold is still dynamic.
+    """
+    if node.threshold is None:
+        raise UnsupportedError(
+            f"{node.name}: a threshold that follows the largest activation has no integer form"
+        )
+    source = graded(b, node.inputs[0])
+    spec = b.out(source)
+    out = unchecked(_SPIKE_BITS, 0, spec.channels)
+    b.add(Ternary(node.name, (source,), out, _threshold(node.threshold, spec)))
+
+
+def _threshold(threshold: FloatArray, spec: TensorSpec) -> IntArray:
+    scaled = np.ldexp(threshold, spec.exponent.astype(np.int32))
+    return np.floor(scaled).astype(np.int64)
+
+
+def quantise_table(node: n.PiecewiseLinear, b: Builder) -> None:
+    """Append the Table: the same lines, at the exponents of its input and output."""
+    spec = b.out(node.inputs[0])
+    x_exponent = uniform_exponent(node.name, spec.exponent)
+    if node.name in b.stream:
+        exponent, bits = b.residual_exponent, b.options.widths.residual
+    else:
+        bits = b.options.widths.mix
+        limit = largest_mantissa(bits) - 1.0  # its values are known exactly, but for rounding
+        largest = b.range_of(node.name).largest().max(keepdims=True)
+        exponent = int(fitting_exponent(largest, limit)[0])
+
+    def make(exponents: IntArray) -> Op:
+        out = int(exponents.min())
+        return Table(
+            node.name,
+            node.inputs,
+            unchecked(bits, out, spec.channels),
+            int(to_mantissa(np.array([node.start]), x_exponent)[0]),
+            x_exponent - node.width_log2,
+            to_mantissa(node.base, out),
+            to_mantissa(node.slope, SLOPE_EXPONENT),
+            SLOPE_EXPONENT + x_exponent - out,
+        )
+
+    exponents = np.full(spec.channels, exponent)
+    if node.name in b.stream:
+        b.add(make(exponents))
+    else:
+        b.add_fitting(make, exponents)
+
+
+def quantise_product(node: n.Product, b: Builder) -> None:
+    """Append the Product, shifted to the exponent of its result."""
+    x, y = (b.out(name) for name in node.inputs)
+    exponent, bits = b.format_of(node.name)
+
+    def make(exponents: IntArray) -> Op:
+        out = unchecked(bits, exponents.min(), x.channels)
+        return Product(node.name, node.inputs, out, x.exponent + y.exponent - exponents.min())
+
+    exponents = np.full(x.channels, exponent)
+    if node.name in b.stream:
+        b.add(make(exponents))
+    else:
+        b.add_fitting(make, exponents)
+
+
+def quantise_add(node: n.Add, b: Builder) -> None:
+    """Append the Add; both inputs have the stream's exponent."""
+    spec = b.out(node.inputs[0])
+    out = unchecked(b.options.widths.residual, spec.exponent, spec.channels)
+    b.add(Add(node.name, node.inputs, out))
+
+
+def quantise_layer_norm(node: n.LayerNorm, b: Builder) -> None:
+    """Append the LayerNorm.
+
+    The integers n stand for deviation / sqrt(sum of squares); the factor sqrt(H) that makes them
+    standard deviations goes into the gain.
+    """
+    x_exponent = uniform_exponent(node.name, b.out(node.inputs[0]).exponent)
+    channels = node.gain.size
+    exponent, bits = b.format_of(node.name)
+    eps = min(np.floor(node.eps * channels**3 * 4.0**x_exponent + 0.5), 2.0**52 - 1)
+
+    def make(exponents: IntArray) -> Op:
+        out = int(exponents.min())
+        factor = node.gain * np.sqrt(channels) * 2.0 ** (out - NORMAL_EXPONENT)
+        gain, shift = gain_and_shift(factor, b.options.widths.gain)
+        offset = to_mantissa(node.bias, out)
+        spec = unchecked(bits, out, channels)
+        return LayerNorm(node.name, node.inputs, spec, gain, shift, offset, int(eps))
+
+    exponents = np.full(channels, exponent)
+    if node.name in b.stream:
+        b.add(make(exponents))
+    else:
+        b.add_fitting(make, exponents)

@@ -1,0 +1,71 @@
+"""Replace a GSU's dynamic thresholds by static ones, calibrated on data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import FloatArray
+from neurossm.errors import InputError
+from neurossm.graph import Graph, Node, Ternary
+from neurossm.graph.evaluate import evaluate
+from neurossm.program.program import Approximation
+
+_GROUP = 16
+
+
+def freeze_thresholds(
+    graph: Graph, scale: float, data: NDArray[np.generic] | None
+) -> tuple[Graph, tuple[Approximation, ...]]:
+    """Give every dynamic `Ternary` the static threshold `scale * mean_t(factor * max_h |x_h|)`.
+
+    The mean is over all samples and steps of `data`, as the unchanged network computes them. The
+    error of the approximation is the largest difference between the two thresholds seen there.
+
+    Raises
+    ------
+    InputError
+        There is a dynamic threshold and no data.
+    """
+    dynamic = [node for node in graph.nodes if isinstance(node, Ternary) and node.threshold is None]
+    if not dynamic:
+        return graph, ()
+    if data is None:
+        raise InputError(
+            f"{dynamic[0].name}: the threshold follows the largest activation of each step, which "
+            "spiking cores do not compute; give --calibration DATA.npz to make it a static one"
+        )
+    seen = _thresholds(graph, dynamic, data)
+    channels = graph.channels()
+    frozen: dict[str, Node] = {}
+    approximations = []
+    for node in dynamic:
+        values = seen[node.name]
+        static = scale * float(values.mean())
+        frozen[node.name] = replace(node, threshold=np.full(channels[node.name], static))
+        approximations.append(
+            Approximation(
+                f"{node.name}.threshold",
+                f"static threshold {static:.4g}: {scale:g} times the mean of the dynamic one over "
+                f"{len(data)} samples, where it spans {values.min():.3g} to {values.max():.3g}",
+                float(np.abs(values - static).max()),
+            )
+        )
+    nodes = (frozen.get(node.name, node) for node in graph.nodes)
+    return graph.with_nodes(nodes), tuple(approximations)
+
+
+def _thresholds(
+    graph: Graph, dynamic: list[Ternary], data: NDArray[np.generic]
+) -> dict[str, FloatArray]:
+    """Return the dynamic thresholds of every step, flat, by the name of the Ternary."""
+    parts: dict[str, list[FloatArray]] = {node.name: [] for node in dynamic}
+    for start in range(0, len(data), _GROUP):
+        group = data[start : start + _GROUP]
+        values = evaluate(graph, group, [node.inputs[0] for node in dynamic])
+        for node in dynamic:
+            largest = np.abs(values[node.inputs[0]]).max(axis=-1)
+            parts[node.name].append(node.factor * largest.ravel())
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
