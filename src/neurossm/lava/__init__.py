@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from neurossm.lava.availability import require_lava, require_loihi2
+from neurossm.lava.availability import prepare_lava, require_lava, require_loihi2
 from neurossm.lava.engine import plan_graph, plan_program, run, run_graph
 from neurossm.lava.parameters import Decoder, Logistic, Modes, Product, Rescale, Segments, Sum
 from neurossm.lava.plan import Plan
@@ -18,8 +18,7 @@ from neurossm.lava.runner import Worker
 from neurossm.lava.schedule import Schedule
 
 if TYPE_CHECKING:
-    from neurossm.lava.build import build
-    from neurossm.lava.network import Network
+    from neurossm.lava.network import Network, build
     from neurossm.lava.processes.affine import Affine
     from neurossm.lava.processes.embedding import Embedding
     from neurossm.lava.processes.glu import GLU
@@ -62,7 +61,7 @@ _NEED_LAVA = {
     "Player": "processes.player",
     "Readout": "processes.readout",
     "SSM": "processes.ssm",
-    "build": "build",
+    "build": "network",
 }
 
 
@@ -70,5 +69,5 @@ def __getattr__(name: str) -> Any:
     """Import what needs Lava when it is first asked for."""
     if name not in _NEED_LAVA:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    require_lava()
+    prepare_lava()
     return getattr(importlib.import_module(f"{__name__}.{_NEED_LAVA[name]}"), name)

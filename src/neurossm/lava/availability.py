@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import importlib.util
+import multiprocessing
 import sys
 
 from neurossm.errors import MissingDependencyError
 
-__all__ = ["require_lava", "require_loihi2"]
+__all__ = ["prepare_lava", "require_lava", "require_loihi2"]
 
 LOIHI2_MODULES = ("lava.magma.core.model.c.model", "lava.magma.core.model.nc.model")
 """What Lava's `Loihi2HwCfg` needs and the open release lacks; without it, it dies of NameError."""
@@ -29,6 +30,23 @@ def require_lava() -> None:
         + ("" if here == "3.10" else f" (this is {here})")
         + ": pip install 'neurossm[lava]' there, or use --engine reference"
     )
+
+
+def prepare_lava() -> None:
+    """Check that Lava is installed and can be imported into this process.
+
+    Lava sets the start method of multiprocessing to "fork" when it is imported, and fails if
+    anything has set or used one before, as NumPy's and PyTorch's surroundings do. So the choice is
+    undone first; it is "fork" for the whole process afterwards.
+
+    Raises
+    ------
+    MissingDependencyError
+        Lava is not installed.
+    """
+    require_lava()
+    if "lava.magma.runtime.runtime" not in sys.modules:
+        multiprocessing.set_start_method(None, force=True)
 
 
 def require_loihi2() -> None:

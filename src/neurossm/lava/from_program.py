@@ -17,7 +17,6 @@ __all__ = ["from_program"]
 MANTISSA_BITS = 8
 """Width of the weights that Lava's `Dense` keeps exactly (see `network.dense`)."""
 ACCUMULATOR_BITS = 32
-MESSAGE_BITS = 32
 
 
 def from_program(program: ops.Program) -> Primitives:

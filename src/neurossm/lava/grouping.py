@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from neurossm.errors import UnsupportedError
+from neurossm.errors import LimitError, UnsupportedError
 from neurossm.lava.parameters import (
     Decoder,
     Logistic,
@@ -30,6 +30,10 @@ from neurossm.lava.plan import LOGITS, Plan, Stage, Wire
 from neurossm.lava.primitives import Primitive, Primitives, Rows, Source, Threshold, Weights
 
 __all__ = ["make_plan"]
+
+MESSAGE_BITS = 32
+_SENT = (Source, Rows, Rescale, Modes, Sum)
+"""What makes graded messages. Dense's are proved to fit; a spike is one bit."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +63,7 @@ def make_plan(net: Primitives, tag: str) -> Plan:
     depth: dict[str, int] = {}  # of each wire
     stages = []
     for group in groups:
-        inputs = {port: _wire(wires, group, tensor) for port, tensor in group.reads.items()}
+        inputs = {port: _wire(net, wires, group, tensor) for port, tensor in group.reads.items()}
         late = _depth(group, {port: depth[wire.stage] for port, wire in inputs.items()})
         depth[group.name] = late + (group.kind == "Dense")  # Dense sends what it got a step ago
         stages.append(_stage(net, group, inputs, late))
@@ -218,10 +222,16 @@ def _single(item: Primitive) -> _Group:
     )
 
 
-def _wire(wires: dict[str, Wire], group: _Group, tensor: str) -> Wire:
+def _wire(net: Primitives, wires: dict[str, Wire], group: _Group, tensor: str) -> Wire:
     if tensor not in wires:
         raise UnsupportedError(
             f"{group.name}: reads {tensor!r}, which stays inside another process of the network"
+        )
+    maker = net.maker(tensor, *_SENT)
+    if maker is not None and maker.bits > MESSAGE_BITS:
+        raise LimitError(
+            f"{tensor}: {maker.bits} bits, but Lava's messages have {MESSAGE_BITS}; "
+            "give it fewer bits"
         )
     return wires[tensor]
 

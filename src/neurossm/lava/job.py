@@ -10,6 +10,7 @@ import threading
 import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 
+from lava.magma.compiler import compiler as _compiler  # noqa: F401 - imported once, before forks
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 

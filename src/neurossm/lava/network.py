@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from lava.proc.dense.process import Dense
@@ -13,6 +13,9 @@ from lava.utils.weightutils import SignMode
 from numpy.typing import NDArray
 
 from neurossm.errors import InputError
+from neurossm.graph.graph import Graph
+from neurossm.lava.engine import plan_graph, plan_program
+from neurossm.lava.from_graph import encode
 from neurossm.lava.plan import CLOCK, LOGITS, Plan, Stage
 from neurossm.lava.primitives import Weights
 from neurossm.lava.processes.affine import Affine
@@ -23,7 +26,10 @@ from neurossm.lava.processes.readout import Readout
 from neurossm.lava.processes.ssm import SSM
 from neurossm.lava.schedule import Schedule
 
-__all__ = ["Network", "dense", "lay_out"]
+if TYPE_CHECKING:
+    from neurossm.program import Program
+
+__all__ = ["Network", "build", "dense", "lay_out"]
 
 _PROCESSES = {
     "Affine": Affine,
@@ -80,6 +86,51 @@ class Network:
                 if number:
                     counts[stage.counted[role]] = int(number)
         return counts
+
+
+def build(
+    model: Program | Graph,
+    data: NDArray[np.generic],
+    traces: Mapping[str, str | Path] | None = None,
+) -> Network:
+    """Make the Lava processes of a program (fixed_pt) or of a float graph (floating_pt).
+
+    Nothing runs yet, and everything can be connected to further processes.
+
+    Parameters
+    ----------
+    model
+        An integer program, or a float graph.
+    data
+        Samples for the network to play, (B, L, size), or (B, L) for one channel.
+    traces
+        `.npy` files to write tensors to, by tensor: each (B*L, channels), created beforehand.
+
+    Returns
+    -------
+    Network
+        Processes by name; see there how to run them.
+
+    Raises
+    ------
+    InputError, LimitError, UnsupportedError
+        See `run`.
+
+    Examples
+    --------
+    >>> network = build(program, x)
+    >>> network.readout.run(RunSteps(network.steps), Loihi2SimCfg(select_tag=network.tag))
+    >>> network.readout.logits.get()  # of the last sample
+    >>> network.readout.stop()
+    """
+    if isinstance(model, Graph):
+        x: NDArray[Any] = encode(model, data)
+        plan = plan_graph(model)
+    else:
+        x = model.encode(data)
+        plan = plan_program(model)
+    batch, length, channels = x.shape
+    return lay_out(plan, x.reshape(batch * length, channels), length, traces)
 
 
 def lay_out(

@@ -100,5 +100,5 @@ class Primitives:
 
     def maker(self, name: str, *kinds: type) -> Primitive | None:
         """Return the primitive that makes a tensor, if it is of one of these kinds."""
-        item = self._by_name[name]
-        return item if isinstance(item.unit, kinds) else None
+        item = self._by_name.get(name)
+        return item if item is not None and isinstance(item.unit, kinds) else None
