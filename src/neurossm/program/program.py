@@ -162,7 +162,7 @@ class Program:
     def run(
         self,
         data: NDArray[np.generic],
-        engine: str = "reference",
+        engine: str = "fast",
         record: Iterable[str] = (),
         progress: Progress | None = None,
     ) -> Run:

@@ -1,0 +1,53 @@
+"""How kernels are compiled: machine code on first use, kept on disk."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from numba import njit
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
+# "contract" lets a product and a sum become one fused instruction. Every product and every sum is
+# exact (see `engine.exact`), so fusing changes no result. Nothing else of fast-math is allowed.
+
+
+def kernel(function: Function) -> Function:
+    """Compile a kernel that other kernels call."""
+    compiled: Function = njit(**_OPTIONS)(function)
+    return compiled
+
+
+def inlined(function: Function) -> Function:
+    """Compile a piece of a kernel in place, so that its vectors stay in registers."""
+    compiled: Function = njit(inline="always", **_OPTIONS)(function)
+    return compiled
+
+
+def entry(function: Function) -> Function:
+    """Compile a kernel that Python calls, and keep its machine code on disk.
+
+    Numba keeps it beside the source, or in a folder of the user where that is not writable; where
+    neither is, it compiles in every process.
+    """
+    try:
+        compiled: Function = njit(cache=True, **_OPTIONS)(function)
+    except RuntimeError:  # "cannot cache function ...: no locator available"
+        return kernel(function)
+    return compiled
+
+
+def sources_digest() -> str:
+    """Return a hash of all kernel sources.
+
+    Numba looks only at the file of the function it loads from disk. An entry point that closes
+    over this hash is compiled again when any kernel changes.
+    """
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,249 @@
+"""The loop over operations: a chunk of time goes through the whole network, then the next.
+
+A program is lowered to a tape: one row of 64-bit integers per instruction, whose columns are named
+below, and three arrays of parameters (64-bit floats, 64-bit integers, 32-bit floats). One compiled
+function runs every tape, so that a new network needs no compilation.
+
+Tensors live in a work memory of 64-bit words, which an instruction reads as floats or integers;
+they are (rows, stride), a row being one step of one sample, and rows of a sample follow each other.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from neurossm.engine.kernels import exact, mix, pointwise, ssm
+from neurossm.engine.kernels.jit import entry, kernel, sources_digest
+
+# Instructions. X_... are the ones in 64-bit integers.
+LOAD, X_LOAD, TO_FLOAT, TO_INT = 0, 1, 2, 3
+AFFINE, X_AFFINE, SPIKE, X_SPIKE, TERNARY, X_TERNARY = 4, 5, 6, 7, 8, 9
+TABLE, X_TABLE, PRODUCT, X_PRODUCT, ADD, X_ADD = 10, 11, 12, 13, 14, 15
+SINGLE_DENSE, DENSE, X_DENSE, EMBED, X_EMBED = 16, 17, 18, 19, 20
+RECUR, X_RECUR, ACCUMULATE, X_ACCUMULATE = 21, 22, 23, 24
+
+# Columns.
+KIND = 0
+OUT, A, B = 1, 2, 3  # where tensors begin, in words per row of the work memory
+STRIDE, A_STRIDE = 4, 5  # words per row of the output and of the first input
+CHANNELS, INPUTS = 6, 7
+FLOATS, INTS, SINGLES = 8, 9, 10  # where the instruction's parameters begin
+BITS, TALLY = 11, 12  # width to saturate to, 0 where proved unnecessary; where to count
+STATE, MODES = 13, 14  # where the states begin, in words of one sample; padded number of modes
+STATE_BITS, STATE_TALLY, RECORD = 15, 16, 17  # RECORD: -1, or where states are to be written
+COLUMNS = 18
+
+
+@kernel
+def _limits(bits: int) -> Any:
+    return -(1 << (bits - 1)), (1 << (bits - 1)) - 1
+
+
+@kernel
+def _floats(op: Any, rows: int, capacity: int, work: Any, p: Any) -> None:
+    """Run an operation on single numbers in 64-bit floats."""
+    kind, channels, stride = op[KIND], op[CHANNELS], op[STRIDE]
+    x, out = work[op[A] * capacity :], work[op[OUT] * capacity :]
+    p = p[op[FLOATS] :]
+    if kind == AFFINE:
+        pointwise.affine(x, out, rows, channels, stride, p[:channels], p[channels : 2 * channels])
+    elif kind == SPIKE:
+        pointwise.spike(x, out, rows, channels, stride, p)
+    elif kind == TERNARY:
+        pointwise.ternary(x, out, rows, channels, stride, p)
+    elif kind == TABLE:
+        pointwise.table(x, out, rows, channels, stride, p)
+    elif kind == PRODUCT:
+        pointwise.product(x, work[op[B] * capacity :], out, rows, channels, stride, p)
+    elif kind == ADD:
+        pointwise.add(x, work[op[B] * capacity :], out, rows, channels, stride)
+    elif kind == EMBED:
+        mix.embed(x, p, out, rows, op[A_STRIDE], channels, stride)
+    elif kind == DENSE:
+        mix.matmul(x, p, out, rows, op[INPUTS], op[A_STRIDE], channels, stride)
+
+
+@kernel
+def _ints(op: Any, rows: int, capacity: int, work: Any, p: Any) -> None:
+    """Run an operation on single numbers in 64-bit integers."""
+    kind, channels, stride = op[KIND], op[CHANNELS], op[STRIDE]
+    x, out = work[op[A] * capacity :], work[op[OUT] * capacity :]
+    p = p[op[INTS] :]
+    if kind == X_AFFINE:
+        gain, shift, offset = p[:channels], p[channels : 2 * channels], p[2 * channels :]
+        exact.affine(x, out, rows, channels, stride, gain, shift, offset)
+    elif kind == X_SPIKE:
+        exact.spike(x, out, rows, channels, stride, p)
+    elif kind == X_TERNARY:
+        exact.ternary(x, out, rows, channels, stride, p)
+    elif kind == X_TABLE:
+        exact.table(x, out, rows, channels, stride, p)
+    elif kind == X_PRODUCT:
+        exact.product(x, work[op[B] * capacity :], out, rows, channels, stride, p)
+    elif kind == X_ADD:
+        pointwise.add(x, work[op[B] * capacity :], out, rows, channels, stride)
+    elif kind == X_EMBED:
+        mix.embed(x, p, out, rows, op[A_STRIDE], channels, stride)
+    elif kind == X_DENSE:
+        mix.matmul(x, p, out, rows, op[INPUTS], op[A_STRIDE], channels, stride)
+
+
+@kernel
+def _recur(
+    op: Any, shape: Any, capacity: int, work: Any, states: Any, scratch: Any, p: Any, tally: Any
+) -> None:
+    """Run an SSM in 64-bit floats."""
+    channels, modes = op[CHANNELS], op[MODES]
+    lanes = (channels + ssm.LANES - 1) // ssm.LANES * ssm.LANES
+    d = p[op[FLOATS] : op[FLOATS] + lanes]
+    low, high = 0.0, 0.0
+    if op[STATE_BITS] > 0:
+        low, high = _limits(op[STATE_BITS])
+    tally[op[STATE_TALLY]] += ssm.recur(
+        p[op[FLOATS] + lanes :],
+        d,
+        states[op[STATE] :],
+        scratch,
+        work[op[A] * capacity :],
+        work[op[OUT] * capacity :],
+        (shape[0], shape[1], channels, modes, op[STRIDE], shape[2]),
+        float(low),
+        float(high),
+    )
+
+
+@kernel
+def _recur_exactly(
+    op: Any, shape: Any, capacity: int, work: Any, states: Any, p: Any, tally: Any
+) -> None:
+    """Run an SSM in 64-bit integers, and record its states where asked."""
+    channels, modes = op[CHANNELS], op[MODES]
+    record = work[:0]
+    if op[RECORD] >= 0:
+        record = work[op[RECORD] * capacity :]
+    tally[op[STATE_TALLY]] += exact.recur(
+        p[op[INTS] + 4 * channels :],
+        p[op[INTS] :],
+        states[op[STATE] :],
+        work[op[A] * capacity :],
+        work[op[OUT] * capacity :],
+        record,
+        (shape[0], shape[1], channels, modes, op[STRIDE], shape[2]),
+        op[STATE_BITS],
+    )
+
+
+@kernel
+def _saturate(op: Any, rows: int, capacity: int, floats: Any, ints: Any, tally: Any) -> None:
+    low, high = _limits(op[BITS])
+    count, at = 0, op[OUT] * capacity
+    if op[KIND] in (X_AFFINE, X_TABLE, X_PRODUCT, X_ADD, X_RECUR):
+        count = pointwise.saturate(ints[at:], rows, op[CHANNELS], op[STRIDE], low, high)
+    else:
+        least, most = float(low), float(high)
+        count = pointwise.saturate(floats[at:], rows, op[CHANNELS], op[STRIDE], least, most)
+    tally[op[TALLY]] += count
+
+
+def _entry(digest: str) -> Any:
+    """Return the compiled loop; it closes over the hash of all kernels (see `sources_digest`)."""
+
+    def execute(
+        tape: Any,
+        parameters: Any,
+        data: Any,
+        span: Any,
+        work: Any,
+        states: Any,
+        scratch: Any,
+        tally: Any,
+    ) -> int:
+        """Run steps [start, stop) of some samples through a tape.
+
+        Parameters
+        ----------
+        tape
+            (instructions, COLUMNS) int64.
+        parameters
+            float64, int64 and float32 arrays.
+        data
+            (samples, L, C) int64.
+        span
+            start, stop, steps in a chunk.
+        work
+            Work memory as float64 and as int64, `samples * chunk` rows.
+        states
+            States as float64 and as int64, (samples * words of state).
+        scratch
+            float64 and float32 arrays.
+        tally
+            Counts of clipped integers.
+        """
+        floats, ints, singles = parameters
+        start, stop, chunk = span
+        samples = data.shape[0]
+        capacity = samples * chunk
+        state_stride = states[0].size // samples
+        for begin in range(start, stop, chunk):
+            steps = min(chunk, stop - begin)
+            rows = samples * steps
+            shape = (samples, steps, state_stride)
+            for i in range(tape.shape[0]):
+                op = tape[i]
+                kind, stride = op[KIND], op[STRIDE]
+                a, out = op[A] * capacity, op[OUT] * capacity
+                if kind == RECUR:
+                    _recur(op, shape, capacity, work[0], states[0], scratch[0], floats, tally)
+                elif kind == SINGLE_DENSE:
+                    mix.matmul_single(
+                        work[0][a:],
+                        singles[op[SINGLES] :],
+                        work[0][out:],
+                        scratch[1],
+                        rows,
+                        op[INPUTS],
+                        op[A_STRIDE],
+                        stride,
+                    )
+                elif kind == LOAD:
+                    pointwise.load_input(data, work[0][out:], samples, begin, steps, stride)
+                elif kind == X_LOAD:
+                    pointwise.load_input(data, work[1][out:], samples, begin, steps, stride)
+                elif kind == TO_FLOAT:
+                    size = rows * stride
+                    pointwise.convert(work[1][a : a + size], work[0][out : out + size])
+                elif kind == TO_INT:
+                    size = rows * stride
+                    pointwise.convert(work[0][a : a + size], work[1][out : out + size])
+                elif kind == ACCUMULATE or kind == X_ACCUMULATE:
+                    room = state_stride
+                    last = op[STATE] + (samples - 1) * room + op[INPUTS]
+                    total = states[1][op[STATE] : last]
+                    if kind == ACCUMULATE:
+                        source = work[0][a:]
+                        pointwise.accumulate(source, total, samples, steps, stride, room)
+                    else:
+                        pointwise.accumulate(work[1][a:], total, samples, steps, stride, room)
+                elif kind == X_RECUR:
+                    _recur_exactly(op, shape, capacity, work[1], states[1], ints, tally)
+                elif kind in (
+                    X_AFFINE,
+                    X_SPIKE,
+                    X_TERNARY,
+                    X_TABLE,
+                    X_PRODUCT,
+                    X_ADD,
+                    X_EMBED,
+                    X_DENSE,
+                ):
+                    _ints(op, rows, capacity, work[1], ints)
+                else:
+                    _floats(op, rows, capacity, work[0], floats)
+                if op[BITS] > 0:
+                    _saturate(op, rows, capacity, work[0], work[1], tally)
+        return len(digest)
+
+    return entry(execute)
+
+
+execute = _entry(sources_digest())

@@ -1,0 +1,297 @@
+"""Lower a program to a tape: choose floats or integers for each operation, and lay out memory.
+
+To add an operation: a kernel, its number and branch in `kernels.machine`, and a function here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import lru_cache, singledispatch
+
+import numpy as np
+
+from neurossm.arrays import FloatArray
+from neurossm.engine import bounds
+from neurossm.engine.kernels import machine as m
+from neurossm.engine.kernels.mix import PANEL
+from neurossm.engine.kernels.simd import LANES
+from neurossm.engine.kernels.ssm import MODES
+from neurossm.engine.tape import Tape, TapeBuilder, Tensor, padded
+from neurossm.errors import UnsupportedError
+from neurossm.program import (
+    SSM,
+    Add,
+    Affine,
+    Dense,
+    Embedding,
+    Input,
+    Interval,
+    Op,
+    Product,
+    Program,
+    Readout,
+    Spike,
+    Table,
+    Ternary,
+)
+
+
+@lru_cache(maxsize=8)
+def lower(program: Program, record: tuple[str, ...] = ()) -> Tape:
+    """Return the tape of a program that keeps the tensors `record` until a chunk's end.
+
+    Raises
+    ------
+    UnsupportedError
+        The program has an operation that this engine does not know.
+    """
+    lowering = Lowering(program, record)
+    for op in program.ops:
+        lower_op(op, lowering)
+        lowering.forget_after(op)
+    tensors = {name: lowering.tensors[name] for name in record}
+    return lowering.builder.finish(tensors, lowering.readout_state)
+
+
+class Lowering:
+    """Where the tensors are while a program is lowered, and who still reads them."""
+
+    def __init__(self, program: Program, record: Iterable[str]) -> None:
+        """Count the readers of each tensor; recorded ones are read to the end."""
+        self.builder = TapeBuilder()
+        self.record = frozenset(record)
+        self.tensors: dict[str, Tensor] = {}
+        self.intervals: dict[str, Interval] = {}
+        self.readout_state = 0
+        self.readers = {op.name: len(program.readers(op.name)) for op in program.ops}
+
+    def interval(self, op: Op, index: int = 0) -> Interval:
+        """Return the bounds of an input."""
+        return self.intervals[op.inputs[index]]
+
+    def floats_hold(self, op: Op) -> bool:
+        """Tell whether all inputs are held as floats."""
+        return all(self.tensors[name].is_float for name in op.inputs)
+
+    def emit(self, op: Op, kind: int, *, exact: bool = False, **columns: int) -> None:
+        """Append the instruction of an operation; with `exact`, one that works on integers."""
+        readers = [self.tensors[name] for name in op.inputs]
+        if exact:
+            readers = [self._as_integers(tensor) for tensor in readers]
+        out = Tensor(self.builder.allocate(op.out.channels), op.out.channels, not exact)
+        if readers:
+            columns |= {"A": readers[0].offset, "A_STRIDE": readers[0].stride}
+            columns |= {"INPUTS": readers[0].channels, "B": readers[-1].offset}
+        columns |= {"OUT": out.offset, "STRIDE": out.stride, "CHANNELS": out.channels}
+        if not op.out.proved and not isinstance(op, (Input, Dense, Embedding, Spike, Ternary)):
+            columns |= {"BITS": op.out.bits, "TALLY": self.builder.tally(op.name)}
+        self.builder.emit(kind, **columns)
+        self.intervals[op.name] = self._interval(op)
+        if exact:
+            for tensor, name in zip(readers, op.inputs, strict=True):
+                if tensor is not self.tensors[name]:
+                    self.builder.release(tensor.offset, tensor.channels)
+            if bounds.holds(self.intervals[op.name]):
+                out = self._as_floats(out)
+        self.tensors[op.name] = out
+
+    def _interval(self, op: Op) -> Interval:
+        if op.out.proved:
+            return op.out.interval
+        if isinstance(op, (Dense, Embedding)):  # they never saturate
+            return op.bounds(*(self.intervals[name] for name in op.inputs))
+        return Interval.of_bits(op.out.bits, op.out.channels)
+
+    def _as_integers(self, tensor: Tensor) -> Tensor:
+        if not tensor.is_float:
+            return tensor
+        copy = Tensor(self.builder.allocate(tensor.channels), tensor.channels, is_float=False)
+        self.builder.emit(m.TO_INT, A=tensor.offset, OUT=copy.offset, STRIDE=copy.stride)
+        return copy
+
+    def _as_floats(self, tensor: Tensor) -> Tensor:
+        at = tensor.offset
+        self.builder.emit(m.TO_FLOAT, A=at, OUT=at, STRIDE=tensor.stride)
+        return Tensor(at, tensor.channels, is_float=True)
+
+    def forget_after(self, op: Op) -> None:
+        """Release the inputs that nobody reads any more, and an output that nobody reads."""
+        for name in set(op.inputs):
+            self.readers[name] -= 1
+        for name in {*op.inputs, op.name}:
+            tensor = self.tensors.get(name)
+            if tensor is not None and self.readers[name] == 0 and name not in self.record:
+                self.builder.release(tensor.offset, tensor.channels)
+
+
+@singledispatch
+def lower_op(op: Op, to: Lowering) -> None:
+    """Append the instructions of an operation."""
+    raise UnsupportedError(
+        f"{op.name}: the fast engine does not know {type(op).__name__}; use --engine reference"
+    )
+
+
+@lower_op.register
+def _(op: Input, to: Lowering) -> None:
+    exact = not bounds.holds(op.out.interval)
+    to.emit(op, m.X_LOAD if exact else m.LOAD, exact=exact)
+
+
+@lower_op.register
+def _(op: Affine, to: Lowering) -> None:
+    if to.floats_hold(op) and bounds.affine_is_exact(op, to.interval(op)):
+        gain = np.ldexp(op.gain.astype(np.float64), -op.shift)
+        to.emit(op, m.AFFINE, FLOATS=to.builder.add_floats(gain, op.offset + 0.5))
+    else:
+        fields = to.builder.add_ints(op.gain, op.shift, op.offset)
+        to.emit(op, m.X_AFFINE, exact=True, INTS=fields)
+
+
+@lower_op.register(Spike)
+@lower_op.register(Ternary)
+def _(op: Spike | Ternary, to: Lowering) -> None:
+    binary = isinstance(op, Spike)
+    if to.floats_hold(op):
+        # A threshold beyond 2^53 compares like 2^53 with what a float holds here.
+        threshold = np.clip(op.threshold, -bounds.DOUBLE, bounds.DOUBLE)
+        fields = to.builder.add_floats(threshold)
+        to.emit(op, m.SPIKE if binary else m.TERNARY, FLOATS=fields)
+    else:
+        fields = to.builder.add_ints(op.threshold)
+        to.emit(op, m.X_SPIKE if binary else m.X_TERNARY, exact=True, INTS=fields)
+
+
+@lower_op.register
+def _(op: Table, to: Lowering) -> None:
+    if to.floats_hold(op) and bounds.table_is_exact(op, to.interval(op)):
+        left = (op.origin + (np.arange(op.base.size) << op.width)).astype(np.float64)
+        slope = np.ldexp(op.slope.astype(np.float64), -op.slope_shift)
+        head = [op.origin, 2.0**-op.width, op.base.size]
+        fields = to.builder.add_floats(head, slope, op.base + 0.5 - slope * left)
+        to.emit(op, m.TABLE, FLOATS=fields)
+    else:
+        head = [op.origin, op.width, op.slope_shift, op.base.size]
+        to.emit(op, m.X_TABLE, exact=True, INTS=to.builder.add_ints(head, op.base, op.slope))
+
+
+@lower_op.register
+def _(op: Product, to: Lowering) -> None:
+    x, y = to.interval(op), to.interval(op, 1)
+    if to.floats_hold(op) and bounds.product_is_exact(op, x, y):
+        scale = np.ldexp(np.ones(op.out.channels), -op.shift)
+        to.emit(op, m.PRODUCT, FLOATS=to.builder.add_floats(scale))
+    else:
+        to.emit(op, m.X_PRODUCT, exact=True, INTS=to.builder.add_ints(op.shift))
+
+
+@lower_op.register
+def _(op: Add, to: Lowering) -> None:
+    reach = bounds.exact(to.interval(op).largest()) + bounds.exact(to.interval(op, 1).largest())
+    exact = not (to.floats_hold(op) and (reach < bounds.DOUBLE).all())
+    to.emit(op, m.X_ADD if exact else m.ADD, exact=exact)
+
+
+@lower_op.register
+def _(op: Dense, to: Lowering) -> None:
+    reach = bounds.sum_reach(op.weight, to.interval(op))
+    if to.floats_hold(op) and reach < bounds.SINGLE:
+        outputs, inputs = op.weight.shape
+        panels = np.zeros((padded(outputs), inputs), np.float32)
+        panels[:outputs] = op.weight
+        packed = panels.reshape(-1, PANEL, inputs).transpose(0, 2, 1)  # (panels, I, PANEL)
+        to.builder.scratch(-(-inputs // 2))
+        to.emit(op, m.SINGLE_DENSE, SINGLES=to.builder.add_singles(packed))
+    elif to.floats_hold(op) and reach < bounds.DOUBLE:
+        to.emit(op, m.DENSE, FLOATS=to.builder.add_floats(op.weight.T))
+    else:
+        to.emit(op, m.X_DENSE, exact=True, INTS=to.builder.add_ints(op.weight.T))
+
+
+@lower_op.register
+def _(op: Embedding, to: Lowering) -> None:
+    if (bounds.exact(op.weight) < bounds.DOUBLE).all():
+        to.emit(op, m.EMBED, FLOATS=to.builder.add_floats(op.weight))
+    else:
+        to.emit(op, m.X_EMBED, exact=True, INTS=to.builder.add_ints(op.weight))
+
+
+@lower_op.register
+def _(op: SSM, to: Lowering) -> None:
+    u = to.interval(op)
+    recorded = [name for name in _state_names(op) if name in to.record]
+    tally = to.builder.tally(f"{op.name}.state")
+    if to.floats_hold(op) and not recorded and bounds.ssm_is_exact(op, u):
+        modes, lanes = padded(op.modes, MODES), padded(op.out.channels, LANES)
+        to.builder.scratch(3 * LANES)
+        to.emit(
+            op,
+            m.RECUR,
+            FLOATS=to.builder.add_floats(*_ssm_parameters(op, modes, lanes)),
+            MODES=modes,
+            STATE=to.builder.state(lanes * modes * 2),
+            STATE_BITS=0 if op.states_proved(u) else op.state_bits,
+            STATE_TALLY=tally,
+        )
+    else:
+        _lower_ssm_exactly(op, to, recorded, tally)
+
+
+def _state_names(op: SSM) -> tuple[str, str]:
+    return f"{op.name}.state_re", f"{op.name}.state_im"
+
+
+def _ssm_parameters(op: SSM, modes: int, lanes: int) -> tuple[FloatArray, FloatArray]:
+    """Return the feed-through (lanes) and the parameters (blocks, modes, 5, LANES)."""
+    fields = [
+        np.ldexp(op.a_re.astype(np.float64), -op.pole_shift),
+        np.ldexp(op.a_im.astype(np.float64), -op.pole_shift),
+        np.exp2(op.input_shift.astype(np.float64)),
+        np.ldexp(op.c_re.astype(np.float64), -op.readout_shift[:, None]),
+        np.ldexp(op.c_im.astype(np.float64), -op.readout_shift[:, None]),
+    ]
+    channels, used = op.a_re.shape
+    table = np.zeros((lanes, modes, len(fields)))
+    table[:channels, :used] = np.stack(fields, axis=2)
+    d = np.zeros(lanes)
+    d[:channels] = np.ldexp(op.d.astype(np.float64), -op.d_shift)
+    return d, table.reshape(-1, LANES, modes, len(fields)).transpose(0, 2, 3, 1)
+
+
+def _lower_ssm_exactly(op: SSM, to: Lowering, recorded: list[str], tally: int) -> None:
+    """Append an SSM in integers, which writes its states (rows, H, N, 2) where asked."""
+    channels, modes = op.a_re.shape
+    record = to.builder.allocate(2 * channels * modes) if recorded else -1
+    pole_shift = np.full(channels, op.pole_shift)
+    per_channel = np.stack([op.readout_shift, op.d, op.d_shift, pole_shift], axis=1)
+    kick = op.pole_shift + op.input_shift
+    fields = np.stack([op.a_re, op.a_im, kick, op.c_re, op.c_im], axis=2)
+    to.emit(
+        op,
+        m.X_RECUR,
+        exact=True,
+        INTS=to.builder.add_ints(per_channel, fields),
+        MODES=modes,
+        STATE=to.builder.state(channels * modes * 2),
+        STATE_BITS=op.state_bits,
+        STATE_TALLY=tally,
+        RECORD=record,
+    )
+    for name in recorded:
+        to.tensors[name] = Tensor(record, 2 * channels * modes, is_float=False)
+
+
+@lower_op.register
+def _(op: Readout, to: Lowering) -> None:
+    tensor = to.tensors[op.inputs[0]]
+    to.readout_state = to.builder.state(tensor.channels)
+    to.builder.emit(
+        m.ACCUMULATE if tensor.is_float else m.X_ACCUMULATE,
+        A=tensor.offset,
+        STRIDE=tensor.stride,
+        INPUTS=tensor.channels,
+        STATE=to.readout_state,
+    )
+
+
+__all__ = ["Lowering", "lower", "lower_op"]

@@ -1,0 +1,161 @@
+"""A program lowered to the instructions of the CPU engine, and the memory it needs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.engine.kernels import machine
+
+ROW = 16
+"""Words to which the columns of a tensor are padded: one vector of 32-bit floats."""
+_COLUMN_NAMES = (
+    "OUT A B STRIDE A_STRIDE CHANNELS INPUTS FLOATS INTS SINGLES BITS TALLY STATE MODES "
+    "STATE_BITS STATE_TALLY RECORD"
+)
+COLUMN: dict[str, int] = {name: getattr(machine, name) for name in _COLUMN_NAMES.split()}
+
+
+def padded(size: int, multiple: int = ROW) -> int:
+    """Round up to a multiple."""
+    return -(-size // multiple) * multiple
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where a tensor lies in a row of the work memory, and whether as floats or as integers."""
+
+    offset: int
+    channels: int
+    is_float: bool
+
+    @property
+    def stride(self) -> int:
+        """Words from one row to the next."""
+        return padded(self.channels)
+
+
+@dataclass(frozen=True, eq=False)
+class Tape:
+    """Instructions, parameters, and the sizes of what they work on.
+
+    Parameters
+    ----------
+    instructions
+        (n, COLUMNS), see `kernels.machine`.
+    floats, ints, singles
+        Parameters.
+    words
+        Work memory per row, state per sample, scratch per row: 64-bit words.
+    names
+        What each place of the tally counts.
+    tensors
+        Where the tensors to record are after each chunk.
+    readout_state
+        Where the readout's sum is in the state of a sample.
+    """
+
+    instructions: IntArray
+    floats: FloatArray
+    ints: IntArray
+    singles: NDArray[np.float32]
+    work_words: int
+    state_words: int
+    scratch_words: int
+    names: tuple[str, ...]
+    tensors: dict[str, Tensor]
+    readout_state: int
+
+
+@dataclass
+class TapeBuilder:
+    """Collects instructions and parameters, and hands out memory."""
+
+    rows: list[IntArray] = field(default_factory=list)
+    floats: list[FloatArray] = field(default_factory=list)
+    ints: list[IntArray] = field(default_factory=list)
+    singles: list[NDArray[np.float32]] = field(default_factory=list)
+    work_words: int = 0
+    state_words: int = 0
+    scratch_words: int = 0
+    names: list[str] = field(default_factory=list)
+    free: dict[int, list[int]] = field(default_factory=dict)
+
+    def emit(self, kind: int, **columns: int) -> None:
+        """Append an instruction."""
+        row = np.zeros(machine.COLUMNS, np.int64)
+        row[machine.KIND] = kind
+        row[machine.RECORD] = -1
+        for name, value in columns.items():
+            row[COLUMN[name]] = value
+        self.rows.append(row)
+
+    def allocate(self, words: int) -> int:
+        """Return room for so many words per row, reusing what was released."""
+        words = padded(words)
+        if self.free.get(words):
+            return self.free[words].pop()
+        self.work_words += words
+        return self.work_words - words
+
+    def release(self, offset: int, words: int) -> None:
+        """Give room back."""
+        self.free.setdefault(padded(words), []).append(offset)
+
+    def state(self, words: int) -> int:
+        """Return room for so many words that live from chunk to chunk."""
+        self.state_words += padded(words)
+        return self.state_words - padded(words)
+
+    def scratch(self, words: int) -> None:
+        """Ask for so many words per row within one instruction."""
+        self.scratch_words = max(self.scratch_words, words)
+
+    def tally(self, name: str) -> int:
+        """Return the place where integers clipped in tensor `name` are counted."""
+        if name not in self.names:
+            self.names.append(name)
+        return self.names.index(name)
+
+    def add_floats(self, *arrays: Any) -> int:
+        """Append parameters in 64-bit floats; return where they begin."""
+        return _append(self.floats, np.float64, *arrays)
+
+    def add_ints(self, *arrays: Any) -> int:
+        """Append parameters in 64-bit integers; return where they begin."""
+        return _append(self.ints, np.int64, *arrays)
+
+    def add_singles(self, *arrays: Any) -> int:
+        """Append parameters in 32-bit floats; return where they begin."""
+        return _append(self.singles, np.float32, *arrays)
+
+    def finish(self, tensors: dict[str, Tensor], readout_state: int) -> Tape:
+        """Return the tape."""
+        return Tape(
+            np.stack(self.rows),
+            _joined(self.floats, np.float64),
+            _joined(self.ints, np.int64),
+            _joined(self.singles, np.float32),
+            self.work_words,
+            max(self.state_words, ROW),
+            self.scratch_words,
+            tuple(self.names),
+            tensors,
+            readout_state,
+        )
+
+
+def _append(pool: list[NDArray[Any]], dtype: Any, *arrays: Any) -> int:
+    """Append arrays, each run of them at a multiple of ROW, where vectors load fastest."""
+    flat = np.concatenate([np.ravel(np.asarray(array)).astype(dtype) for array in arrays])
+    start = sum(part.size for part in pool)
+    pool.append(np.concatenate([flat, np.zeros(padded(flat.size) - flat.size, dtype)]))
+    return start
+
+
+def _joined(pool: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:
+    return np.concatenate([*pool, np.zeros(ROW, dtype)])
