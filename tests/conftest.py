@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import functools
 import importlib
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING
 
 import hypothesis
@@ -82,6 +84,23 @@ def _lava_problem() -> str | None:
 def _has_gpu() -> bool:
     torch = importlib.import_module("torch")
     return bool(torch.cuda.is_available())
+
+
+@pytest.fixture(scope="session")
+def networks() -> ModuleType:
+    """Random graphs, programs and data: `random_graph`, `random_program`, `random_data`, ..."""
+    return _helper("random_networks")
+
+
+def _helper(name: str) -> ModuleType:
+    """Load a file of this folder; `tests` is no package, as both Lava wheels install one."""
+    if name not in sys.modules:
+        spec = importlib.util.spec_from_file_location(name, Path(__file__).parent / f"{name}.py")
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[name] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[name])
+    return sys.modules[name]
 
 
 @pytest.fixture(scope="session")
