@@ -53,7 +53,7 @@ _SMALL = TrainConfig(epochs=40, label_smoothing=0.02, augmentation=SLIGHT)
 
 RECIPES = {
     ("binary-s4d", "full"): Recipe(_full("binary-s4d"), _FULL),
-    ("gsu", "full"): Recipe(_full("gsu"), _FULL),
+    ("gsu", "full"): Recipe(_full("gsu"), replace(_FULL, epochs=25)),
     ("binary-s4d", "small"): Recipe(_small("binary-s4d"), _SMALL),
     ("gsu", "small"): Recipe(_small("gsu"), _SMALL),
 }
