@@ -130,6 +130,7 @@ def _results(program: Any, target: str) -> dict[str, Any]:
         "target": program.target,
         "cores_used": placement.cores_used,
         "chips_used": placement.chips_used,
+        "least_cores": placement.least_cores,
         "latency_steps": latency_steps(program),
         "max_steps": program.max_steps,
         "tensors": [
@@ -174,8 +175,9 @@ def _show(output: Output, path: Path, results: dict[str, Any], options: CompileO
             f"{results['max_steps']} steps."
         )
     output.line(
-        f"Needs {results['cores_used']} cores on {results['chips_used']} chip(s); "
-        f"latency {results['latency_steps']} steps."
+        f"Placed on {results['cores_used']} cores of {results['chips_used']} chip(s), spread so that "
+        f"the busiest has little to do; {results['least_cores']} cores would hold it. "
+        f"Latency {results['latency_steps']} steps."
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import click
@@ -48,7 +49,9 @@ def command(
         loaded = Program.load(program)
         samples = load_data(data).limited(limit)
         started = time.perf_counter()
-        result = loaded.run(samples.x, engine=engine)
+        steps = samples.x.shape[1] if samples.x.ndim > 1 else 0
+        with output.progress(f"running on {engine}", steps) as advance:
+            result = loaded.run(samples.x, engine=engine, progress=_since_last(advance))
         seconds = time.perf_counter() - started
         if logits_path is not None:
             save_logits(logits_path, loaded, result)
@@ -71,3 +74,15 @@ def command(
                 "prediction": prediction,
             }
         )
+
+
+def _since_last(advance: Callable[[int], None]) -> Callable[[int], None]:
+    """Turn a count of all steps done, as engines report it, into the count since the last call."""
+    done = 0
+
+    def report(total: int) -> None:
+        nonlocal done
+        advance(total - done)
+        done = total
+
+    return report
