@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
-from neurossm.program import SSM, Affine, Interval, Product, Table
+from neurossm.program import SSM, Affine, Interval, LayerNorm, Product, Table
+from neurossm.program.layernorm import NORMAL_EXPONENT
 
 DOUBLE = 1 << 53
 SINGLE = 1 << 24
@@ -23,7 +24,8 @@ _Exact = NDArray[Any]
 
 def exact(values: IntArray | int) -> _Exact:
     """Return magnitudes as Python integers."""
-    return np.abs(np.asarray(values).astype(object))
+    magnitudes: _Exact = np.abs(np.asarray(values).astype(object))
+    return magnitudes
 
 
 def holds(interval: Interval, limit: int = DOUBLE) -> bool:
@@ -62,6 +64,15 @@ def table_is_exact(op: Table, x: Interval) -> bool:
     shift = np.full(op.base.size, op.slope_shift)
     in_range = op.width < 1000 and reach + abs(op.origin) < DOUBLE
     return in_range and rounds_exactly(steps, shift, exact(op.base))
+
+
+def layernorm_is_exact(op: LayerNorm, x: Interval) -> bool:
+    """Tell whether floats compute a LayerNorm; its squares and roots are narrow by definition."""
+    deviation = 4 * len(op.gain) * int(exact(x.largest()).max())
+    normal = 2 << NORMAL_EXPONENT
+    return deviation < DOUBLE and rounds_exactly(
+        exact(op.gain) * normal, op.shift, exact(op.offset)
+    )
 
 
 def sum_reach(weight: IntArray, x: Interval) -> int:

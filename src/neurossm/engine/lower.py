@@ -26,6 +26,7 @@ from neurossm.program import (
     Embedding,
     Input,
     Interval,
+    LayerNorm,
     Op,
     Product,
     Program,
@@ -83,7 +84,7 @@ class Lowering:
             columns |= {"A": readers[0].offset, "A_STRIDE": readers[0].stride}
             columns |= {"INPUTS": readers[0].channels, "B": readers[-1].offset}
         columns |= {"OUT": out.offset, "STRIDE": out.stride, "CHANNELS": out.channels}
-        if not op.out.proved and not isinstance(op, (Input, Dense, Embedding, Spike, Ternary)):
+        if not op.out.proved and op.saturates and not isinstance(op, (Input, Spike, Ternary)):
             columns |= {"BITS": op.out.bits, "TALLY": self.builder.tally(op.name)}
         self.builder.emit(kind, **columns)
         self.intervals[op.name] = self._interval(op)
@@ -98,7 +99,7 @@ class Lowering:
     def _interval(self, op: Op) -> Interval:
         if op.out.proved:
             return op.out.interval
-        if isinstance(op, (Dense, Embedding)):  # they never saturate
+        if not op.saturates:
             return op.bounds(*(self.intervals[name] for name in op.inputs))
         return Interval.of_bits(op.out.bits, op.out.channels)
 
@@ -190,6 +191,17 @@ def _(op: Add, to: Lowering) -> None:
     reach = bounds.exact(to.interval(op).largest()) + bounds.exact(to.interval(op, 1).largest())
     exact = not (to.floats_hold(op) and (reach < bounds.DOUBLE).all())
     to.emit(op, m.X_ADD if exact else m.ADD, exact=exact)
+
+
+@lower_op.register
+def _(op: LayerNorm, to: Lowering) -> None:
+    if to.floats_hold(op) and bounds.layernorm_is_exact(op, to.interval(op)):
+        gain = np.ldexp(op.gain.astype(np.float64), -op.shift)
+        fields = to.builder.add_floats(gain, op.offset + 0.5)
+        to.emit(op, m.LAYERNORM, FLOATS=fields, EXTRA=op.eps)
+    else:
+        fields = to.builder.add_ints(op.gain, op.shift, op.offset)
+        to.emit(op, m.X_LAYERNORM, exact=True, INTS=fields, EXTRA=op.eps)
 
 
 @lower_op.register

@@ -10,12 +10,11 @@ from numpy.typing import NDArray
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.engine.kernels import machine
+from neurossm.engine.kernels.simd import ROW
 
-ROW = 16
-"""Words to which the columns of a tensor are padded: one vector of 32-bit floats."""
 _COLUMN_NAMES = (
     "OUT A B STRIDE A_STRIDE CHANNELS INPUTS FLOATS INTS SINGLES BITS TALLY STATE MODES "
-    "STATE_BITS STATE_TALLY RECORD"
+    "STATE_BITS STATE_TALLY RECORD EXTRA"
 )
 COLUMN: dict[str, int] = {name: getattr(machine, name) for name in _COLUMN_NAMES.split()}
 

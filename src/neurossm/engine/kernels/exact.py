@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 
 from neurossm.engine.kernels.jit import inlined, kernel
+from neurossm.engine.kernels.simd import ROW
 
 _ONE = np.int64(1)
 
 
 @inlined
-def rshift(p: int, k: int) -> int:
+def rshift(p: Any, k: Any) -> Any:
     """Shift to nearest, halves up; a negative k shifts left."""
     if k > 0:
         return (p + (_ONE << (k - 1))) >> k
@@ -79,11 +80,12 @@ def recur(
 
     `p` is (H, N, 5) of `a_re, a_im, pole_shift + input_shift, c_re, c_im`; `per_channel` (H, 4) of
     `readout_shift, d, d_shift, pole_shift`; states (samples, H, N, 2). `shape` is as for the
-    kernel of floats; `record` (rows, H, N, 2) takes every state, unless it is empty.
+    kernel of floats; `record` (rows, H, N, 2), rows padded to ROW words, takes every state, unless it is empty.
     """
     samples, steps, channels, modes, stride, state_stride = shape
     low, high = -(_ONE << (bits - 1)), (_ONE << (bits - 1)) - 1
     clipped = 0
+    room = (2 * channels * modes + ROW - 1) // ROW * ROW
     for sample in range(samples):
         for t in range(steps):
             row = sample * steps + t
@@ -103,7 +105,7 @@ def recur(
                     states[at], states[at + 1] = s_re, s_im
                     y += rshift(p[i + 3] * s_re - p[i + 4] * s_im, readout)
                     if record.size > 0:
-                        to = 2 * ((row * channels + h) * modes + n)
+                        to = row * room + 2 * (h * modes + n)
                         record[to], record[to + 1] = s_re, s_im
                 out[row * stride + h] = y
     return clipped

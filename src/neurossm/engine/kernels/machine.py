@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from neurossm.engine.kernels import exact, mix, pointwise, ssm
+from neurossm.engine.kernels import exact, layernorm, mix, pointwise, ssm
 from neurossm.engine.kernels.jit import entry, kernel, sources_digest
+from neurossm.engine.kernels.simd import LANES
 
 # Instructions. X_... are the ones in 64-bit integers.
 LOAD, X_LOAD, TO_FLOAT, TO_INT = 0, 1, 2, 3
@@ -21,6 +22,19 @@ AFFINE, X_AFFINE, SPIKE, X_SPIKE, TERNARY, X_TERNARY = 4, 5, 6, 7, 8, 9
 TABLE, X_TABLE, PRODUCT, X_PRODUCT, ADD, X_ADD = 10, 11, 12, 13, 14, 15
 SINGLE_DENSE, DENSE, X_DENSE, EMBED, X_EMBED = 16, 17, 18, 19, 20
 RECUR, X_RECUR, ACCUMULATE, X_ACCUMULATE = 21, 22, 23, 24
+LAYERNORM, X_LAYERNORM = 25, 26
+
+_INTEGER_KINDS = (
+    X_AFFINE,
+    X_SPIKE,
+    X_TERNARY,
+    X_TABLE,
+    X_PRODUCT,
+    X_ADD,
+    X_EMBED,
+    X_DENSE,
+    X_LAYERNORM,
+)
 
 # Columns.
 KIND = 0
@@ -31,7 +45,8 @@ FLOATS, INTS, SINGLES = 8, 9, 10  # where the instruction's parameters begin
 BITS, TALLY = 11, 12  # width to saturate to, 0 where proved unnecessary; where to count
 STATE, MODES = 13, 14  # where the states begin, in words of one sample; padded number of modes
 STATE_BITS, STATE_TALLY, RECORD = 15, 16, 17  # RECORD: -1, or where states are to be written
-COLUMNS = 18
+EXTRA = 18  # LayerNorm's eps
+COLUMNS = 19
 
 
 @kernel
@@ -59,6 +74,9 @@ def _floats(op: Any, rows: int, capacity: int, work: Any, p: Any) -> None:
         pointwise.add(x, work[op[B] * capacity :], out, rows, channels, stride)
     elif kind == EMBED:
         mix.embed(x, p, out, rows, op[A_STRIDE], channels, stride)
+    elif kind == LAYERNORM:
+        gain, bias = p[:channels], p[channels : 2 * channels]
+        layernorm.layernorm(x, out, rows, channels, stride, gain, bias, op[EXTRA])
     elif kind == DENSE:
         mix.matmul(x, p, out, rows, op[INPUTS], op[A_STRIDE], channels, stride)
 
@@ -84,6 +102,8 @@ def _ints(op: Any, rows: int, capacity: int, work: Any, p: Any) -> None:
         pointwise.add(x, work[op[B] * capacity :], out, rows, channels, stride)
     elif kind == X_EMBED:
         mix.embed(x, p, out, rows, op[A_STRIDE], channels, stride)
+    elif kind == X_LAYERNORM:
+        layernorm.layernorm_exact(x, out, rows, channels, stride, p, op[EXTRA])
     elif kind == X_DENSE:
         mix.matmul(x, p, out, rows, op[INPUTS], op[A_STRIDE], channels, stride)
 
@@ -94,7 +114,7 @@ def _recur(
 ) -> None:
     """Run an SSM in 64-bit floats."""
     channels, modes = op[CHANNELS], op[MODES]
-    lanes = (channels + ssm.LANES - 1) // ssm.LANES * ssm.LANES
+    lanes = (channels + LANES - 1) // LANES * LANES
     d = p[op[FLOATS] : op[FLOATS] + lanes]
     low, high = 0.0, 0.0
     if op[STATE_BITS] > 0:
@@ -137,7 +157,7 @@ def _recur_exactly(
 def _saturate(op: Any, rows: int, capacity: int, floats: Any, ints: Any, tally: Any) -> None:
     low, high = _limits(op[BITS])
     count, at = 0, op[OUT] * capacity
-    if op[KIND] in (X_AFFINE, X_TABLE, X_PRODUCT, X_ADD, X_RECUR):
+    if op[KIND] in (X_AFFINE, X_TABLE, X_PRODUCT, X_ADD, X_RECUR, X_LAYERNORM):
         count = pointwise.saturate(ints[at:], rows, op[CHANNELS], op[STRIDE], low, high)
     else:
         least, most = float(low), float(high)
@@ -215,7 +235,7 @@ def _entry(digest: str) -> Any:
                 elif kind == TO_INT:
                     size = rows * stride
                     pointwise.convert(work[0][a : a + size], work[1][out : out + size])
-                elif kind == ACCUMULATE or kind == X_ACCUMULATE:
+                elif kind in (ACCUMULATE, X_ACCUMULATE):
                     room = state_stride
                     last = op[STATE] + (samples - 1) * room + op[INPUTS]
                     total = states[1][op[STATE] : last]
@@ -226,16 +246,7 @@ def _entry(digest: str) -> Any:
                         pointwise.accumulate(work[1][a:], total, samples, steps, stride, room)
                 elif kind == X_RECUR:
                     _recur_exactly(op, shape, capacity, work[1], states[1], ints, tally)
-                elif kind in (
-                    X_AFFINE,
-                    X_SPIKE,
-                    X_TERNARY,
-                    X_TABLE,
-                    X_PRODUCT,
-                    X_ADD,
-                    X_EMBED,
-                    X_DENSE,
-                ):
+                elif kind in _INTEGER_KINDS:
                     _ints(op, rows, capacity, work[1], ints)
                 else:
                     _floats(op, rows, capacity, work[0], floats)

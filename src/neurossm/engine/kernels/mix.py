@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from neurossm.engine.kernels.jit import kernel
-from neurossm.engine.kernels.simd import LANES, fma, load, lower_half, splat, store, upper_half
+from neurossm.engine.kernels.simd import LANES, ROW, fma, load, lower_half, splat, store, upper_half
 
-PANEL = 2 * LANES
+PANEL = ROW
 """Outputs in one panel of packed weights; panels are (inputs, PANEL)."""
 
 

@@ -15,12 +15,11 @@ from numba.extending import intrinsic, models, register_model
 
 LANES = 8
 """Numbers in a vector of 64-bit floats; twice as many are in one of 32-bit floats."""
+ROW = 2 * LANES
+"""Words to which the columns of a tensor are padded: one vector of 32-bit floats."""
 
-Array = Any
-Vec = Any
 
-
-class Vector(types.Type):  # type: ignore[misc]
+class Vector(types.Type):
     """Numba's type of `lanes` floats of type `dtype`."""
 
     def __init__(self, dtype: Any, lanes: int) -> None:
@@ -33,9 +32,9 @@ SINGLES = Vector(types.float32, 2 * LANES)
 
 
 @register_model(Vector)
-class _VectorModel(models.PrimitiveModel):  # type: ignore[misc]
+class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, vector: Vector) -> None:
-        super().__init__(manager, vector, _llvm(vector))
+        super().__init__(manager, vector, _llvm(vector))  # type: ignore[no-untyped-call]
 
 
 def _llvm(vector: Vector) -> ir.VectorType:
@@ -47,7 +46,8 @@ def _of(number: Any) -> Vector:
     return DOUBLES if number == types.float64 else SINGLES
 
 
-def _pointer(context: Any, builder: Any, kind: Any, array: Any, index: Any, to: Any) -> Any:
+def _pointer(context: Any, builder: Any, kind: Any, args: Any, to: Any) -> Any:
+    array, index = args[:2]
     data = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), to.as_pointer())
 
@@ -56,7 +56,7 @@ def _load(typing: Any, array: Any, index: Any) -> Any:
     vector = _of(array.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], *args, _llvm(vector))
+        pointer = _pointer(context, builder, signature.args[0], args, _llvm(vector))
         return builder.load(pointer, align=vector.dtype.bitwidth // 8)
 
     return vector(array, types.intp), generate
@@ -64,7 +64,7 @@ def _load(typing: Any, array: Any, index: Any) -> Any:
 
 def _store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], *args[:2], _llvm(vector))
+        pointer = _pointer(context, builder, signature.args[0], args, _llvm(vector))
         builder.store(args[2], pointer, align=vector.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
