@@ -73,8 +73,7 @@ class TensorSpec:
 
     def __post_init__(self) -> None:
         """Check widths and shapes."""
-        if not 1 <= self.bits <= MAX_BITS:
-            raise InputError(f"tensor of {self.bits} bits; between 1 and {MAX_BITS} are possible")
+        _check_bits(self.bits)
         freeze(self, "exponent", np.int64, (None,))
         if np.abs(self.exponent).max() > MAX_EXPONENT:
             raise InputError(f"exponent beyond {MAX_EXPONENT} in magnitude")
@@ -98,8 +97,14 @@ class TensorSpec:
         return np.ldexp(mantissa.astype(np.float64), -self.exponent.astype(np.int32))
 
 
+def _check_bits(bits: int) -> None:
+    if not 1 <= bits <= MAX_BITS:
+        raise InputError(f"tensor of {bits} bits; between 1 and {MAX_BITS} are possible")
+
+
 def unchecked(bits: int, exponent: IntArray | int, channels: int) -> TensorSpec:
     """Return a specification that promises nothing but its width; `certify` fills in the rest."""
+    _check_bits(bits)
     whole = Interval.of_bits(bits, channels)
     exponents = np.broadcast_to(np.asarray(exponent, dtype=np.int64), (channels,))
     return TensorSpec(bits, exponents, whole.low, whole.high, proved=False)
