@@ -201,6 +201,6 @@ def test_targets_with_prices_only(name: str) -> None:
 
 def test_energies_add_up_with_their_ranges() -> None:
     # 2 * [1, 3] + 3 * (at least 5) = at least [17, 21]
-    total = EnergyPj.total({"a": EnergyPj(1, 3).times(2), "b": EnergyPj(5, 5, True).times(3)})
+    total = EnergyPj.total([EnergyPj(1, 3).times(2), EnergyPj(5, 5, is_minimum=True).times(3)])
     assert total == EnergyPj(17, 21, is_minimum=True)
     assert EnergyPj(5, 5, is_minimum=True).times(0) == EnergyPj(0, 0)

@@ -45,7 +45,7 @@ class Core:
     axons_out
         Pairs of a neuron of this core and a core it sends to.
     operations_per_step
-        Multiplications and additions in a step in which every source sends.
+        Multiplications and additions, with the share of spikes that `SPIKE_RATE` assumes.
     binding_limit
         The limit that is used most, and `load`, the share of it (0 to 1).
     """

@@ -27,6 +27,7 @@ Microcode, and the memory that routing takes, are not published and not counted.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from neurossm.compile.place_bytes import (
     AS_COMPILED,
@@ -44,13 +45,15 @@ from neurossm.compile.place_bytes import (
     whole_bytes,
 )
 from neurossm.compile.place_neurons import neuron_of
-from neurossm.program import SSM, Dense, Embedding, LayerNorm, Op, Program, Table
+from neurossm.program import SSM, Dense, Embedding, LayerNorm, Op, Program, Spike, Table, Ternary
 from neurossm.program.work import statistics_work, work
 
 SUM = ".sum"
 """Suffix of the group that holds a readout's sums over time."""
 STATISTICS = ".statistics"
 """Suffix of the neuron that finds mean and deviation for a LayerNorm."""
+SPIKE_RATE = 0.3
+"""Share of spikes that are assumed not to be zero when work is balanced: what trained models do."""
 STATISTICS_NUMBERS = 2
 """What that neuron sends in a step: the sum, and the root with its two shifts."""
 
@@ -85,7 +88,8 @@ class NeuronGroup:
     sends
         The tensors it sends, to other groups.
     operations
-        Of one neuron in one step, at most: its own, and an addition per weight.
+        Of one neuron in one step: its own, and an addition per weight that a spike arrives at,
+        with `SPIKE_RATE` spikes.
     modes
         Complex modes per neuron.
     """
@@ -176,9 +180,16 @@ def _group(context: _Context, ops: list[Op]) -> NeuronGroup:
         shared_bytes=sum(table_bytes(op) for op in neurons if isinstance(op, Table)),
         sources=tuple(dict.fromkeys(sources)),  # both halves of a GLU read the same spikes
         sends=tuple(op.name for op in neurons if context.is_sent(op)),
-        operations=sum(work(op).operations for op in neurons) + sum(synops(op) for op in sums),
+        operations=sum(work(op).operations for op in neurons)
+        + sum(_expected_synops(context, op) for op in sums),
         modes=sum(op.modes for op in ssms),
     )
+
+
+def _expected_synops(context: _Context, op: Op) -> int:
+    """Return the additions of one neuron in a step."""
+    spiking = isinstance(context.program[op.inputs[0]], (Spike, Ternary))
+    return ceil(synops(op) * SPIKE_RATE) if spiking else synops(op)
 
 
 def _statistics(context: _Context, op: LayerNorm) -> NeuronGroup:

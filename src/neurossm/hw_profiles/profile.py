@@ -6,7 +6,7 @@ that nobody has published is None here and absent in the file, never zero.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import add
@@ -36,9 +36,9 @@ class EnergyPj:
         return EnergyPj(self.low * count, self.high * count, self.is_minimum and count > 0)
 
     @staticmethod
-    def total(parts: Mapping[str, EnergyPj]) -> EnergyPj:
+    def total(parts: Iterable[EnergyPj]) -> EnergyPj:
         """Add up parts."""
-        return reduce(add, parts.values(), EnergyPj(0.0, 0.0))
+        return reduce(add, parts, EnergyPj(0.0, 0.0))
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,115 @@
+"""How often each tensor is not zero when real samples run: all that the counts depend on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import IntArray
+from neurossm.compile.place_neurons import sent_tensors
+from neurossm.engine import DEFAULT_ENGINE, run
+from neurossm.program import Program
+
+RECORD_BYTES = 1 << 27
+"""Recorded tensors are counted some samples at a time, so much memory at most."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Activity:
+    """What a program did on some samples.
+
+    Parameters
+    ----------
+    samples, steps
+        How many samples, of how many steps each.
+    nonzero
+        For each tensor that neurons send, and the input: steps at which a channel was not zero,
+        (C), over all samples.
+    tokens
+        How often each token came, (V); None without an embedding.
+    nonzero_sums
+        Samples in which the readout's sum of a channel was not zero, (H).
+    """
+
+    samples: int
+    steps: int
+    nonzero: Mapping[str, IntArray]
+    tokens: IntArray | None
+    nonzero_sums: IntArray
+
+    def rate(self, tensor: str) -> float:
+        """Return the share of a tensor's integers that are not zero."""
+        counts = self.nonzero[tensor]
+        return float(counts.sum() / (self.samples * self.steps * counts.size))
+
+
+def observe(
+    program: Program,
+    data: NDArray[np.generic],
+    engine: str = DEFAULT_ENGINE,
+    progress: Progress | None = None,
+) -> Activity:
+    """Run samples and count where tensors are not zero.
+
+    Parameters
+    ----------
+    program
+        The integer program.
+    data
+        (B, L, size), or (B, L) where the input has one channel.
+    engine
+        What runs it; the counts are the same for all.
+    progress
+        Called with the number of samples done.
+
+    Raises
+    ------
+    InputError
+        The data do not suit the program.
+    """
+    names = tuple(sorted(sent_tensors(program) - {program.input.name}))
+    last = program.readout.inputs[0]
+    totals = {name: np.zeros(program[name].out.channels, np.int64) for name in names}
+    sums = np.zeros(program[last].out.channels, np.int64)
+    row_bytes = 8 * sum(total.size for total in totals.values())
+    steps = data.shape[1] if data.ndim > 1 else 1
+    chunk = max(1, RECORD_BYTES // max(1, row_bytes * steps))
+    for start in range(0, max(len(data), 1), chunk):
+        part = data[start : start + chunk]
+        tensors = run(program, part, engine=engine, record=names).tensors
+        for name in names:
+            totals[name] += np.count_nonzero(tensors[name], axis=(0, 1))
+        sums += np.count_nonzero(tensors[last].sum(axis=1), axis=0)
+        if progress is not None:
+            progress(start + len(part))
+    return _activity(program, data, totals, sums)
+
+
+def _activity(
+    program: Program,
+    data: NDArray[np.generic],
+    nonzero: dict[str, IntArray],
+    nonzero_sums: IntArray,
+) -> Activity:
+    source = program.input
+    tokens = None
+    inputs = np.zeros(source.out.channels, np.int64)
+    if source.kind == "tokens":
+        tokens = np.bincount(data.astype(np.int64).ravel(), minlength=source.size)
+        inputs[:] = data.size  # a token is always sent
+    else:
+        for start in range(0, len(data), 256):  # encoded data are eight times as large
+            encoded = program.encode(data[start : start + 256])
+            inputs += np.count_nonzero(encoded, axis=(0, 1))
+    return Activity(
+        samples=data.shape[0],
+        steps=data.shape[1],
+        nonzero={source.name: inputs, **nonzero},
+        tokens=tokens,
+        nonzero_sums=nonzero_sums,
+    )
