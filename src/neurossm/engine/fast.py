@@ -16,14 +16,18 @@ from neurossm.arrays import IntArray
 from neurossm.engine.lower import lower
 from neurossm.engine.tape import Tape
 from neurossm.engine.worker import Worker
+from neurossm.errors import InputError
 from neurossm.program import SSM, Program, Run
 from neurossm.program.arithmetic import Tally
-from neurossm.program.reference import Progress, check_recordable
+from neurossm.program.reference import Progress, check_countable, check_recordable
 
 ROWS = 64
 """Steps in a chunk, or steps times samples where samples are short: what fits a core's cache."""
 ENCODE_BYTES = 1 << 26
 """Data are turned into integers piece by piece, so much at a time."""
+
+Sink = Callable[[str, int, int, IntArray], None]
+"""Takes a piece of a recorded tensor: name, first sample, first step, values (b, steps, ...)."""
 
 
 def default_threads() -> int:
@@ -34,12 +38,14 @@ def default_threads() -> int:
 
 
 def warm_up(program: Program) -> float:
-    """Compile or load the kernels and lower the program; return the seconds it took."""
+    """Compile the kernels, or load them from disk, and lower the program; return the seconds.
+
+    The first run does it otherwise. Compilation depends on no program: it happens once.
+    """
     started = time.perf_counter()
     tape = lower(program)
-    worker = Worker(tape, 1, 1)
-    channels = program.input.out.channels
-    worker.advance(np.zeros((1, 1, channels), np.int64), 0, 0, _counts(tape))
+    nothing = np.zeros((1, 1, program.input.out.channels), np.int64)
+    Worker(tape, 1, 1).advance(nothing, 0, 0, tape.counts())
     return time.perf_counter() - started
 
 
@@ -49,6 +55,7 @@ def run(
     record: Iterable[str] = (),
     progress: Progress | None = None,
     threads: int | None = None,
+    count: Iterable[str] = (),
 ) -> Run:
     """Run samples through a program; the integers are those of the reference engine.
 
@@ -59,52 +66,84 @@ def run(
     data
         (B, L, size), or (B, L) where the input has one channel.
     record
-        Tensors to keep for every step; states are recorded at a tenth of the speed.
+        Tensors to keep for every step; recording states is several times slower.
     progress
         Called with the number of steps done, averaged over the samples.
     threads
         Cores to use; all by default. The result does not depend on it.
+    count
+        Tensors whose nonzero integers to count.
 
     Raises
     ------
     InputError
-        Data that do not suit the input, more steps than `max_steps`, an unknown name to record.
+        Data that do not suit the input, more steps than `max_steps`, an unknown name to record,
+        fewer than one thread.
     UnsupportedError
         An operation this engine does not know.
     """
+    tensors: dict[str, IntArray] = {}
     names = check_recordable(program, record)
-    tape = lower(program, names)
-    batch = _Batch(program, tape, len(data), names)
-    for first, pieces in _encoded(program, data):
-        batch.run(first, pieces, threads or default_threads(), progress)
-    return batch.result()
+    for name in names:
+        shape = (*data.shape[:2], *recorded_shape(program, name))
+        tensors[name] = np.empty(shape, np.int64)
+
+    def keep(name: str, sample: int, step: int, values: IntArray) -> None:
+        tensors[name][sample : sample + len(values), step : step + values.shape[1]] = values
+
+    return run_to(
+        program, data, names, keep, progress=progress, threads=threads, count=count, tensors=tensors
+    )
+
+
+def run_to(
+    program: Program,
+    data: NDArray[np.generic],
+    record: Iterable[str],
+    sink: Sink,
+    *,
+    progress: Progress | None = None,
+    threads: int | None = None,
+    count: Iterable[str] = (),
+    tensors: dict[str, IntArray] | None = None,
+) -> Run:
+    """Run samples and hand each recorded piece to `sink`, which threads call at the same time.
+
+    Otherwise as `run`; the memory taken does not grow with the length of the samples.
+    """
+    names = check_recordable(program, record)
+    counted = check_countable(program, count)
+    if threads is not None and threads < 1:
+        raise InputError(f"threads: {threads}, must be at least 1")
+    batch = _Batch(program, lower(program, names, counted), len(data), sink)
+    for first, x in _encoded(program, data):
+        batch.run(first, x, threads or default_threads(), progress)
+    return batch.result(tensors or {})
 
 
 def _encoded(program: Program, data: NDArray[np.generic]) -> Iterator[tuple[int, IntArray]]:
     """Yield the data as integers, some samples at a time."""
-    size = max(1, ENCODE_BYTES // max(1, 8 * int(np.prod(data.shape[1:]))))
+    sample_bytes = 8 * int(np.prod(data.shape[1:], dtype=np.int64))
+    size = max(1, ENCODE_BYTES // max(1, sample_bytes))
     for first in range(0, max(len(data), 1), size):
         yield first, np.ascontiguousarray(program.encode(data[first : first + size]))
 
 
 class _Batch:
-    """Collects the results of samples, in whatever order they come."""
+    """Runs samples in any order and collects their sums and counts."""
 
-    def __init__(self, program: Program, tape: Tape, samples: int, record: tuple[str, ...]) -> None:
-        self.program, self.tape, self.samples, self.record = program, tape, samples, record
-        self.total = np.zeros((samples, program.readout.weight.shape[1]), np.int64)
-        self.counts = _counts(tape)
-        self.tensors: dict[str, IntArray] = {}
+    def __init__(self, program: Program, tape: Tape, samples: int, sink: Sink) -> None:
+        self.program, self.tape, self.samples, self.sink = program, tape, samples, sink
+        self.sums = {
+            key: np.zeros((samples, channels), np.int64) for key, (_, channels) in tape.sums.items()
+        }
+        self.counts = tape.counts()
         self.steps = 0
         self.done = 0
 
     def run(self, first: int, x: IntArray, threads: int, progress: Progress | None) -> None:
         """Run samples x (b, L, C), which are number `first` and following."""
         self.steps = x.shape[1]
-        for name in self.record:
-            if name not in self.tensors:
-                shape = (self.samples, self.steps, *recorded_shape(self.program, name))
-                self.tensors[name] = np.empty(shape, np.int64)
         size = group_size(len(x), self.steps, threads)
         memory = local()
 
@@ -114,13 +153,7 @@ class _Batch:
             if worker is None or worker.samples != len(part):
                 chunk = max(1, min(self.steps, ROWS // len(part)))
                 worker = memory.worker = Worker(self.tape, len(part), chunk)
-            worker.reset()
-            counts = _counts(self.tape)
-            self._advance(worker, part, first + begin, counts)
-            self.total[first + begin : first + begin + len(part)] = worker.readout_sum(
-                self.total.shape[1]
-            )
-            return len(part), counts
+            return len(part), self._run_group(worker, part, first + begin)
 
         for finished, counts in _in_threads(task, range(0, len(x), size), threads):
             self.counts += counts
@@ -128,24 +161,29 @@ class _Batch:
             if progress is not None:
                 progress(self.done * self.steps // self.samples)
 
-    def _advance(self, worker: Worker, part: IntArray, first: int, counts: IntArray) -> None:
-        if not self.record:
-            worker.advance(part, 0, self.steps, counts)
-            return
-        for start in range(0, self.steps, worker.chunk):
-            stop = min(start + worker.chunk, self.steps)
-            worker.advance(part, start, stop, counts)
-            for name, kept in self.tensors.items():
-                target = kept[first : first + len(part), start:stop]
-                target[...] = recorded(worker, name, stop - start).reshape(target.shape)
+    def _run_group(self, worker: Worker, x: IntArray, first: int) -> IntArray:
+        """Run samples that go together; return what was clipped."""
+        worker.reset()
+        counts = self.tape.counts()
+        names = self.tape.tensors
+        # Recorded tensors are read from the work memory after every chunk.
+        stride = worker.chunk if names else self.steps
+        for start in range(0, self.steps, stride):
+            stop = min(start + stride, self.steps)
+            worker.advance(x, start, stop, counts)
+            for name in names:
+                self.sink(name, first, start, recorded(self.program, worker, name, stop - start))
+        for key, sums in self.sums.items():
+            sums[first : first + len(x)] = worker.total(key)
+        return counts
 
-    def result(self) -> Run:
+    def result(self, tensors: dict[str, IntArray]) -> Run:
         """Decode the sums."""
         tally = Tally()
-        logits = self.program.readout.decode(self.total, self.steps, tally)
-        clipped = dict(zip(self.tape.names, self.counts.tolist(), strict=True))
-        saturations = {name: count for name, count in clipped.items() if count}
-        return Run(logits, {**saturations, **tally}, self.tensors)
+        totals = self.sums.pop("")
+        logits = self.program.readout.decode(totals, self.steps, tally)
+        saturations = self.tape.clipped(self.counts) | tally
+        return Run(logits, saturations, tensors, self.sums, totals)
 
 
 def group_size(samples: int, steps: int, threads: int) -> int:
@@ -157,25 +195,21 @@ def group_size(samples: int, steps: int, threads: int) -> int:
 def recorded_shape(program: Program, name: str) -> tuple[int, ...]:
     """Return (C) for a tensor, (H, N) for states."""
     owner, dot, _ = name.rpartition(".state_")
-    if dot:
-        op = program[owner]
-        assert isinstance(op, SSM)
-        return op.a_re.shape
-    return (program[name].out.channels,)
+    if not dot:
+        return (program[name].out.channels,)
+    op = program[owner]
+    assert isinstance(op, SSM)
+    return op.a_re.shape
 
 
-def recorded(worker: Worker, name: str, steps: int) -> IntArray:
+def recorded(program: Program, worker: Worker, name: str, steps: int) -> IntArray:
     """Return a tensor of the chunk just run, (samples, steps, ...); of states, the part asked."""
     values = worker.tensor(name, steps)
     if name.endswith(".state_re"):
-        return values[:, :, 0::2]
-    if name.endswith(".state_im"):
-        return values[:, :, 1::2]
-    return values
-
-
-def _counts(tape: Tape) -> IntArray:
-    return np.zeros(max(len(tape.names), 1), np.int64)
+        values = values[:, :, 0::2]
+    elif name.endswith(".state_im"):
+        values = values[:, :, 1::2]
+    return values.reshape(*values.shape[:2], *recorded_shape(program, name))
 
 
 def _in_threads(task: Callable[[int], Any], items: Iterable[int], threads: int) -> Iterator[Any]:

@@ -38,8 +38,10 @@ from neurossm.program import (
 
 
 @lru_cache(maxsize=8)
-def lower(program: Program, record: tuple[str, ...] = ()) -> Tape:
+def lower(program: Program, record: tuple[str, ...] = (), count: tuple[str, ...] = ()) -> Tape:
     """Return the tape of a program that keeps the tensors `record` until a chunk's end.
+
+    Of the tensors `count` it counts the nonzero integers.
 
     Raises
     ------
@@ -49,9 +51,11 @@ def lower(program: Program, record: tuple[str, ...] = ()) -> Tape:
     lowering = Lowering(program, record)
     for op in program.ops:
         lower_op(op, lowering)
+        if op.name in count:
+            lowering.total(op.name, op.name, m.COUNT, m.X_COUNT)
         lowering.forget_after(op)
     tensors = {name: lowering.tensors[name] for name in record}
-    return lowering.builder.finish(tensors, lowering.readout_state)
+    return lowering.builder.finish(tensors, lowering.sums)
 
 
 class Lowering:
@@ -63,7 +67,7 @@ class Lowering:
         self.record = frozenset(record)
         self.tensors: dict[str, Tensor] = {}
         self.intervals: dict[str, Interval] = {}
-        self.readout_state = 0
+        self.sums: dict[str, tuple[int, int]] = {}
         self.readers = {op.name: len(program.readers(op.name)) for op in program.ops}
 
     def interval(self, op: Op, index: int = 0) -> Interval:
@@ -95,6 +99,19 @@ class Lowering:
             if bounds.holds(self.intervals[op.name]):
                 out = self._as_floats(out)
         self.tensors[op.name] = out
+
+    def total(self, key: str, name: str, kind: int, exact_kind: int) -> None:
+        """Append an instruction that reduces a tensor over time."""
+        tensor = self.tensors[name]
+        state = self.builder.state(tensor.channels)
+        self.builder.emit(
+            kind if tensor.is_float else exact_kind,
+            A=tensor.offset,
+            STRIDE=tensor.stride,
+            CHANNELS=tensor.channels,
+            STATE=state,
+        )
+        self.sums[key] = (state, tensor.channels)
 
     def _interval(self, op: Op) -> Interval:
         if op.out.proved:
@@ -295,15 +312,7 @@ def _lower_ssm_exactly(op: SSM, to: Lowering, recorded: list[str], tally: int) -
 
 @lower_op.register
 def _(op: Readout, to: Lowering) -> None:
-    tensor = to.tensors[op.inputs[0]]
-    to.readout_state = to.builder.state(tensor.channels)
-    to.builder.emit(
-        m.ACCUMULATE if tensor.is_float else m.X_ACCUMULATE,
-        A=tensor.offset,
-        STRIDE=tensor.stride,
-        INPUTS=tensor.channels,
-        STATE=to.readout_state,
-    )
+    to.total("", op.inputs[0], m.ACCUMULATE, m.X_ACCUMULATE)
 
 
 __all__ = ["Lowering", "lower", "lower_op"]

@@ -54,8 +54,9 @@ class Tape:
         What each place of the tally counts.
     tensors
         Where the tensors to record are after each chunk.
-    readout_state
-        Where the readout's sum is in the state of a sample.
+    sums
+        Where the readout's sum, and counts of nonzero integers, are in the state of a sample, and
+        their channels; the readout's name is the empty one.
     """
 
     instructions: IntArray
@@ -67,7 +68,15 @@ class Tape:
     scratch_words: int
     names: tuple[str, ...]
     tensors: dict[str, Tensor]
-    readout_state: int
+    sums: dict[str, tuple[int, int]]
+
+    def counts(self) -> IntArray:
+        """Return a tally of nothing yet."""
+        return np.zeros(len(self.names) + 1, np.int64)
+
+    def clipped(self, counts: IntArray) -> dict[str, int]:
+        """Return a tally by name, without zeros."""
+        return {name: int(n) for name, n in zip(self.names, counts, strict=False) if n}
 
 
 @dataclass
@@ -132,7 +141,7 @@ class TapeBuilder:
         """Append parameters in 32-bit floats; return where they begin."""
         return _append(self.singles, np.float32, *arrays)
 
-    def finish(self, tensors: dict[str, Tensor], readout_state: int) -> Tape:
+    def finish(self, tensors: dict[str, Tensor], sums: dict[str, tuple[int, int]]) -> Tape:
         """Return the tape."""
         return Tape(
             np.stack(self.rows),
@@ -144,7 +153,7 @@ class TapeBuilder:
             self.scratch_words,
             tuple(self.names),
             tensors,
-            readout_state,
+            sums,
         )
 
 

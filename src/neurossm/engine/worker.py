@@ -46,10 +46,11 @@ class Worker:
             tally,
         )
 
-    def readout_sum(self, channels: int) -> IntArray:
-        """Return the sum over time, (samples, channels)."""
+    def total(self, key: str = "") -> IntArray:
+        """Return the readout's sum over time, or a count, (samples, channels)."""
+        begin, channels = self.tape.sums[key]
         states = self._states.view(np.int64).reshape(self.samples, -1)
-        return states[:, self.tape.readout_state :][:, :channels].copy()
+        return states[:, begin : begin + channels].copy()
 
     def tensor(self, name: str, steps: int) -> IntArray:
         """Return a recorded tensor of the chunk of `steps` just run, (samples, steps, ...)."""

@@ -35,6 +35,7 @@ from neurossm.storage import (
 )
 
 if TYPE_CHECKING:
+    from neurossm.engine.session import Session
     from neurossm.program.reference import Progress, Run
 
 SCHEMA = "neurossm-program"
@@ -170,6 +171,12 @@ class Program:
         from neurossm.engine import run
 
         return run(self, data, engine=engine, record=record, progress=progress)
+
+    def session(self, streams: int | None = None, record: Iterable[str] = ()) -> Session:
+        """Begin to run the program step by step; see `neurossm.engine.session.Session`."""
+        from neurossm.engine.session import Session
+
+        return Session(self, streams, record)
 
     def same_as(self, other: Program) -> bool:
         """Tell whether both programs are equal in every operation and every word about them."""

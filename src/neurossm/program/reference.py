@@ -34,11 +34,17 @@ class Run:
         Integers clipped, by tensor ("NAME.state" for SSM states); empty when there were none.
     tensors
         Recorded tensors, (B, L, C) int64; "NAME.state_re" and "NAME.state_im" are (B, L, H, N).
+    nonzeros
+        How many steps a counted tensor was not 0, (B, C) int64.
+    totals
+        What the readout sums over time, (B, H) int64.
     """
 
     logits: IntArray
     saturations: dict[str, int] = field(default_factory=dict)
     tensors: dict[str, IntArray] = field(default_factory=dict)
+    nonzeros: dict[str, IntArray] = field(default_factory=dict)
+    totals: IntArray = field(default_factory=lambda: np.zeros((0, 0), np.int64))
 
 
 def run(
@@ -46,6 +52,7 @@ def run(
     data: NDArray[np.generic],
     record: Iterable[str] = (),
     progress: Progress | None = None,
+    count: Iterable[str] = (),
 ) -> Run:
     """Run samples through a program, one step at a time.
 
@@ -59,6 +66,8 @@ def run(
         Tensors to keep for every step.
     progress
         Called with the number of steps done, after each.
+    count
+        Tensors whose nonzero integers to count.
 
     Raises
     ------
@@ -67,10 +76,12 @@ def run(
     """
     x = program.encode(data)
     names = check_recordable(program, record)
+    counted = check_countable(program, count)
     batch, length = x.shape[:2]
     tally = Tally()
     states = {op.name: op.start(batch) for op in program.ops}
     kept: dict[str, list[IntArray]] = {name: [] for name in names}
+    nonzeros = {name: np.zeros((batch, program[name].out.channels), np.int64) for name in counted}
     readout = program.readout
     for t in range(length):
         values: dict[str, IntArray] = {}
@@ -82,11 +93,14 @@ def run(
         states[readout.name] = readout.accumulate(states[readout.name], values[readout.inputs[0]])
         for name in names:
             kept[name].append(_value(name, values, states))
+        for name in counted:
+            nonzeros[name] += values[name] != 0
         if progress is not None:
             progress(t + 1)
-    logits = readout.decode(states[readout.name]["sum"], length, tally)
+    total = states[readout.name]["sum"]
+    logits = readout.decode(total, length, tally)
     tensors = {name: np.stack(steps, axis=1) for name, steps in kept.items()}
-    return Run(logits, dict(tally), tensors)
+    return Run(logits, dict(tally), tensors, nonzeros, total)
 
 
 def check_recordable(program: Program, record: Iterable[str]) -> tuple[str, ...]:
@@ -96,6 +110,16 @@ def check_recordable(program: Program, record: Iterable[str]) -> tuple[str, ...]
     for name in names:
         if name not in known:
             raise InputError(f"record: the program has no tensor {name!r}")
+    return names
+
+
+def check_countable(program: Program, count: Iterable[str]) -> tuple[str, ...]:
+    """Return the names without repetition, or refuse one that is no operation's output."""
+    names = tuple(dict.fromkeys(count))
+    known = {op.name for op in program.ops if not isinstance(op, Readout)}
+    for name in names:
+        if name not in known:
+            raise InputError(f"count: the program has no operation {name!r}")
     return names
 
 

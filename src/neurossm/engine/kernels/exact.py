@@ -80,7 +80,8 @@ def recur(
 
     `p` is (H, N, 5) of `a_re, a_im, pole_shift + input_shift, c_re, c_im`; `per_channel` (H, 4) of
     `readout_shift, d, d_shift, pole_shift`; states (samples, H, N, 2). `shape` is as for the
-    kernel of floats; `record` (rows, H, N, 2), rows padded to ROW words, takes every state, unless it is empty.
+    kernel of floats; `record` (rows, H, N, 2), its rows padded to ROW words, takes every state,
+    unless it is empty.
     """
     samples, steps, channels, modes, stride, state_stride = shape
     low, high = -(_ONE << (bits - 1)), (_ONE << (bits - 1)) - 1

@@ -22,7 +22,7 @@ AFFINE, X_AFFINE, SPIKE, X_SPIKE, TERNARY, X_TERNARY = 4, 5, 6, 7, 8, 9
 TABLE, X_TABLE, PRODUCT, X_PRODUCT, ADD, X_ADD = 10, 11, 12, 13, 14, 15
 SINGLE_DENSE, DENSE, X_DENSE, EMBED, X_EMBED = 16, 17, 18, 19, 20
 RECUR, X_RECUR, ACCUMULATE, X_ACCUMULATE = 21, 22, 23, 24
-LAYERNORM, X_LAYERNORM = 25, 26
+LAYERNORM, X_LAYERNORM, COUNT, X_COUNT = 25, 26, 27, 28
 
 _INTEGER_KINDS = (
     X_AFFINE,
@@ -154,6 +154,18 @@ def _recur_exactly(
 
 
 @kernel
+def _total(op: Any, shape: Any, capacity: int, work: Any, states: Any) -> None:
+    """Add a chunk to sums over time, or count its nonzero integers."""
+    samples, steps, room = shape
+    x = work[op[A] * capacity :]
+    total = states[op[STATE] : op[STATE] + (samples - 1) * room + op[CHANNELS]]
+    if op[KIND] in (COUNT, X_COUNT):
+        pointwise.count_nonzero(x, total, samples, steps, op[STRIDE], room)
+    else:
+        pointwise.accumulate(x, total, samples, steps, op[STRIDE], room)
+
+
+@kernel
 def _saturate(op: Any, rows: int, capacity: int, floats: Any, ints: Any, tally: Any) -> None:
     low, high = _limits(op[BITS])
     count, at = 0, op[OUT] * capacity
@@ -235,15 +247,10 @@ def _entry(digest: str) -> Any:
                 elif kind == TO_INT:
                     size = rows * stride
                     pointwise.convert(work[0][a : a + size], work[1][out : out + size])
-                elif kind in (ACCUMULATE, X_ACCUMULATE):
-                    room = state_stride
-                    last = op[STATE] + (samples - 1) * room + op[INPUTS]
-                    total = states[1][op[STATE] : last]
-                    if kind == ACCUMULATE:
-                        source = work[0][a:]
-                        pointwise.accumulate(source, total, samples, steps, stride, room)
-                    else:
-                        pointwise.accumulate(work[1][a:], total, samples, steps, stride, room)
+                elif kind in (ACCUMULATE, COUNT):
+                    _total(op, shape, capacity, work[0], states[1])
+                elif kind in (X_ACCUMULATE, X_COUNT):
+                    _total(op, shape, capacity, work[1], states[1])
                 elif kind == X_RECUR:
                     _recur_exactly(op, shape, capacity, work[1], states[1], ints, tally)
                 elif kind in _INTEGER_KINDS:

@@ -112,3 +112,14 @@ def accumulate(x: Any, total: Any, samples: int, steps: int, stride: int, room: 
             row = (sample * steps + t) * stride
             for c in range(channels):
                 total[sample * room + c] += np.int64(x[row + c])
+
+
+@kernel
+def count_nonzero(x: Any, total: Any, samples: int, steps: int, stride: int, room: int) -> None:
+    """Add to each sample's counts (channels), `room` apart, the rows in which x is not 0."""
+    channels = total.size - (samples - 1) * room
+    for sample in range(samples):
+        for t in range(steps):
+            row = (sample * steps + t) * stride
+            for c in range(channels):
+                total[sample * room + c] += x[row + c] != 0

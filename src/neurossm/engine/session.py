@@ -1,0 +1,135 @@
+"""Streaming: one step at a time, for data that arrive as the program runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import IntArray
+from neurossm.engine.fast import ROWS, recorded
+from neurossm.engine.lower import lower
+from neurossm.engine.worker import Worker
+from neurossm.errors import InputError
+from neurossm.program import Program
+from neurossm.program.arithmetic import Tally
+from neurossm.program.reference import check_recordable
+
+
+class Session:
+    """A program in the middle of its input: every step gives the logits so far.
+
+    The memory taken does not grow with the number of steps. After the steps of a sample, logits,
+    tensors and saturations are those of `Program.run` on the whole sample.
+
+    Parameters
+    ----------
+    program
+        The integer program.
+    streams
+        None for one stream, whose steps are (size); or a number of streams that advance together,
+        whose steps are (streams, size).
+    record
+        Tensors and states that `tensors` shows after each step.
+
+    Examples
+    --------
+    >>> session = program.session()                                     # doctest: +SKIP
+    >>> for sample in source:                                           # doctest: +SKIP
+    ...     logits = session.step(sample)
+    """
+
+    def __init__(
+        self, program: Program, streams: int | None = None, record: Iterable[str] = ()
+    ) -> None:
+        """Begin at step 0."""
+        if streams is not None and streams < 1:
+            raise InputError(f"session: {streams} streams, must be at least 1")
+        self.program = program
+        self.steps = 0
+        self._last = 0
+        self._streams = streams
+        self._names = check_recordable(program, record)
+        self._tape = lower(program, self._names)
+        count = streams or 1
+        self._worker = Worker(self._tape, count, max(1, ROWS // count))
+        self._counts = self._tape.counts()
+
+    def step(self, x: NDArray[np.generic]) -> IntArray:
+        """Advance one step; return the logits if the input ended now.
+
+        Parameters
+        ----------
+        x
+            (size), or a single number where the input has one channel; with several streams
+            (streams, size).
+
+        Returns
+        -------
+        logits
+            (classes) int64, or (streams, classes).
+
+        Raises
+        ------
+        InputError
+            Data that do not suit the input, or more steps than `max_steps`.
+        """
+        self.advance(np.expand_dims(np.asarray(x), 0 if self._streams is None else 1))
+        return self.logits
+
+    def advance(self, x: NDArray[np.generic]) -> None:
+        """Advance many steps: x (steps, size), or (streams, steps, size)."""
+        x = np.asarray(x)
+        if self._streams is None:
+            x = x[None]
+        if x.ndim == 2 and self.program.input.out.channels == 1:
+            x = x[:, :, None]
+        if x.shape[0] != self._worker.samples:
+            raise InputError(f"session: {x.shape[0]} streams given, {self._worker.samples} begun")
+        data = self.program.encode(x, "session")
+        limit = self.program.max_steps
+        if self.steps + data.shape[1] > limit:
+            raise InputError(
+                f"session: step {self.steps + data.shape[1]} is beyond max_steps = {limit}, which "
+                "the readout's sum is proved for; reset it, or compile with a larger --max-steps"
+            )
+        self._worker.advance(np.ascontiguousarray(data), 0, data.shape[1], self._counts)
+        self.steps += data.shape[1]
+        self._last = data.shape[1]
+
+    @property
+    def logits(self) -> IntArray:
+        """The logits if the input ended now, (classes) or (streams, classes)."""
+        if self.steps == 0:
+            raise InputError("session: no logits before the first step")
+        logits = self.program.readout.decode(self._worker.total(), self.steps, Tally())
+        return self._plain(logits)
+
+    @property
+    def tensors(self) -> dict[str, IntArray]:
+        """The recorded tensors of the last step, (C) or (streams, C); states (..., H, N)."""
+        if self.steps == 0:
+            raise InputError("session: no tensors before the first step")
+        last = (self._last - 1) % self._worker.chunk + 1
+        return {
+            name: self._plain(recorded(self.program, self._worker, name, last)[:, -1])
+            for name in self._names
+        }
+
+    @property
+    def saturations(self) -> dict[str, int]:
+        """Integers clipped so far, by tensor, over all streams."""
+        tally = Tally()
+        if self.steps:
+            self.program.readout.decode(self._worker.total(), self.steps, tally)
+        return self._tape.clipped(self._counts) | tally
+
+    def reset(self) -> None:
+        """Begin a new input at step 0."""
+        self._worker.reset()
+        self._counts[:] = 0
+        self.steps = 0
+
+    def _plain(self, values: IntArray) -> IntArray:
+        return values[0] if self._streams is None else values
