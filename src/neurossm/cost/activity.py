@@ -65,7 +65,7 @@ def observe(
     engine
         What runs it; the counts are the same for all.
     progress
-        Called with the number of samples done.
+        Called after each group of samples with its size.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def observe(
             totals[name] += np.count_nonzero(tensors[name], axis=(0, 1))
         sums += np.count_nonzero(tensors[last].sum(axis=1), axis=0)
         if progress is not None:
-            progress(start + len(part))
+            progress(len(part))
     return _activity(program, data, totals, sums)
 
 
