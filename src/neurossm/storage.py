@@ -208,6 +208,8 @@ def _read_scalar(group: h5py.Group, name: str, kind: Any) -> Any:
     value = group.attrs.get(name)
     if isinstance(value, np.generic):
         value = value.item()
+    if isinstance(value, str):
+        value.encode()  # h5py smuggles bytes that are not UTF-8 into text; this raises
     if typing.get_origin(kind) is tuple:
         return _texts(group, name, value)
     allowed = (float, int) if kind is float else (kind,)

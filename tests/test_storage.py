@@ -1,0 +1,231 @@
+"""Records in HDF5 files: written whole, read back equal, refused in one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import h5py
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from neurossm.arrays import same
+from neurossm.errors import FormatError, InputError
+from neurossm.storage import (
+    is_hdf5,
+    open_file,
+    read_json_object,
+    read_record,
+    schema_of,
+    subgroup,
+    write_file,
+    write_json,
+    write_record,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Inner:
+    flag: bool
+    values: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Outer:
+    text: str
+    names: tuple[str, ...]
+    number: float
+    count: int
+    inner: Inner
+    weights: NDArray[np.complex128]
+    maybe: NDArray[np.float64] | None
+
+
+def example(maybe=None) -> Outer:
+    inner = Inner(True, np.array([[-(2**62), 3]]))
+    return Outer("ü\n", ("a", "b.c"), 0.1, -7, inner, np.full((40, 40), 1 - 2j), maybe)
+
+
+def save(path, record, schema="test", version=1):
+    write_file(path, schema, version, lambda file: write_record(file.create_group("r"), record))
+
+
+def load(path, kind=Outer):
+    with open_file(path, "test", 1) as file:
+        return read_record(file["r"], kind)
+
+
+@pytest.mark.parametrize("maybe", [None, np.array([1.5, -0.0])])
+def test_a_record_is_read_back_bit_for_bit(tmp_path, maybe):
+    record = example(maybe)
+    save(tmp_path / "r.h5", record)
+    assert same(load(tmp_path / "r.h5"), record)
+
+
+def test_the_file_is_plain_hdf5(tmp_path):
+    save(tmp_path / "r.h5", example())
+    with h5py.File(tmp_path / "r.h5") as file:
+        assert dict(file.attrs) == {"schema": "test", "version": 1}
+        group = file["r"]
+        assert group.attrs["number"] == 0.1
+        assert group.attrs["names"] == '["a", "b.c"]'
+        assert group["inner/values"][()].tolist() == [[-(2**62), 3]]
+        assert group["weights"].dtype == np.complex128
+        assert "maybe" not in group
+
+
+def test_writing_fails_whole(tmp_path):
+    def fill(file):
+        file["x"] = 1
+        raise InputError("no")
+
+    path = tmp_path / "r.h5"
+    save(path, example())
+    before = path.read_bytes()
+    with pytest.raises(InputError, match="no"):
+        write_file(path, "test", 1, fill)
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_schema_of(tmp_path):
+    save(tmp_path / "r.h5", example())
+    assert schema_of(tmp_path / "r.h5") == "test"
+    assert schema_of(tmp_path / "missing.h5") is None
+    assert schema_of(tmp_path) is None
+    (tmp_path / "text").write_text("x")
+    assert schema_of(tmp_path / "text") is None
+
+
+def test_is_hdf5_looks_at_the_first_bytes(tmp_path):
+    save(tmp_path / "r.h5", example())
+    assert is_hdf5(tmp_path / "r.h5")
+    (tmp_path / "cut").write_bytes((tmp_path / "r.h5").read_bytes()[:100])
+    assert is_hdf5(tmp_path / "cut")
+    assert schema_of(tmp_path / "cut") is None
+    (tmp_path / "text").write_text("x")
+    for name in ("text", "missing", "."):
+        assert not is_hdf5(tmp_path / name)
+
+
+def test_older_versions_are_read_and_newer_refused(tmp_path):
+    path = tmp_path / "r.h5"
+    save(path, example(), version=3)
+    with open_file(path, "test", 3), open_file(path, "test", 4):
+        pass
+    with (
+        pytest.raises(FormatError, match="version 3 is newer than version 2, .*; upgrade"),
+        open_file(path, "test", 2),
+    ):
+        pass
+
+
+def test_errors_of_the_reader_name_the_file_once(tmp_path):
+    path = tmp_path / "r.h5"
+    save(path, example())
+    for error in (InputError("odd"), FormatError("odd"), KeyError("odd"), ValueError("odd\nvalue")):
+        with pytest.raises(FormatError) as caught, open_file(path, "test", 1):
+            raise error
+        text = str(caught.value)
+        assert text.startswith(f"{path}: ")
+        assert text.count(str(path)) == 1
+        assert "odd" in text
+        assert "\n" not in text
+
+
+def test_a_bug_is_not_taken_for_damage(tmp_path):
+    save(tmp_path / "r.h5", example())
+    with pytest.raises(ZeroDivisionError), open_file(tmp_path / "r.h5", "test", 1):
+        raise ZeroDivisionError
+
+
+def test_json_may_be_long(tmp_path):
+    value = {"text": "ü" * 100_000, "list": [1, 2.5, None, True]}
+    write_file(tmp_path / "j.h5", "test", 1, lambda file: write_json(file, "j", value))
+    with open_file(tmp_path / "j.h5", "test", 1) as file:
+        assert read_json_object(file, "j") == value
+
+
+@pytest.mark.parametrize(
+    ("write", "message"),
+    [
+        (lambda f: None, "text 'j' is missing"),
+        (lambda f: f.create_dataset("j", data="[1]"), "'j' is no JSON object"),
+        (lambda f: f.create_dataset("j", data="{"), "damaged test file"),
+        (lambda f: f.create_dataset("j", data=np.zeros(3)), "text 'j' is missing"),
+        (lambda f: f.create_dataset("j", data=1), "damaged test file"),
+        (lambda f: f.create_group("j"), "text 'j' is missing"),
+    ],
+)
+def test_bad_json(tmp_path, write, message):
+    write_file(tmp_path / "j.h5", "test", 1, write)
+    with pytest.raises(FormatError, match=message), open_file(tmp_path / "j.h5", "test", 1) as file:
+        read_json_object(file, "j")
+
+
+def test_a_group_must_be_there(tmp_path):
+    write_file(tmp_path / "g.h5", "test", 1, lambda f: f.create_dataset("a/b", data=1))
+    with open_file(tmp_path / "g.h5", "test", 1) as file:
+        assert list(subgroup(file, "a")) == ["b"]
+    for name in ("b", "nothing"):
+        with (
+            pytest.raises(FormatError, match=f"a: group '{name}' is missing"),
+            open_file(tmp_path / "g.h5", "test", 1) as file,
+        ):
+            subgroup(file["a"], name)
+
+
+def edit(where, name, value):
+    def change(group):
+        target = group[where] if where else group
+        holder = target if name in target else target.attrs
+        if name in holder:
+            del holder[name]
+        if isinstance(value, np.ndarray):
+            target[name] = value
+        elif value is not None:
+            target.attrs[name] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (edit("", "number", None), "r: field 'number' is missing"),
+        (edit("", "number", "x"), "r: field 'number' is 'x', expected one float"),
+        (edit("", "number", np.nan), "field 'number' is nan, expected one float"),
+        (edit("", "number", np.inf), "field 'number' is inf"),
+        (edit("", "number", True), "field 'number' is True, expected one float"),
+        (edit("", "number", np.array([0.5])), "field 'number' is None"),
+        (edit("", "count", 1.0), "field 'count' is 1.0, expected one int"),
+        (edit("", "text", 5), "field 'text' is 5, expected one str"),
+        (edit("", "text", b"\xff"), "damaged test file"),
+        (edit("", "names", "{}"), "expected a list of names"),
+        (edit("", "names", 3), "expected a list of names"),
+        (edit("", "extra", 1), "r: unknown field 'extra'"),
+        (edit("", "weights", None), "r: field 'weights' is missing"),
+        (edit("", "weights", np.array(["a"], "S1")), "'weights' is not a numeric array"),
+        (edit("inner", "flag", 1), "r/inner: field 'flag' is 1, expected one bool"),
+        (edit("inner", "values", None), "r/inner: field 'values' is missing"),
+        (lambda group: group.move("inner", "other"), "unknown field 'other'"),
+    ],
+)
+def test_bad_fields_are_refused(tmp_path, change, message):
+    path = tmp_path / "r.h5"
+    save(path, example())
+    with h5py.File(path, "r+") as file:
+        change(file["r"])
+    with pytest.raises(FormatError, match=message) as caught:
+        load(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_integers_are_accepted_as_floats(tmp_path):
+    path = tmp_path / "r.h5"
+    save(path, example())
+    with h5py.File(path, "r+") as file:
+        file["r"].attrs["number"] = 3
+    number = load(path).number
+    assert number == 3.0
+    assert isinstance(number, float)
