@@ -6,7 +6,9 @@ import contextlib
 import multiprocessing
 import os
 import select
+import signal
 import threading
+import time
 import traceback
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -48,23 +50,28 @@ def run(job: Job, lifeline: int, tell: Tell) -> None:
     """
     try:
         network = lay_out(job.plan, job.data, job.period, dict(job.traces))
-        watch = _Watch(network, lifeline, tell)
-        threading.Thread(target=watch.forever, daemon=True).start()
-        try:
-            condition = RunSteps(num_steps=network.steps)
-            network.readout.run(condition, Loihi2SimCfg(select_tag=network.tag))
-            result: dict[str, Any] = {"event": "done", "saturations": network.saturations()}
-        except Exception as error:
-            result = watch.failure() or _failed(error, traceback.format_exc())
-        watch.finish(result)
     except Exception as error:
-        tell(**_failed(error, traceback.format_exc()))
+        tell(**_failed(error))
+        return
+    watch = _Watch(network, lifeline, tell)
+    threading.Thread(target=watch.forever, daemon=True).start()
+    try:
+        network.readout.create_runtime(Loihi2SimCfg(select_tag=network.tag))
+        watch.complete = True
+        network.readout.run(RunSteps(num_steps=network.steps))
+        result: dict[str, Any] = {"event": "done", "saturations": network.saturations()}
+    except Exception as error:
+        time.sleep(_POLL_S)  # the model that is to blame may still be about to say so
+        result = watch.failure() or _failed(error)
+    watch.finish(result)
 
 
-def _failed(error: BaseException, detail: str) -> dict[str, Any]:
+def _failed(error: Exception, detail: str | None = None) -> dict[str, Any]:
     """Return the event for an exception; ours explain themselves, others need their type."""
-    ours = isinstance(error, NeuroSSMError)
-    message = str(error) if ours else f"{type(error).__name__}: {error}"
+    words = " ".join(str(error).split())
+    message = words if isinstance(error, NeuroSSMError) else f"{type(error).__name__}: {words}"
+    if detail is None:
+        detail = "".join(traceback.format_exception(type(error), error, error.__traceback__))
     return {"event": "failed", "message": message, "detail": detail}
 
 
@@ -75,7 +82,14 @@ class _Watch:
         self.network = network
         self.lifeline = lifeline
         self.tell = tell
+        self.complete = False  # all processes of the network have been started
         self.ending = threading.Lock()
+        self.forking = threading.Lock()
+        os.register_at_fork(
+            before=self.forking.acquire,
+            after_in_parent=self.forking.release,
+            after_in_child=lambda: signal.signal(signal.SIGTERM, signal.SIG_DFL),
+        )
 
     def forever(self) -> None:
         """Wait until a model fails or nobody wants the result."""
@@ -105,19 +119,26 @@ class _Watch:
         """End all processes, free the shared memory, tell the result, and exit."""
         if not self.ending.acquire(blocking=False):
             threading.Event().wait()  # another thread is at it; it ends this process
-        actors = self._actors()
-        for actor in actors:
-            with contextlib.suppress(ValueError):  # joined and closed already
-                actor.terminate()
-        for actor in actors:
-            with contextlib.suppress(ValueError):
-                multiprocessing.Process.join(actor, _PATIENCE_S)
-        infrastructure = self._infrastructure()
-        if infrastructure is not None and infrastructure.smm is not None:
-            infrastructure.smm.shutdown()
+        if self.complete:
+            self._end_orderly()
+        else:
+            # The main thread may be starting models: let it start no more, then end all there are.
+            # This process and the worker ignore the signal, and so does Python's resource tracker,
+            # which frees the shared memory when they are gone.
+            self.forking.acquire()
+            os.killpg(0, signal.SIGTERM)
         if result is not None:
             self.tell(**result)
         os._exit(0)
+
+    def _end_orderly(self) -> None:
+        for actor in self._actors():
+            with contextlib.suppress(ValueError):  # joined and closed already
+                actor.terminate()
+        for actor in self._actors():
+            with contextlib.suppress(ValueError):
+                multiprocessing.Process.join(actor, _PATIENCE_S)
+        self._infrastructure().smm.shutdown()
 
     def _infrastructure(self) -> Any:
         return getattr(self.network.readout.runtime, "_messaging_infrastructure", None)

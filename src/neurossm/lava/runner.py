@@ -127,12 +127,12 @@ class Worker:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _kill(self) -> None:
-        """End the whole group. The resource tracker ignores SIGTERM and frees the memory."""
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.process.pid, number)
-            time.sleep(1.0)
+        """End the worker, on which its job ends itself; then whatever is still there."""
+        self.process.kill()
         self.process.wait()
+        time.sleep(1.0)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.process.pid, signal.SIGKILL)
 
     def _send(self, line: str) -> None:
         assert self.process.stdin is not None

@@ -49,7 +49,9 @@ def main() -> None:
     """Run jobs until standard input ends; then remove the folder given as argument."""
     folder = Path(sys.argv[1])
     events = _take_stdout(folder / "log")
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is the caller's to handle
+    # This process and its forks end when the input does, not by signals to their group.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     from neurossm.lava import job
 
     _tell(events, event="ready")
@@ -106,7 +108,6 @@ class _Current:
         self.pid = os.fork()
         if self.pid == 0:
             os.close(self.lifeline)
-            signal.signal(signal.SIGINT, signal.SIG_DFL)
             with open(folder / JOB_FILE, "rb") as file:
                 job = pickle.load(file)
             run(job, receiving, lambda **message: _tell(self.events, **message))
@@ -131,10 +132,8 @@ class _Current:
         pid, self.pid = self.pid, None
         code = os.waitstatus_to_exitcode(status)
         if code:
-            # It died without cleaning up: end its models; Python's resource tracker, which ignores
-            # this signal, then frees their shared memory.
-            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            # It died without cleaning up: end its models. Python's resource tracker, which ignores
+            # this signal too, then frees their shared memory.
             os.killpg(0, signal.SIGTERM)
-            signal.signal(signal.SIGTERM, signal.SIG_DFL)
             message = f"the Lava network's main process {pid} died (exit code {code})"
             _tell(self.events, event="failed", message=message, detail="")

@@ -1,0 +1,285 @@
+"""Every process alone on Lava, in both number systems, against hand arithmetic."""
+
+import numpy as np
+import pytest
+from lava.magma.core.run_conditions import RunSteps
+from lava.magma.core.run_configs import Loihi2SimCfg
+
+from neurossm.errors import RunError
+from neurossm.lava import Decoder, Modes, Product, Rescale, Schedule, Segments, Sum
+from neurossm.lava.plan import Plan, Stage, Wire
+from neurossm.lava.primitives import Weights
+
+TAGS = {"fixed_pt": np.int64, "floating_pt": np.float64}
+
+
+def dense(weight, message_bits=8):
+    return ("Dense", {"weights": Weights(np.array(weight), message_bits)}, "s_in", "a_out")
+
+
+def column(*values):
+    return np.array(values, dtype=np.int32)[:, None]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_affine(play, chain, tag):
+    # (3x >> 1) + 1, nearest: x = 1 -> 1.5 -> 2 + 1; x = -1 -> -1.5 -> -1 + 1
+    settings = {"rescale": Rescale([3], [1], [1])}
+    plan = chain(("Affine", settings, "a_in", "y_out"), tag=tag)
+    wanted = {
+        "a": ("Affine.0", "a", (3, 1), TAGS[tag]),
+        "y": ("Affine.0", "y", (3, 1), TAGS[tag]),
+    }
+    got = play(plan, column(1, -1, 4), 3, wanted)
+    assert got["a"].ravel().tolist() == [1, -1, 4]
+    expected = [3, 0, 7] if tag == "fixed_pt" else [2.5, -0.5, 7.0]
+    assert got["y"].ravel().tolist() == expected
+
+
+def test_affine_in_float(play, chain):
+    plan = chain(
+        ("Affine", {"rescale": Rescale([3.0], 0, [0.5])}, "a_in", "y_out"), tag="floating_pt"
+    )
+    got = play(plan, np.array([[1.25], [-2.0]]), 2, {"y": ("Affine.0", "y", (2, 1), float)})
+    assert got["y"].ravel().tolist() == [4.25, -5.5]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_ssm_resets_between_samples_and_spikes_above_threshold(play, chain, tag):
+    # pole 1/2: s = s/2 + u, y = s + 0; samples of 3 steps: (8, 0, 0), (4, 0, 0); threshold 2
+    modes = Modes([[1]], [[0]], [[1]], [[0]], [0], pole_shift=1)
+    settings = {"modes": modes, "threshold": np.array([2])}
+    plan = chain(("SSM", settings, "a_in", "s_out"), tag=tag)
+    wanted = {
+        "y": ("SSM.0", "y", (6, 1), TAGS[tag]),
+        "s": ("SSM.0", "s", (6, 1), np.int8),
+        "state": ("SSM.0", "state_re", (6, 1, 1), TAGS[tag]),
+    }
+    got = play(plan, column(8, 0, 0, 4, 0, 0), 3, wanted)
+    assert got["y"].ravel().tolist() == [8, 4, 2, 4, 2, 1]
+    assert got["state"].ravel().tolist() == [8, 4, 2, 4, 2, 1]
+    assert got["s"].ravel().tolist() == [1, 1, 0, 1, 0, 0]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_ssm_scales_its_input(play, chain, tag):
+    # u = 2x + 1, y = d u = 3u
+    modes = Modes([[0]], [[0]], [[0]], [[0]], [3])
+    settings = {"modes": modes, "threshold": np.array([0]), "rescale": Rescale([2], 0, [1])}
+    wanted = {name: ("SSM.0", name, (2, 1), TAGS[tag]) for name in ("a", "u", "y")}
+    got = play(chain(("SSM", settings, "a_in", "y_out"), tag=tag), column(5, -5), 1, wanted)
+    assert got["a"].ravel().tolist() == [5, -5]
+    assert got["u"].ravel().tolist() == [11, -9]
+    assert got["y"].ravel().tolist() == [33, -27]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_glu_adds_the_residual_of_the_same_step(play, tag):
+    # x = 10, 20, 30 goes to Dense (value = x, gate = -x, one step late) and around it
+    unit = {
+        "value": Rescale([2], 0, [1]),
+        "gate": Rescale([1], 0, [0]),
+        "sigmoid": Segments(origin=0, width=3, base=[5], slope=[1]),  # 5 + gate
+        "product": Product([1]),
+        "total": Sum(),
+        "norm": Rescale([-1], 0, [7]),
+    }
+    stages = (
+        Stage("Player", "input", {"bits": 32}, {}, 0),
+        Stage(
+            "Dense",
+            "mix",
+            {"weights": Weights(np.array([[1], [-1]]), 8)},
+            {"s_in": Wire("input", "s_out")},
+            0,
+        ),
+        Stage(
+            "GLU",
+            "glu",
+            unit,
+            {"a_in": Wire("mix", "a_out"), "x_in": Wire("input", "s_out")},
+            1,
+        ),
+    )
+    roles = ("value_in", "gate_in", "value", "gate", "sigmoid", "product", "sum", "y")
+    wanted = {role: ("glu", role, (3, 1), TAGS[tag]) for role in roles}
+    got = {
+        k: v.ravel().tolist()
+        for k, v in play(Plan(stages, tag), column(10, 20, 30), 3, wanted).items()
+    }
+    assert got["value_in"] == [10, 20, 30]
+    assert got["gate_in"] == [-10, -20, -30]
+    assert got["value"] == [21, 41, 61]
+    assert got["sigmoid"] == [-5, -15, -25]
+    # 21*-5/2 = -52.5 -> -52, 41*-15/2 = -307.5 -> -307, 61*-25/2 = -762.5 -> -762
+    exact = [-52.5, -307.5, -762.5]
+    product = [-52, -307, -762] if tag == "fixed_pt" else exact
+    assert got["product"] == product
+    assert got["sum"] == [x + p for x, p in zip((10, 20, 30), product, strict=True)]
+    assert got["y"] == [7 - total for total in got["sum"]]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_embedding_selects_rows(play, chain, tag):
+    weight = np.array([[1, -2], [3, 4], [-300, 70000]])
+    if tag == "floating_pt":
+        weight = weight / 8
+    plan = chain(("Embedding", {"weight": weight}, "token_in", "y_out"), tag=tag)
+    wanted = {"y": ("Embedding.0", "y", (4, 2), TAGS[tag])}
+    got = play(plan, column(2, 0, 1, 2), 4, wanted)
+    assert got["y"].tolist() == weight[[2, 0, 1, 2]].tolist()
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_readout_decodes_each_sample_by_itself(play, chain, tag):
+    # samples of 2 steps: sums 3 and -5; z = 3 sum + 2 n; n = 2
+    settings = {"decoder": Decoder([[3]], [2])}
+    plan = chain(("Readout", settings, "x_in", ""), tag=tag)
+    wanted = {"logits": ("Readout.0", "logits", (2, 1), TAGS[tag])}
+    got = play(plan, column(1, 2, -4, -1), 2, wanted)
+    # 9/2 + 2 = 6.5 -> 7; -15/2 + 2 = -5.5 -> -5
+    expected = [7, -5] if tag == "fixed_pt" else [6.5, -5.5]
+    assert got["logits"].ravel().tolist() == expected
+
+
+def test_player_refuses_what_the_wire_would_wrap(play, chain):
+    plan = chain(("Affine", {"rescale": Rescale([1])}, "a_in", "y_out"), bits=8)
+    with pytest.raises(RunError, match=r"input, step 3: value 128 does not fit 8 bits"):
+        play(plan, column(127, -128, 128), 3, {})
+
+
+def test_player_refuses_floats_in_fixed_point(play, chain):
+    plan = chain(("Affine", {"rescale": Rescale([1])}, "a_in", "y_out"))
+    with pytest.raises(RunError, match="data of type float64; the fixed_pt model needs integers"):
+        play(plan, np.array([[1.7]]), 1, {})
+
+
+def test_fixed_point_models_refuse_float_parameters(play, chain):
+    plan = chain(("Affine", {"rescale": Rescale([1.5])}, "a_in", "y_out"))
+    with pytest.raises(RunError, match=r"Rescale\.gain holds float64"):
+        play(plan, column(1), 1, {})
+
+
+def test_embedding_refuses_a_foreign_token(play, chain):
+    plan = chain(("Embedding", {"weight": np.ones((2, 1), int)}, "token_in", "y_out"))
+    with pytest.raises(RunError, match=r"step 2: token 2 is not in the vocabulary of 2"):
+        play(plan, column(1, 2), 2, {})
+
+
+class TestDense:
+    """Lava's own Dense, with the mantissas and message widths that the builder gives it."""
+
+    def run(self, play, chain, weight, data, message_bits=8, tag="fixed_pt"):
+        weight, data = np.array(weight), np.array(data)
+        identity = {"rescale": Rescale(np.ones(len(weight), int))}
+        plan = chain(dense(weight, message_bits), ("Affine", identity, "a_in", "y_out"), tag=tag)
+        shape = (len(data), len(weight))
+        got = play(plan, data, len(data), {"a": ("Affine.1", "a", shape, TAGS[tag])})
+        return got["a"]
+
+    @pytest.mark.parametrize("tag", TAGS)
+    def test_every_8_bit_weight_is_exact(self, play, chain, tag):
+        weight = np.arange(-128, 128)[:, None]
+        got = self.run(play, chain, weight, [[1], [0], [3]], tag=tag)
+        assert np.array_equal(got, np.array([[1], [0], [3]]) @ weight.T)
+
+    def test_weights_of_one_sign_are_exact(self, play, chain):
+        # Lava would take unmixed signs for a wider range and keep odd values
+        got = self.run(play, chain, [[3, 5], [7, 1]], [[1, 1], [1, 0]])
+        assert got.tolist() == [[8, 8], [3, 7]]
+        got = self.run(play, chain, [[-3, -5], [-7, -128]], [[1, 1], [1, 0]])
+        assert got.tolist() == [[-8, -135], [-3, -7]]
+
+    def test_binary_spikes_as_single_bits(self, play, chain):
+        got = self.run(play, chain, [[3, -5], [127, -128]], [[1, 0], [1, 1], [0, 1]], 0)
+        assert got.tolist() == [[3, 127], [-2, -1], [-5, -128]]
+
+    def test_zero_message_bits_take_minus_one_for_one(self, play, chain):
+        # the trap: (5, -3) act as (1, 1), so ternary spikes must not travel as single bits
+        assert self.run(play, chain, [[3, -5]], [[5, -3]], 0).tolist() == [[-2]]
+        assert self.run(play, chain, [[3, -5]], [[1, -1]], 2).tolist() == [[8]]
+
+    def test_graded_messages_of_8_16_and_24_bits(self, play, chain):
+        for bits, data in (
+            (9, [[0], [1], [255]]),
+            (16, [[-32768], [32767], [-1]]),
+            (24, [[-(2**23)], [2**23 - 1], [-12345]]),
+        ):
+            got = self.run(play, chain, [[127], [-127], [1]], data, bits)
+            assert np.array_equal(got, np.array(data) @ np.array([[127, -127, 1]]))
+
+    def test_the_accumulator_wraps_beyond_what_the_builder_admits(self, play, chain):
+        # 2 * sum|m| * max|s| = 2^31 - 2^24: exact; one more weight of 1 and 2^31 wraps
+        full = 2**23
+        assert self.run(play, chain, [[127, 0]], [[full, full]], 25).tolist() == [[127 * full]]
+        wrapped = self.run(play, chain, [[127, 1]], [[full, full]], 25)
+        assert wrapped.item() == -(2**30)
+
+
+@pytest.mark.filterwarnings("ignore")  # networkx and Lava warn about themselves
+def test_ssm_example_from_its_docstring_runs_on_lavas_own_source_and_sink():
+    from lava.proc.io.sink import RingBuffer as Sink
+    from lava.proc.io.source import RingBuffer as Source
+
+    from neurossm.lava import SSM
+
+    data = np.zeros((1, 50), int)
+    data[0, 0] = 100
+    source = Source(data=data)
+    modes = Modes(a_re=[[0]], a_im=[[58982]], c_re=[[1]], c_im=[[0]], d=[0], pole_shift=16)
+    neuron = SSM(modes=modes, threshold=[50], schedule=Schedule(reset_period=50))
+    sink = Sink(shape=(1,), buffer=50)
+    source.s_out.connect(neuron.a_in)
+    neuron.s_out.connect(sink.a_in)
+    neuron.run(RunSteps(50), Loihi2SimCfg(select_tag="fixed_pt"))
+    spikes = sink.data.get()
+    neuron.stop()
+    assert np.flatnonzero(spikes).tolist() == [0, 4]
+
+
+@pytest.mark.filterwarnings("ignore")  # networkx and Lava warn about themselves
+def test_s4d_of_lava_gives_the_same_real_outputs():
+    from lava.proc.io.sink import RingBuffer as Sink
+    from lava.proc.io.source import RingBuffer as Source
+    from lava.proc.s4d.process import S4d
+
+    from neurossm.lava import SSM
+
+    rng = np.random.default_rng(0)
+    H, N, L = 3, 4, 40
+    dt = np.exp(rng.uniform(np.log(1e-3), np.log(0.1), (H, 1)))
+    A = -0.5 + 1j * np.pi * np.arange(N)
+    a, b = (1 + dt * A / 2) / (1 - dt * A / 2), dt / (1 - dt * A / 2)
+    c = rng.normal(size=(H, N)) + 1j * rng.normal(size=(H, N))
+    u = rng.normal(size=(H, L))
+
+    # theirs has one mode per neuron and no direct path: the input goes to every mode of a channel
+    source = Source(data=np.repeat(u, N, axis=0))
+    theirs = S4d(
+        shape=(H * N,),
+        s4_exp=0,
+        inp_exp=0,
+        a=a.ravel(),
+        b=b.ravel(),
+        c=c.ravel(),
+    )
+    sink = Sink(shape=(H * N,), buffer=L)
+    source.s_out.connect(theirs.a_in)
+    theirs.s_out.connect(sink.a_in)
+    theirs.run(RunSteps(L), Loihi2SimCfg(select_tag="floating_pt"))
+    expected = sink.data.get().reshape(H, N, L).sum(axis=1)
+    theirs.stop()
+
+    folded = 2 * b * c
+    source = Source(data=u)
+    modes = Modes(a.real, a.imag, folded.real, folded.imag, np.zeros(H))
+    ours = SSM(modes=modes, schedule=Schedule(reset_period=L))
+    sink = Sink(shape=(H,), buffer=L)
+    source.s_out.connect(ours.a_in)
+    ours.y_out.connect(sink.a_in)
+    ours.run(RunSteps(L), Loihi2SimCfg(select_tag="floating_pt"))
+    got = sink.data.get()
+    ours.stop()
+
+    assert np.abs(expected).max() > 0.1
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-12)
