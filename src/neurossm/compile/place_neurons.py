@@ -42,9 +42,8 @@ def neuron_of(program: Program) -> dict[str, str]:
             drive = program[op.inputs[0]]
             if isinstance(drive, Affine) and len(program.readers(drive.name)) == 1:
                 label[drive.name] = op.name
-            for reader in program.readers(op.name):
-                if isinstance(reader, (Spike, Ternary)):
-                    label[reader.name] = op.name
+        elif isinstance(op, (Affine, Spike, Ternary)) and op.inputs[0] in label:
+            label[op.name] = label[op.inputs[0]]  # the neuron scales or thresholds its own output
     neurons = set(label.values())
     for op in program.ops:
         if op.name in label or isinstance(op, (Input, Dense, Embedding, Readout)):

@@ -13,8 +13,8 @@ from neurossm.compile.place_neurons import sent_tensors
 from neurossm.engine import DEFAULT_ENGINE, run
 from neurossm.program import Program
 
-RECORD_BYTES = 1 << 27
-"""Recorded tensors are counted some samples at a time, so much memory at most."""
+GROUP_SAMPLES = 128
+"""Samples that run together: enough to keep all cores busy, few enough for steady progress."""
 
 Progress = Callable[[int], None]
 
@@ -73,18 +73,15 @@ def observe(
         The data do not suit the program.
     """
     names = tuple(sorted(sent_tensors(program) - {program.input.name}))
-    last = program.readout.inputs[0]
     totals = {name: np.zeros(program[name].out.channels, np.int64) for name in names}
-    sums = np.zeros(program[last].out.channels, np.int64)
-    row_bytes = 8 * sum(total.size for total in totals.values())
-    steps = data.shape[1] if data.ndim > 1 else 1
-    chunk = max(1, RECORD_BYTES // max(1, row_bytes * steps))
-    for start in range(0, max(len(data), 1), chunk):
-        part = data[start : start + chunk]
-        tensors = run(program, part, engine=engine, record=names).tensors
+    sums = np.zeros(program.readout.weight.shape[1], np.int64)
+    for start in range(0, max(len(data), 1), GROUP_SAMPLES):
+        part = data[start : start + GROUP_SAMPLES]
+        result = run(program, part, engine=engine, count=names)
         for name in names:
-            totals[name] += np.count_nonzero(tensors[name], axis=(0, 1))
-        sums += np.count_nonzero(tensors[last].sum(axis=1), axis=0)
+            totals[name] += result.nonzeros[name].sum(axis=0)
+        assert result.totals is not None
+        sums += np.count_nonzero(result.totals, axis=0)
         if progress is not None:
             progress(len(part))
     return _activity(program, data, totals, sums)
