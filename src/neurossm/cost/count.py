@@ -106,6 +106,8 @@ class _Counter:
             sent = self.activity.nonzero[name]
             bits = message_bits(self.program, name)
             self.units[name].add(messages=sent, message_bits=sent * bits)
+            if isinstance(self.program[name], (Spike, Ternary)):
+                self.units[name].add(spikes=sent)
 
     def arrivals(self, groups: Sequence[NeuronGroup]) -> None:
         """Add graded values that arrive without a weight."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import lru_cache
 from importlib import resources
 from pathlib import Path
 
@@ -44,8 +45,7 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
     """
     text = os.fspath(name_or_path)
     if text in known_profiles():
-        content = resources.files(__package__).joinpath(text + _SUFFIX).read_text("utf-8")
-        return _parse(content, f"{text}{_SUFFIX}")
+        return _shipped(text)
     path = Path(text)
     if path.suffix != _SUFFIX and path.name == text:
         raise InputError(
@@ -58,6 +58,12 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
         raise InputError(f"{text}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
         raise FormatError(f"{text}: not a TOML file: it is not UTF-8 text") from None
+
+
+@lru_cache
+def _shipped(name: str) -> Profile:
+    content = resources.files(__package__).joinpath(name + _SUFFIX).read_text("utf-8")
+    return _parse(content, name + _SUFFIX)
 
 
 def _parse(content: str, where: str) -> Profile:
