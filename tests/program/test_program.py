@@ -276,7 +276,7 @@ def test_changed_bytes_never_lead_to_other_than_one_line(saved, tmp_path):
     rng = np.random.default_rng(0)
     content, path = saved.read_bytes(), tmp_path / "flipped.h5"
     messages = []
-    for _ in range(150):
+    for _ in range(60):
         data = bytearray(content)
         for position in rng.integers(0, len(data), 3):
             data[position] ^= int(rng.integers(1, 256))
@@ -285,7 +285,7 @@ def test_changed_bytes_never_lead_to_other_than_one_line(saved, tmp_path):
             Program.load(path)
         except NeuroSSMError as error:
             messages.append(str(error))
-    assert len(messages) > 5
+    assert len(messages) > 2
     assert not any("\n" in message for message in messages)
 
 

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurossm.arrays import IntArray, freeze
+from neurossm.arrays import IntArray
 from neurossm.errors import InputError, LimitError
 from neurossm.program.arithmetic import Tally, rshift, saturate
-from neurossm.program.op import Op, State, check_exact
+from neurossm.program.op import Op, State, check_exact, freeze_integers, freeze_shifts
 from neurossm.program.tensor import Interval
 
 DEVIATION_BITS = 20
@@ -46,10 +46,11 @@ class LayerNorm(Op):
     eps: int
 
     def __post_init__(self) -> None:
-        """Check shapes and eps."""
+        """Check shapes, shifts and eps."""
         super().__post_init__()
-        for field in ("gain", "shift", "offset"):
-            freeze(self, field, np.int64, (self.out.channels,))
+        freeze_integers(self, "gain", (self.out.channels,))
+        freeze_shifts(self, "shift", (self.out.channels,))
+        freeze_integers(self, "offset", (self.out.channels,))
         if not 0 <= self.eps < 1 << 52:
             raise InputError(f"{self.name}: eps {self.eps}, must be 0 to 2^52")
 
@@ -89,16 +90,20 @@ class LayerNorm(Op):
 
 
 def bit_length(value: IntArray) -> IntArray:
-    """Return the number of bits of integers from 0 to 2**53, elementwise; 0 for 0."""
+    """Return the number of bits of integers from 0 to 2**62, elementwise; 0 for 0."""
     _, exponent = np.frexp(value.astype(np.float64))
-    return exponent.astype(np.int64)
+    bits: IntArray = exponent.astype(np.int64)
+    # Beyond 2**53 the conversion may have rounded up to the next power of two.
+    too_many: IntArray = ((value >> np.maximum(bits - 1, 0)) == 0) & (bits > 0)
+    return bits - too_many
 
 
 def inverse_root(power: IntArray) -> tuple[IntArray, IntArray]:
     """Return integers R, p with `R / 2**(30 + p)` near `1 / sqrt(power)`; power from 1 to 2**53.
 
-    `p = ceil(bit_length(power) / 2) - 14`, so that `v = rshift(power, 2 p)` (for p < 0 a shift left)
-    lies in [2^26, 2^28]. From the estimate `R = 139592 - rshift(79299 v, 28)` three Newton steps::
+    `p = ceil(bit_length(power) / 2) - 14`, so that `v = rshift(power, 2 p)` (a shift left for
+    p < 0) lies in [2^26, 2^28]. From the estimate `R = 139592 - rshift(79299 v, 28)` three Newton
+    steps::
 
         q = rshift(R R, 16)      t = rshift(v q, 28)      R = rshift(R (3 2^16 - t), 17)
     """

@@ -33,6 +33,8 @@ class Readout(Op):
         super().__post_init__()
         freeze_integers(self, "weight", (self.out.channels, None))
         freeze_integers(self, "bias", (self.out.channels,))
+        if (self.out.exponent != self.out.exponent[0]).any():
+            raise InputError(f"{self.name}: logits of different exponents cannot be compared")
         if self.max_steps < 1 or not 0 <= self.shift <= 40:
             raise InputError(
                 f"{self.name}: max_steps {self.max_steps} must be at least 1, "

@@ -11,7 +11,7 @@ STEPS = 1 << 14
 _SLACK = 1 + 1e-9
 """Covers the rounding of double-precision sums."""
 _POWER_ERROR = 1e-11
-"""Relative error of a power up to 2**14, taken as `exp(j log q)`: its argument is up to 2**14 pi."""
+"""Relative error of a power j up to 2**14, taken as `exp(j log q)`: an argument up to 2**14 pi."""
 
 
 def response_sums(
