@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.ranges import Range, Ranges
+from neurossm.compile.rounding import InputStatistics
 from neurossm.compile.scaling import fitting_exponent, gain_and_shift, to_mantissa, value_limit
 from neurossm.errors import UnsupportedError
 from neurossm.graph import Graph
@@ -34,6 +35,7 @@ class Builder:
     options: CompileOptions
     accumulator_bits: int
     residual_exponent: int
+    statistics: Mapping[str, InputStatistics] = field(default_factory=dict)
     ops: dict[str, Op] = field(default_factory=dict)
 
     def __post_init__(self) -> None:

@@ -16,6 +16,7 @@ from neurossm.compile.fold import fold
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.quantise import quantise
 from neurossm.compile.ranges import calibrated_ranges, proved_ranges
+from neurossm.compile.rounding import input_statistics
 from neurossm.errors import InputError, LimitError
 from neurossm.graph import Graph
 from neurossm.hw_profiles import Profile, load_profile
@@ -76,7 +77,10 @@ def compile_model(
         ranges = calibrated_ranges(approximated, data, options.headroom_bits)
     else:
         ranges = proved_ranges(approximated)
-    ops = quantise(approximated, ranges, options, limits.accumulator_bits)
+    statistics = None
+    if options.rounding == "adjusted" and data is not None:
+        statistics = input_statistics(approximated, data)
+    ops = quantise(approximated, ranges, options, limits.accumulator_bits, statistics)
     program = Program(ops, approximated, profile.name, approximations, _provenance(graph, options))
     return certify(program)
 

@@ -8,6 +8,7 @@ from neurossm.errors import InputError
 
 SCALINGS = ("proved", "calibrated")
 ROW_SCALES = ("power-of-two", "full")
+ROUNDINGS = ("adjusted", "nearest")
 _RANGES = {
     "weight": (2, 8),
     "decoder": (2, 16),
@@ -97,6 +98,9 @@ class CompileOptions:
     row_scale
         What one unit of a row of weights stands for: a "power-of-two", or "full": what makes the
         row's largest weight fill the width, undone by one product per feature after the sum.
+    rounding
+        "adjusted": mixing weights are rounded so that their errors cancel on calibration data,
+        where there are any; "nearest": each by itself.
     """
 
     widths: Widths = field(default_factory=Widths)
@@ -108,15 +112,13 @@ class CompileOptions:
     pole_margin_log2: int = 16
     threshold_scale: float = 1.3
     row_scale: str = "full"
+    rounding: str = "adjusted"
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
-        if self.scaling not in SCALINGS:
-            raise InputError(f"scaling {self.scaling!r}, expected one of {', '.join(SCALINGS)}")
-        if self.row_scale not in ROW_SCALES:
-            raise InputError(
-                f"row_scale {self.row_scale!r}, expected one of {', '.join(ROW_SCALES)}"
-            )
+        _check_choice("scaling", self.scaling, SCALINGS)
+        _check_choice("row_scale", self.row_scale, ROW_SCALES)
+        _check_choice("rounding", self.rounding, ROUNDINGS)
         for name, low, high in (
             ("headroom_bits", 0, 8),
             ("max_steps", 1, 1 << 30),
@@ -127,3 +129,8 @@ class CompileOptions:
             value = getattr(self, name)
             if not low <= value <= high:
                 raise InputError(f"{name} = {value}, must be between {low} and {high}")
+
+
+def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise InputError(f"{name} {value!r}, expected one of {', '.join(choices)}")

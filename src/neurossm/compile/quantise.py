@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import singledispatch
 
 import numpy as np
@@ -12,6 +13,7 @@ from neurossm.compile import quantise_ssm as ssm
 from neurossm.compile.builder import Builder, ResidualOverflowError, residual_names
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.ranges import Ranges
+from neurossm.compile.rounding import InputStatistics
 from neurossm.compile.scaling import fitting_exponent, value_limit
 from neurossm.errors import LimitError, UnsupportedError
 from neurossm.graph import Graph
@@ -22,7 +24,11 @@ _ATTEMPTS = 4
 
 
 def quantise(
-    graph: Graph, ranges: Ranges, options: CompileOptions, accumulator_bits: int
+    graph: Graph,
+    ranges: Ranges,
+    options: CompileOptions,
+    accumulator_bits: int,
+    statistics: Mapping[str, InputStatistics] | None = None,
 ) -> tuple[Op, ...]:
     """Return the operations of the integer program, bounds filled in.
 
@@ -37,6 +43,9 @@ def quantise(
     accumulator_bits
         Width in which the target sums products.
 
+    statistics
+        Of the mixing layers' inputs, by name; layers without are rounded to nearest.
+
     Raises
     ------
     UnsupportedError
@@ -46,7 +55,9 @@ def quantise(
     """
     exponent = _residual_exponent(graph, ranges, options)
     for spare in range(_ATTEMPTS):
-        builder = Builder(graph, ranges, options, accumulator_bits, exponent - spare)
+        builder = Builder(
+            graph, ranges, options, accumulator_bits, exponent - spare, statistics or {}
+        )
         try:
             for node in graph.nodes:
                 quantise_node(node, builder)

@@ -7,6 +7,7 @@ import numpy as np
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.compile.builder import Builder, uniform_exponent
 from neurossm.compile.certify import refuse_wrap
+from neurossm.compile.rounding import corrected_bias, round_adjusted
 from neurossm.compile.scaling import (
     MAX_EXPONENT,
     fitting_exponent,
@@ -59,22 +60,41 @@ def quantise_linear(node: n.Linear, b: Builder) -> None:
         spec = unchecked(bits, exponent, len(node.weight))
         refuse_wrap(b.add(Dense(node.name, (source,), spec, to_mantissa(node.weight, 0))))
         return
-    weight, scale = quantise_weights(node.weight, b.options.widths.weight, b.options.row_scale)
+    weight, scale, bias = _rounded(node, b)
     raw = f"{node.name}.sum"
     refuse_wrap(b.add(Dense(raw, (source,), unchecked(bits, exponent, len(scale)), weight)))
     if node.name in b.stream or isinstance(reader, n.Input):
-        _to_stream(b, node.name, raw, scale, node.bias)
+        _to_stream(b, node.name, raw, scale, bias)
         return
     mix = b.options.widths.mix
     wanted = fitting_exponent(b.range_of(node.name).largest(), value_limit(mix))
     uniform = b.feeds_table(node.name)
     if uniform:
         wanted = np.full(len(wanted), min(int(wanted.min()), mix - 6))
-    b.requantise(node.name, raw, wanted, mix, scale, node.bias, uniform=uniform)
+    b.requantise(node.name, raw, wanted, mix, scale, bias, uniform=uniform)
+
+
+def _rounded(node: n.Linear, b: Builder) -> tuple[IntArray, FloatArray, FloatArray]:
+    """Return integer weights (O, I), their rows' units (O), and the bias that goes with them."""
+    bits = b.options.widths.weight
+    seen = b.statistics.get(node.name)
+    if seen is None:
+        return *quantise_weights(node.weight, bits, b.options.row_scale), node.bias
+    unit = row_units(node.weight, bits, b.options.row_scale)
+    limit = largest_mantissa(bits)
+    weight = round_adjusted(node.weight / unit[:, None], seen.covariance, limit)
+    bias = corrected_bias(node.bias, node.weight, weight * unit[:, None], seen.mean)
+    return weight, unit, bias
 
 
 def quantise_weights(weight: FloatArray, bits: int, row_scale: str) -> tuple[IntArray, FloatArray]:
-    """Return integer weights (O, I) and what one unit of each row stands for, (O).
+    """Return integer weights (O, I), rounded to nearest, and their rows' units (O)."""
+    unit = row_units(weight, bits, row_scale)
+    return to_mantissa(weight / unit[:, None], 0), unit
+
+
+def row_units(weight: FloatArray, bits: int, row_scale: str) -> FloatArray:
+    """Return what one unit of each row of integer weights stands for, (O).
 
     A row's unit is a power of two ("power-of-two": undone by a shift), or whatever makes its
     largest weight fill the width ("full": undone by the factor of the Affine behind it).
@@ -82,10 +102,8 @@ def quantise_weights(weight: FloatArray, bits: int, row_scale: str) -> tuple[Int
     limit = largest_mantissa(bits)
     largest = np.abs(weight).max(axis=1)
     if row_scale == "full":
-        unit = np.where(largest > 0, largest / limit, 1.0)
-    else:
-        unit = np.exp2(-fitting_exponent(largest, limit).astype(np.float64))
-    return to_mantissa(weight / unit[:, None], 0), unit
+        return np.where(largest > 0, largest / limit, 1.0)
+    return np.exp2(-fitting_exponent(largest, limit).astype(np.float64))
 
 
 def is_ternary(node: n.Linear) -> bool:

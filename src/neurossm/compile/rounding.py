@@ -1,0 +1,91 @@
+"""Round weights so that their errors cancel on the spikes that really occur.
+
+Rounding each weight to nearest makes every weight's error small, but it is the error of the sum
+that matters. With the mean `mu` and the covariance `S` of a layer's inputs, an error `d` of a row of
+weights adds `d mu` to the sum on average, which the bias takes back, and `d S d'` to its variance.
+Weights are rounded one after the other, and each one's error is passed on to those not yet rounded
+in the proportion that keeps `d S d'` least (Hassibi & Stork 1993; Frantar et al. 2022, "GPTQ").
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.graph import Graph, Input, Linear, Mean
+from neurossm.graph.evaluate import evaluate
+
+_GROUP = 16
+_DAMPING = 0.01
+"""Share of the mean variance added to every input's own: keeps rare inputs' weights in place."""
+
+
+@dataclass(frozen=True, eq=False)
+class InputStatistics:
+    """Mean (I) and covariance (I, I) of what a layer of weights reads."""
+
+    mean: FloatArray
+    covariance: FloatArray
+
+
+def input_statistics(graph: Graph, data: NDArray[np.generic]) -> Mapping[str, InputStatistics]:
+    """Return the statistics of every mixing layer's input over all samples and steps, by name."""
+    layers = [node for node in graph.nodes if isinstance(node, Linear) and _mixes(graph, node)]
+    sources = sorted({node.inputs[0] for node in layers})
+    count = 0
+    first = dict.fromkeys(sources, np.zeros(1))
+    second = dict.fromkeys(sources, np.zeros((1, 1)))
+    for start in range(0, len(data), _GROUP):
+        values = evaluate(graph, data[start : start + _GROUP], sources)
+        for name in sources:
+            flat = values[name].reshape(-1, values[name].shape[-1])
+            first[name] = first[name] + flat.sum(axis=0)
+            second[name] = second[name] + flat.T @ flat
+        count += flat.shape[0] if sources else 0
+    means = {name: first[name] / count for name in sources}
+    return {
+        node.name: InputStatistics(
+            means[node.inputs[0]],
+            second[node.inputs[0]] / count - np.outer(means[node.inputs[0]], means[node.inputs[0]]),
+        )
+        for node in layers
+    }
+
+
+def _mixes(graph: Graph, node: Linear) -> bool:
+    return not isinstance(graph[node.inputs[0]], (Input, Mean))
+
+
+def round_adjusted(weight: FloatArray, covariance: FloatArray, limit: int) -> IntArray:
+    """Round weights (O, I), in units of their rows, to integers within +-limit.
+
+    Inputs are taken in the order of falling variance, so that the errors of the busiest are passed
+    on to the most others.
+    """
+    variance = np.diag(covariance)
+    damping = _DAMPING * max(float(variance.mean()), 1e-12)
+    order = np.argsort(-variance, kind="stable")
+    matrix = covariance[np.ix_(order, order)] + damping * np.eye(len(order))
+    # Row i of the factor: how an error of weight i is best made up by the weights after it.
+    factor = np.linalg.cholesky(np.linalg.inv(matrix)).T  # (I, I), upper triangular
+    rest = weight[:, order].copy()
+    rounded = np.empty(rest.shape, dtype=np.int64)
+    for i in range(rest.shape[1]):
+        rounded[:, i] = np.clip(np.floor(rest[:, i] + 0.5), -limit, limit)
+        error = (rest[:, i] - rounded[:, i]) / factor[i, i]
+        rest[:, i + 1 :] -= error[:, None] * factor[i, i + 1 :]
+    result = np.empty_like(rounded)
+    result[:, order] = rounded
+    return result
+
+
+def corrected_bias(
+    bias: FloatArray, weight: FloatArray, used: FloatArray, mean: FloatArray
+) -> FloatArray:
+    """Return the bias that makes up for the mean error of weights `used` instead of `weight`."""
+    corrected: FloatArray = bias + (weight - used) @ mean
+    return corrected
