@@ -86,7 +86,9 @@ class ModelConfig:
     dt_min, dt_max
         Range of the step sizes at initialisation (log-uniform).
     norm, prenorm
-        Normalisation of the blocks and its place; a prenorm network has a final norm too.
+        Normalisation of the blocks and its place.
+    final_norm
+        Whether a prenorm network has a norm after its last block, too.
     dropout
         Probability that an output of a mixer is dropped in training.
     threshold, threshold_factor
@@ -109,6 +111,7 @@ class ModelConfig:
     dt_max: float = 0.1
     norm: NormKind = "batch"
     prenorm: bool = True
+    final_norm: bool = True
     dropout: float = 0.0
     threshold: ThresholdKind = "static"
     threshold_factor: float = 0.15

@@ -47,7 +47,7 @@ class Network(nn.Module):
     encoder
         ``nn.Linear`` from the input's size to H, or ``nn.Embedding`` for tokens.
     blocks, norm, decoder
-        Blocks, final norm (identity in postnorm networks) and linear readout.
+        Blocks, final norm (identity in postnorm networks and without one) and linear readout.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -60,7 +60,8 @@ class Network(nn.Module):
             else nn.Linear(config.input.size, size)
         )
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.n_layers))
-        self.norm = make_norm(config) if config.prenorm else nn.Identity()
+        final = config.prenorm and config.final_norm
+        self.norm = make_norm(config) if final else nn.Identity()
         self.decoder = nn.Linear(size, config.classes)
 
     @property
