@@ -1,0 +1,8 @@
+"""Checkpoints of other projects, turned into networks of `neurossm.models`."""
+
+from __future__ import annotations
+
+from neurossm.importers.importer import Imported, import_checkpoint
+from neurossm.importers.settings import Options, Setting
+
+__all__ = ["Imported", "Options", "Setting", "import_checkpoint"]

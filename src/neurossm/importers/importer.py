@@ -1,0 +1,249 @@
+"""From a foreign checkpoint to a network of ours that computes the same function."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neurossm.errors import FormatError, NeuroSSMError, UnsupportedError
+from neurossm.graph.data import check_data
+from neurossm.importers import choices
+from neurossm.importers.archive import Source, read_source
+from neurossm.importers.config_file import (
+    Config,
+    check_config,
+    load_config,
+    number,
+    parse_config,
+)
+from neurossm.importers.network import Found, look, translate
+from neurossm.importers.settings import Options, Setting, Settings
+from neurossm.models.checkpoint import build, save
+from neurossm.models.config import InputSpec
+from neurossm.models.network import Network
+
+_NORMS = ("batch", "layer", "none")
+_INITIALISATIONS = {"diag-inv": "inv", "diag-lin": "lin"}
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """A network made from a foreign checkpoint.
+
+    Attributes
+    ----------
+    model
+        The network, in evaluation mode.
+    settings
+        What was found, said or assumed, one by one.
+    notes
+        What to know besides, one line each.
+    source
+        Name of the file.
+    sha256
+        Its digest.
+    calibration
+        Raw input samples to travel with the network, or None.
+    """
+
+    model: Network
+    settings: tuple[Setting, ...]
+    notes: tuple[str, ...]
+    source: str
+    sha256: str
+    calibration: NDArray[np.generic] | None = None
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a checkpoint; where it came from stands in its ``training``."""
+        save(path, self.model, self.calibration, self.provenance())
+
+    def provenance(self) -> dict[str, Any]:
+        """Return where the network comes from as plain values."""
+        return {
+            "imported_from": self.source,
+            "source_sha256": self.sha256,
+            "settings": {
+                setting.name: {"value": setting.value, "origin": setting.origin}
+                for setting in self.settings
+            },
+        }
+
+
+def import_checkpoint(
+    path: str | os.PathLike[str],
+    config: str | os.PathLike[str] | None = None,
+    options: Options | None = None,
+    calibration: NDArray[np.generic] | None = None,
+) -> Imported:
+    """Read a checkpoint of the paper's official code or of state-spaces/s4.
+
+    Parameters
+    ----------
+    path
+        A state dict, bare or in a dict, or a Lightning checkpoint.
+    config
+        The YAML it was trained with; a Lightning checkpoint may bring its own.
+    options
+        What neither tells.
+    calibration
+        Raw input samples for a later compilation.
+
+    Raises
+    ------
+    InputError
+        A file is missing, an option is needed, or the calibration does not suit.
+    FormatError
+        No checkpoint of these projects, or its parts contradict each other.
+    UnsupportedError
+        The network is none that can be compiled; the message says which part.
+    """
+    path, options = Path(path), options or Options()
+    source = read_source(path)
+    try:
+        return _import(source, _config(source, config), options, calibration)
+    except NeuroSSMError as error:
+        raise type(error)(f"{path}: {error}") from error
+
+
+def _config(source: Source, path: str | os.PathLike[str] | None) -> Config:
+    if path is not None:
+        return load_config(Path(path))
+    if source.config is not None:
+        try:
+            return parse_config(source.config, "hyper_parameters")
+        except FormatError:
+            return Config()  # other projects keep other things there
+    return Config()
+
+
+def _import(
+    source: Source, config: Config, options: Options, calibration: NDArray[np.generic] | None
+) -> Imported:
+    found = look(dict(source.tensors))
+    check_config(config)
+    settings = Settings(options, config.layer)
+    _record_names(found, config, settings)
+    activation = choices.activation(found, config, settings)
+    prenorm = choices.prenorm(found, config, settings)
+    state, kernel = translate(found, settings)
+    spec = choices.input_spec(found, config, settings)
+    values = _model_config(found, config, state) | {
+        "discretization": kernel.discretization,
+        "input": {"kind": spec.kind, "size": spec.size, "low": spec.low, "high": spec.high},
+        "prenorm": prenorm,
+        "final_norm": found.final_norm,
+        "activation": activation,
+    }
+    model = build(values, state)
+    samples = None if calibration is None else _samples(spec, calibration)
+    notes = tuple(_notes(source, config, kernel.exact))
+    return Imported(model, tuple(settings.record), notes, source.path.name, source.sha256, samples)
+
+
+def _record_names(found: Found, config: Config, settings: Settings) -> None:
+    """Record what names and shapes say, and check that the configuration says the same."""
+    sizes = found.sizes
+    config.expect("model", "d_model", sizes.channels, sizes.source)
+    config.expect("layer", "d_state", 2 * sizes.modes, sizes.source)
+    config.expect("layer", "n_ssm", sizes.independent, sizes.source)
+    repeats = config.model.get("n_repeat", 1)
+    if isinstance(repeats, int) and isinstance(config.model.get("n_layers"), int):
+        said = {"n_layers": repeats * config.model["n_layers"]}
+        Config(config.where, said).expect("model", "n_layers", found.blocks, "the state dict")
+    _check_norm(found, config)
+    _check_encoder(found, config)
+    settings.add("layer", found.layer, "names")
+    settings.add("blocks", found.blocks, "names")
+    settings.add("d_model", sizes.channels, "names")
+    settings.add("d_state", 2 * sizes.modes, "names")
+    settings.add("n_ssm", sizes.independent, "names")
+    settings.add("norm", found.norm, "names")
+    encoder = "embedding" if found.tokens else "linear"
+    settings.add("encoder", f"{encoder} of {found.input_size}", "names")
+    settings.add("classes", found.classes, "names")
+    origin, note = ("config", "") if config.decoder.get("mode") else ("assumed", _POOL_NOTE)
+    settings.add("readout", "mean over time", origin, note)  # type: ignore[arg-type]
+
+
+_POOL_NOTE = "decoder mode pool; others cannot be imported"
+
+
+def _check_norm(found: Found, config: Config) -> None:
+    said = config.model.get("norm")
+    if isinstance(said, Mapping):
+        said = said.get("_name_")
+    if said is None:
+        return
+    if said not in _NORMS:
+        raise UnsupportedError(f"{config.where}: model.norm: {said}; possible: batch, layer, none")
+    if said != found.norm:
+        raise FormatError(
+            f"{config.where}: model.norm: {said}, but the state dict has {found.norm} norms"
+        )
+
+
+def _check_encoder(found: Found, config: Config) -> None:
+    wanted = "embedding" if found.tokens else "linear"
+    if config.encoder not in (None, wanted):
+        raise FormatError(
+            f"{config.where}: encoder: {config.encoder}, but {found.backbone.encoder}weight is "
+            f"that of a {wanted} encoder"
+        )
+
+
+def _model_config(found: Found, config: Config, state: Mapping[str, Tensor]) -> dict[str, Any]:
+    channels = found.sizes.channels
+    independent = len(state["blocks.0.mixer.ssm.A_imag"])
+    values: dict[str, Any] = {
+        "layer": found.layer,
+        "classes": found.classes,
+        "n_layers": found.blocks,
+        "d_model": channels,
+        "d_state": 2 * found.sizes.modes,
+        "n_ssm": None if independent == channels else independent,
+        "norm": found.norm,
+        "threshold": "dynamic",
+    }
+    # The rest has no effect on the function; it is kept for training on.
+    measure = config.layer.get("measure") or config.layer.get("init")
+    if measure in _INITIALISATIONS:
+        values["initialisation"] = _INITIALISATIONS[measure]
+    low, high = number(config.layer.get("dt_min")), number(config.layer.get("dt_max"))
+    if low is not None and high is not None and 0 < low <= high:
+        values |= {"dt_min": low, "dt_max": high}
+    dropout = number(config.model.get("dropout"))
+    if dropout is not None and 0 <= dropout < 1:
+        values["dropout"] = dropout
+    return values
+
+
+def _samples(spec: InputSpec, calibration: NDArray[np.generic]) -> NDArray[np.generic]:
+    samples = check_data(spec, calibration, "--calibration")
+    return samples[..., 0] if spec.kind == "tokens" else samples
+
+
+def _notes(source: Source, config: Config, exact: bool) -> list[str]:
+    notes = []
+    if source.left_out:
+        shown = ", ".join(source.left_out[:3])
+        more = f" and {len(source.left_out) - 3} more" if len(source.left_out) > 3 else ""
+        notes.append(f"objects left out of the file, because loading them runs code: {shown}{more}")
+    if config.where == "hyper_parameters":
+        notes.append("configuration taken from the file's hyper_parameters")
+    longest = config.layer.get("l_max") or config.dataset.get("__l_max")
+    if isinstance(longest, int):
+        notes.append(
+            f"l_max {longest}: the original forgets what lies further back, this network does not"
+        )
+    if config.dataset.get("_name_") == "mnist" and config.dataset.get("permute", True):
+        notes.append("permuted MNIST: give the pixels in the permuted order")
+    if not exact:
+        notes.append("kernel parameters converted; the checkpoint is in float64 to keep them")
+    return notes

@@ -1,0 +1,273 @@
+"""The three ways in which S4 code writes a diagonal SSM into a state dict.
+
+========  ====================================  ===========================================
+dialect   names, after those of the layer       written by
+========  ====================================  ===========================================
+official  D, kernel.kernel.{log_dt, inv_A_real,  the paper's code (`s4_surrogate`, `s4_gsu`);
+          A_imag, B, C}                          S4, third version, `mode: diag`
+s4d       D, kernel.{log_dt, log_A_real,         the stand-alone `s4d.py`
+          A_imag, C}
+s4        layer.D, layer.kernel.{inv_dt,         S4, fourth version, `mode: diag` or `s4d`
+          A_real, A_imag, B, C}
+========  ====================================  ===========================================
+
+All compute ``K_l = 2 Re(sum_n C_n B_bar_n A_bar_n**l)`` with state matrices of number ``h mod M``
+for channel h, as `neurossm.models.ssm` does. They differ in the layout, in the sign of A_imag
+(`s4` stores ``-Im A``) and in the functions that keep dt and ``-Re A`` positive.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from neurossm.errors import FormatError, UnsupportedError
+from neurossm.importers.settings import Settings
+from neurossm.importers.state import State
+
+Dialect = Literal["official", "s4d", "s4"]
+
+TRANSFORMS = ("exp", "none", "relu", "sigmoid", "softplus")
+_RULES = ("bilinear", "zoh")
+_KERNEL: dict[Dialect, str] = {
+    "official": "kernel.kernel.",
+    "s4": "layer.kernel.",
+    "s4d": "kernel.",
+}
+_LOW_RANK = ("P", "Q", "inv_w_real", "w_imag", "l_kernel")
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """Channels H, modes N, independent state matrices M, and the key that says so."""
+
+    channels: int
+    modes: int
+    independent: int
+    source: str
+
+
+@dataclass(frozen=True)
+class KernelSettings:
+    """What the names of a kernel cannot tell."""
+
+    discretization: str
+    real: str
+    imag: str
+    dt: str
+    per_mode_dt: bool
+
+    @property
+    def exact(self) -> bool:
+        """Whether our parameters are the file's, digit by digit."""
+        return self.real == "exp" and self.dt == "exp" and self.imag == "none"
+
+
+def dialect_of(state: State, layer: str) -> Dialect:
+    """Return how a layer writes its SSM.
+
+    Raises
+    ------
+    UnsupportedError
+        If its state matrix is not diagonal.
+    FormatError
+        If there is no SSM.
+    """
+    for dialect, kernel in _KERNEL.items():
+        if state.has(layer + kernel):
+            low_rank = [name for name in _LOW_RANK if layer + kernel + name in state]
+            if low_rank:
+                raise UnsupportedError(
+                    f"{layer}{kernel}{low_rank[0]}: an nplr (dplr) kernel, whose state matrix is "
+                    "not diagonal; train with mode: diag"
+                )
+            return dialect
+    raise FormatError(f"{layer}kernel: missing from the state dict; no S4D kernel is known there")
+
+
+def sizes_of(state: State, layer: str, dialect: Dialect) -> Sizes:
+    """Return the sizes of a layer.
+
+    Raises
+    ------
+    UnsupportedError
+        If the kernel is bidirectional or has several channels.
+    FormatError
+        If a tensor is missing or has the wrong number of axes.
+    """
+    kernel = layer + _KERNEL[dialect]
+    lead = layer + ("layer.D" if dialect == "s4" else "D")
+    d, c, a = state.shape(lead), state.shape(kernel + "C"), state.shape(kernel + "A_imag")
+    axes = (1, 3) if dialect == "s4d" else (2, 4)
+    for name, shape, wanted in ((lead, d, axes[0]), (kernel + "C", c, axes[1])):
+        if len(shape) != wanted or 0 in shape:
+            raise FormatError(f"{name}: shape {shape}, expected {wanted} axes")
+    if dialect != "s4d":
+        _refuse_channels(kernel + "C", c[0], d[0])
+    if len(a) != 2 or 0 in a or d[-1] % a[0]:
+        raise FormatError(f"{kernel}A_imag: shape {a}, but {lead} has {d[-1]} channels")
+    return Sizes(d[-1], a[1], a[0], f"{kernel}A_imag with {lead}")
+
+
+def _refuse_channels(key: str, kernels: int, outputs: int) -> None:
+    if kernels == 2 * outputs:
+        raise UnsupportedError(
+            f"{key}: two kernels per channel, as in a bidirectional layer, which reads the future "
+            "and cannot stream; train with bidirectional: false"
+        )
+    if kernels != outputs:
+        raise FormatError(f"{key}: {kernels} kernels per channel, but D has {outputs}")
+    if outputs > 1:
+        raise UnsupportedError(f"{key}: channels: {outputs}; only channels: 1 is supported")
+
+
+def kernel_settings(
+    state: State, layer: str, dialect: Dialect, settings: Settings
+) -> KernelSettings:
+    """Decide what the names cannot tell; the same for all layers of a network."""
+    options = settings.options
+    if dialect == "s4d":
+        settings.choose("discretization", options.discretization, (), "zoh", ("zoh",))
+        settings.choose("real_transform", options.real_transform, (), "exp", ("exp",))
+        return KernelSettings("zoh", "exp", "none", "exp", False)
+    usual = "bilinear" if dialect == "official" else "zoh"
+    rule = settings.choose(
+        "discretization", options.discretization, ("disc", "discretization"), usual, _RULES
+    )
+    keys = ("real_type", "real_transform")
+    real = settings.choose("real_transform", options.real_transform, keys, "exp", TRANSFORMS)
+    if dialect == "official":
+        return KernelSettings(rule, real, "none", "exp", False)
+    dt = settings.choose("dt_transform", options.dt_transform, ("dt_transform",), "exp", TRANSFORMS)
+    imag = str(settings.layer.get("imag_transform") or "none")
+    if imag not in TRANSFORMS:
+        raise UnsupportedError(f"model.layer.imag_transform: {imag} is not known")
+    per_mode = state.shape(f"{layer}layer.kernel.inv_dt")[-1:] != (1,)
+    return KernelSettings(rule, real, imag, dt, per_mode)
+
+
+def read_kernel(
+    state: State, layer: str, dialect: Dialect, sizes: Sizes, settings: KernelSettings
+) -> dict[str, Tensor]:
+    """Return a layer's SSM under the names of `neurossm.models.ssm.S4D`.
+
+    Returns
+    -------
+    dict
+        log_dt (H), A_real_log (M, N), A_imag (M, N), B (M, N, 2), C (H, N, 2), D (H).
+
+    Raises
+    ------
+    FormatError
+        If a tensor is missing or does not fit.
+    UnsupportedError
+        If a transform gives a dt or a ``-Re A`` that is not positive.
+    """
+    read = {"official": _read_official, "s4d": _read_s4d, "s4": _read_s4}[dialect]
+    return read(state, layer, sizes, settings)
+
+
+def _read_official(
+    state: State, layer: str, sizes: Sizes, settings: KernelSettings
+) -> dict[str, Tensor]:
+    h, n, m, source = sizes.channels, sizes.modes, sizes.independent, sizes.source
+    kernel = f"{layer}kernel.kernel."
+    real = state.take(f"{kernel}inv_A_real", (m, n), source)
+    return {
+        "log_dt": state.take(f"{kernel}log_dt", (h,), source),
+        "A_real_log": log_of(settings.real, real, f"{kernel}inv_A_real"),
+        "A_imag": state.take(f"{kernel}A_imag", (m, n), source),
+        "B": state.take(f"{kernel}B", (m, n, 2), source),
+        "C": state.take(f"{kernel}C", (1, h, n, 2), source)[0],
+        "D": state.take(f"{layer}D", (1, h), source)[0],
+    }
+
+
+def _read_s4d(state: State, layer: str, sizes: Sizes, _: KernelSettings) -> dict[str, Tensor]:
+    h, n, m, source = sizes.channels, sizes.modes, sizes.independent, sizes.source
+    kernel = f"{layer}kernel."
+    real = state.take(f"{kernel}log_A_real", (m, n), source)
+    ones = torch.stack([torch.ones_like(real), torch.zeros_like(real)], dim=-1)  # B is 1 there
+    return {
+        "log_dt": state.take(f"{kernel}log_dt", (h,), source),
+        "A_real_log": real,
+        "A_imag": state.take(f"{kernel}A_imag", (m, n), source),
+        "B": ones,
+        "C": state.take(f"{kernel}C", (h, n, 2), source),
+        "D": state.take(f"{layer}D", (h,), source),
+    }
+
+
+def _read_s4(state: State, layer: str, sizes: Sizes, settings: KernelSettings) -> dict[str, Tensor]:
+    h, n, m, source = sizes.channels, sizes.modes, sizes.independent, sizes.source
+    kernel = f"{layer}layer.kernel."
+    dt_shape = (h, n if settings.per_mode_dt else 1)
+    dt = state.take(f"{kernel}inv_dt", dt_shape, source)
+    real = state.take(f"{kernel}A_real", (m, n), source)
+    imag = state.take(f"{kernel}A_imag", (m, n), source)
+    log_dt = log_of(settings.dt, dt, f"{kernel}inv_dt")  # (H, N) or (H, 1)
+    parameters = {
+        "A_real_log": log_of(settings.real, real, f"{kernel}A_real"),
+        "A_imag": -(imag if settings.imag == "none" else _POSITIVE[settings.imag](imag.double())),
+        "B": state.take(f"{kernel}B", (1, m, n, 2), source)[0],
+        "C": state.take(f"{kernel}C", (1, h, n, 2), source)[0],
+        "D": state.take(f"{layer}layer.D", (1, h), source)[0],
+    }
+    if settings.per_mode_dt:
+        return _one_dt_per_channel(log_dt, parameters)
+    return {"log_dt": log_dt[:, 0], **parameters}
+
+
+def _one_dt_per_channel(log_dt: Tensor, parameters: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Move a dt per mode into A and B: only ``dt A`` and ``dt B`` count, in either rule."""
+    channel = log_dt.double().mean(dim=1)  # (H)
+    ratio = log_dt.double() - channel[:, None]  # (H, N), logarithm of dt_{h,n} / dt_h
+
+    def untie(values: Tensor) -> Tensor:
+        return values.double().repeat(len(channel) // len(values), *[1] * (values.ndim - 1))
+
+    return {
+        **parameters,
+        "log_dt": channel,
+        "A_real_log": untie(parameters["A_real_log"]) + ratio,
+        "A_imag": untie(parameters["A_imag"]) * ratio.exp(),
+        "B": untie(parameters["B"]) * ratio.exp()[..., None],
+    }
+
+
+_POSITIVE: dict[str, Callable[[Tensor], Tensor]] = {
+    "exp": torch.exp,
+    "none": lambda x: x,
+    "relu": lambda x: F.relu(x) + 1e-4,
+    "sigmoid": torch.sigmoid,
+    "softplus": F.softplus,
+}
+
+
+def log_of(transform: str, stored: Tensor, key: str) -> Tensor:
+    """Return the logarithm of the positive number that a stored one stands for.
+
+    The stored tensor itself for ``exp``; else float64, because rounding a pole back to float32
+    would change the function.
+
+    Raises
+    ------
+    UnsupportedError
+        If the number is not positive.
+    """
+    if transform == "exp":
+        return stored
+    if transform == "sigmoid":
+        return F.logsigmoid(stored.double())
+    positive = _POSITIVE[transform](stored.double())
+    if not bool((positive > 0).all()):
+        raise UnsupportedError(
+            f"{key}: {float(positive.min()):g} under transform {transform}, must be positive for "
+            "a pole inside the unit circle"
+        )
+    return torch.log(positive)

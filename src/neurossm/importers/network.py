@@ -1,0 +1,280 @@
+"""Find the parts of a network in a state dict and rename them to those of our `Network`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from neurossm.errors import FormatError, UnsupportedError
+from neurossm.importers.kernels import (
+    Dialect,
+    KernelSettings,
+    Sizes,
+    dialect_of,
+    kernel_settings,
+    read_kernel,
+    sizes_of,
+)
+from neurossm.importers.settings import Settings
+from neurossm.importers.state import State
+from neurossm.models.config import LayerKind, NormKind
+
+
+@dataclass(frozen=True)
+class Backbone:
+    """Names of the parts of a network; ``{}`` is the number of the block."""
+
+    name: Literal["sequence", "example"]
+    layers: str
+    layer: str
+    norm: str
+    final_norm: str
+    encoder: str
+    decoder: str
+
+
+SEQUENCE = Backbone(
+    "sequence",
+    "model.layers.",
+    "model.layers.{}.layer.",
+    "model.layers.{}.norm.norm.",
+    "model.norm.norm.",
+    "encoder.0.",
+    "decoder.0.output_transform.",
+)
+"""`SequenceModel` within its Lightning module."""
+
+EXAMPLE = Backbone(
+    "example", "s4_layers.", "s4_layers.{}.", "norms.{}.", "", "encoder.", "decoder."
+)
+"""`S4Model` of ``example.py``."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the names and shapes of a state dict say."""
+
+    state: State
+    backbone: Backbone
+    blocks: int
+    layer: LayerKind
+    dialect: Dialect
+    sizes: Sizes
+    norm: NormKind
+    final_norm: bool
+    tokens: bool
+    input_size: int
+    classes: int
+
+    @property
+    def first(self) -> str:
+        """What the names of the first layer begin with."""
+        return self.backbone.layer.format(0)
+
+
+def look(tensors: dict[str, Tensor]) -> Found:
+    """Recognise a network by its names and shapes, without taking anything yet.
+
+    Raises
+    ------
+    FormatError
+        If it is none that is known, or its parts contradict each other.
+    UnsupportedError
+        If a kernel is bidirectional, not diagonal, or has several channels.
+    """
+    state, backbone = _backbone(tensors)
+    blocks = _count_blocks(state, backbone)
+    kinds = [_layer_kind(state, backbone.layer.format(i)) for i in range(blocks)]
+    layer, dialect = kinds[0]
+    for index, kind in enumerate(kinds):
+        if kind != kinds[0]:
+            raise FormatError(
+                f"{backbone.layer.format(index)[:-1]}: a {_shown(kind)} layer, but block 0 has "
+                f"{_shown(kinds[0])}; all layers must be of one kind"
+            )
+    sizes = sizes_of(state, backbone.layer.format(0), dialect)
+    _check_same_sizes(state, backbone, blocks, dialect, sizes)
+    encoder = state.shape(f"{backbone.encoder}weight")
+    if len(encoder) != 2:
+        raise FormatError(f"{backbone.encoder}weight: shape {encoder}, expected two axes")
+    if state.has("model.layers.0.reverse_layer."):
+        raise UnsupportedError(
+            "model.layers.0.reverse_layer: a bidirectional network reads the future and cannot "
+            "stream; train with bidirectional: false"
+        )
+    if f"{backbone.decoder}weight" not in state and state.has("decoder.0.retrieval."):
+        raise UnsupportedError("decoder.0.retrieval: a decoder of pairs of texts; only sequence")
+    tokens = f"{backbone.encoder}bias" not in state and encoder[1] == sizes.channels
+    return Found(
+        state,
+        backbone,
+        blocks,
+        layer,
+        dialect,
+        sizes,
+        _norm_kind(state, backbone.norm.format(0)),
+        bool(backbone.final_norm) and state.has(backbone.final_norm),
+        tokens,
+        encoder[0] if tokens else encoder[1],
+        (*state.shape(f"{backbone.decoder}weight"), 0)[0],
+    )
+
+
+def _backbone(tensors: dict[str, Tensor]) -> tuple[State, Backbone]:
+    for backbone in (SEQUENCE, EXAMPLE):
+        pattern = re.compile(rf"(.*?\.)??{re.escape(backbone.layers)}\d+\.")
+        for name in tensors:
+            if match := pattern.match(name):
+                return State(tensors, match[1] or ""), backbone
+    raise FormatError(
+        f"no key begins with {SEQUENCE.layers}0. or {EXAMPLE.layers}0.; neither a network of the "
+        "official code nor one of state-spaces/s4"
+    )
+
+
+def _count_blocks(state: State, backbone: Backbone) -> int:
+    start = len(backbone.layers)
+    found = {
+        name[start:].partition(".")[0] for name in state.names if name.startswith(backbone.layers)
+    }
+    for index in range(len(found)):
+        if str(index) not in found:
+            raise FormatError(f"{backbone.layers}{index}: missing; there are {len(found)} blocks")
+    return len(found)
+
+
+def _layer_kind(state: State, layer: str) -> tuple[LayerKind, Dialect]:
+    dialect = dialect_of(state, layer)
+    return ("gsu" if state.has(f"{layer}GSU") else "binary-s4d"), dialect
+
+
+def _shown(kind: tuple[LayerKind, Dialect]) -> str:
+    return f"{kind[0]} ({kind[1]} names)"
+
+
+def _check_same_sizes(
+    state: State, backbone: Backbone, blocks: int, dialect: Dialect, sizes: Sizes
+) -> None:
+    for index in range(1, blocks):
+        other = sizes_of(state, backbone.layer.format(index), dialect)
+        mine = (sizes.channels, sizes.modes, sizes.independent)
+        if (other.channels, other.modes, other.independent) != mine:
+            theirs = f"{other.channels} channels, {other.independent}x{other.modes} modes"
+            raise FormatError(
+                f"{other.source}: {theirs}, but {sizes.source}: {mine[0]}, {mine[2]}x{mine[1]}"
+            )
+
+
+def _norm_kind(state: State, norm: str) -> NormKind:
+    for name, reason in (
+        ("m", "the scalar LayerNorm of transposed: true divides its shift by the deviation"),
+        ("ln.weight", "the LayerNorm of transposed: true with scalar: false has other names"),
+    ):
+        if norm + name in state:
+            raise UnsupportedError(f"{norm}{name}: {reason}; train with transposed: false")
+    if f"{norm}running_mean" in state:
+        return "batch"
+    return "layer" if state.has(norm) else "none"
+
+
+def translate(found: Found, settings: Settings) -> tuple[dict[str, Tensor], KernelSettings]:
+    """Return the weights under our names; every tensor of the file must be used.
+
+    Raises
+    ------
+    FormatError
+        If a key is missing or left over, or a shape contradicts the others.
+    UnsupportedError
+        If a kernel has no pole inside the unit circle for some mode.
+    """
+    kernel = kernel_settings(found.state, found.first, found.dialect, settings)
+    ours: dict[str, Tensor] = {}
+    for index in range(found.blocks):
+        for name, value in _block(found, index, kernel):
+            ours[f"blocks.{index}.{name}"] = value
+    ours |= dict(_encoder(found))
+    if found.final_norm:
+        ours |= {f"norm.{name}": value for name, value in _norm(found, found.backbone.final_norm)}
+    decoder, shape = found.backbone.decoder, (found.classes, found.sizes.channels)
+    ours["decoder.weight"] = found.state.take(f"{decoder}weight", shape, found.sizes.source)
+    ours["decoder.bias"] = found.state.take(f"{decoder}bias", shape[:1], f"{decoder}weight")
+    found.state.finish()
+    return _one_type(ours), kernel
+
+
+def _block(found: Found, index: int, kernel: KernelSettings) -> Iterator[tuple[str, Tensor]]:
+    state, layer = found.state, found.backbone.layer.format(index)
+    for name, value in read_kernel(state, layer, found.dialect, found.sizes, kernel).items():
+        yield f"mixer.ssm.{name}", value
+    yield from _gsu(found, layer) if found.layer == "gsu" else _glu(found, layer)
+    for name, value in _norm(found, found.backbone.norm.format(index)):
+        yield f"norm.{name}", value
+
+
+def _glu(found: Found, layer: str) -> Iterator[tuple[str, Tensor]]:
+    size, source, key = found.sizes.channels, found.sizes.source, f"{layer}output_linear.0."
+    shape = (2 * size, size)
+    if len(found.state.shape(f"{key}weight")) == 3:  # a convolution of width 1
+        weight = found.state.take(f"{key}weight", (*shape, 1), f"a GLU with {source}")[..., 0]
+    else:
+        weight = found.state.take(f"{key}weight", shape, f"a GLU with {source}")
+    yield "mixer.dense.weight", weight
+    yield "mixer.dense.bias", found.state.take(f"{key}bias", shape[:1], f"{key}weight")
+
+
+def _gsu(found: Found, layer: str) -> Iterator[tuple[str, Tensor]]:
+    size, source = found.sizes.channels, found.sizes.source
+    yield "mixer.weight", found.state.take(f"{layer}GSU", (size, size), source)
+    yield "mixer.bias", found.state.take(f"{layer}GSU_bias", (size,), source)
+    for name in ("weight", "bias"):
+        yield f"mixer.norm.{name}", found.state.take(f"{layer}norm.{name}", (size,), source)
+
+
+def _norm(found: Found, norm: str) -> Iterator[tuple[str, Tensor]]:
+    state, size, source = found.state, found.sizes.channels, found.sizes.source
+    if found.norm == "none":
+        return
+    kind = _norm_kind(state, norm)
+    if kind not in (found.norm, "none"):
+        raise FormatError(f"{norm[:-1]}: a {kind} norm, but block 0 has a {found.norm} norm")
+    statistics = ("running_mean", "running_var") if found.norm == "batch" else ()
+    for name in ("weight", "bias", *statistics):
+        yield name, state.take(f"{norm}{name}", (size,), source)
+    if found.norm == "batch":
+        counter = f"{norm}num_batches_tracked"
+        counted = counter in state  # older files have none
+        yield (
+            "num_batches_tracked",
+            state.take(counter, (), "a count") if counted else torch.zeros((), dtype=torch.int64),
+        )
+
+
+def _encoder(found: Found) -> Iterator[tuple[str, Tensor]]:
+    state, key, size = found.state, found.backbone.encoder, found.sizes.channels
+    shape = (found.input_size, size) if found.tokens else (size, found.input_size)
+    weight = state.take(f"{key}weight", shape, found.sizes.source)
+    yield "encoder.weight", weight
+    if not found.tokens:
+        has_bias = f"{key}bias" in state
+        bias = (
+            state.take(f"{key}bias", (size,), f"{key}weight")
+            if has_bias
+            else weight.new_zeros(size)
+        )
+        yield "encoder.bias", bias
+
+
+def _one_type(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return float64 for all numbers if any is, since the network has one type."""
+    floats = [value for value in state.values() if value.is_floating_point()]
+    if all(value.dtype == torch.float32 for value in floats):
+        return state
+    return {
+        name: value.double() if value.is_floating_point() else value
+        for name, value in state.items()
+    }
