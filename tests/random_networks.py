@@ -204,7 +204,7 @@ class _Builder:
         sources = [self.ops[source].out.interval for source in inputs]
         bits = max(_bits(draft.bounds(*sources).low), _bits(draft.bounds(*sources).high), 2)
         if draft.saturates:
-            bits = self.narrowed(bits)
+            bits = self.narrowed(bits, most=5 if kind is p.Readout else 3)
         self.ops[name] = replace(draft, out=p.unchecked(bits, 0, channels)).certified(*sources)
         return name
 
@@ -227,17 +227,17 @@ class _Builder:
 
     def ssm(self, name: str, source: str, modes: int) -> str:
         rng, channels = self.rng, self.ops[source].out.channels
-        A = int(rng.integers(4, 16))
+        A = self.integers(4, 15, channels, modes)
         radius = np.sqrt(rng.uniform(0, 1 - 2.0**-10, (channels, modes)))
         angle = rng.uniform(-np.pi, np.pi, (channels, modes))
         angle[rng.uniform(size=angle.shape) < 0.2] = rng.choice([0, np.pi])
-        q = radius * np.exp(1j * angle) * 2**A
+        q = radius * np.exp(1j * angle) * 2.0**A
         c = rng.choice([3, 200, 20000])
         fields = {
             "a_re": np.trunc(q.real).astype(int),
             "a_im": np.trunc(q.imag).astype(int),
             "pole_shift": A,
-            "input_shift": self.integers(-min(A, 4), 5, channels, modes),
+            "input_shift": self.integers(-4, 5, channels, modes),
             "c_re": self.integers(-c, c, channels, modes),
             "c_im": self.integers(-c, c, channels, modes),
             "readout_shift": self.integers(0, 3, channels),
