@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from neurossm.errors import LimitError
-from neurossm.program import SSM, Dense, Interval, Op, Program
+from neurossm.program import SSM, Dense, Op, Program, TensorSpec
 
 
 @dataclass(frozen=True)
@@ -32,29 +32,32 @@ def certify(program: Program) -> Program:
     Raises
     ------
     LimitError
-        Arithmetic that does not fit exact integers, or a Dense whose sum could wrap.
+        Arithmetic that does not fit exact integers, or an operation that does not saturate, such
+        as a Dense, and whose result may need more bits than its tensor has.
     """
     ops: dict[str, Op] = {}
     for op in program.ops:
         ops[op.name] = op.certified(*(ops[name].out.interval for name in op.inputs))
-        if isinstance(op, Dense):
-            refuse_wrap(ops[op.name])
+        refuse_wrap(ops[op.name])
     return program.with_ops(ops.values())
 
 
-def refuse_wrap(dense: Op) -> None:
-    """Refuse a Dense whose sum could wrap the target's accumulator, which never saturates.
+def refuse_wrap(op: Op) -> None:
+    """Refuse a certified operation that could wrap: one that does not saturate and is not proved.
 
     Raises
     ------
     LimitError
-        The bound of the sum needs more bits than the accumulator has.
+        The bound of the result needs more bits than the tensor, or the target's accumulator, has.
     """
-    if not dense.out.proved:
+    if op.saturates or op.out.proved:
+        return
+    if isinstance(op, Dense):
         raise LimitError(
-            f"{dense.name}: the weighted sum could wrap the accumulator (it may need more than "
-            f"{dense.out.bits} bits); use narrower weights or inputs, or split the layer"
+            f"{op.name}: the weighted sum could wrap the accumulator (it may need more than "
+            f"{op.out.bits} bits); use narrower weights or inputs, or split the layer"
         )
+    raise LimitError(f"{op.name}: its integers may need more than the {op.out.bits} bits it has")
 
 
 def certificates(program: Program) -> tuple[Certificate, ...]:
@@ -63,7 +66,7 @@ def certificates(program: Program) -> tuple[Certificate, ...]:
     for op in program.ops:
         inputs = [program[name].out.interval for name in op.inputs]
         if isinstance(op, SSM):
-            rows.append(_state_certificate(op, inputs[0]))
+            rows.append(_state_certificate(op, program[op.inputs[0]].out))
         reached = op.bounds(*inputs)
         rows.append(
             Certificate(
@@ -77,14 +80,14 @@ def certificates(program: Program) -> tuple[Certificate, ...]:
     return tuple(rows)
 
 
-def _state_certificate(op: SSM, drive: Interval) -> Certificate:
-    bounds = op.state_bounds(drive)
+def _state_certificate(op: SSM, drive: TensorSpec) -> Certificate:
+    bounds = op.state_bounds(drive.interval)
     largest = max(int(max(-part.low.min(), part.high.max())) for part in bounds)
-    exponent = op.input_shift
+    exponent = drive.exponent[:, None] + op.input_shift  # (H, N)
     return Certificate(
         f"{op.name}.state",
         op.state_bits,
         (int(exponent.min()), int(exponent.max())),
         largest,
-        op.states_proved(drive),
+        op.states_proved(drive.interval),
     )
