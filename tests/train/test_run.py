@@ -1,0 +1,91 @@
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from neurossm.errors import InputError
+from neurossm.models import load
+from neurossm.train import RECIPES, make_device, make_task, recipe
+from neurossm.train.__main__ import main
+
+SRC = Path(__file__).parents[2] / "src"
+OPTIONS = ["--task", "token-order", "--model", "gsu", "--size", "small", "--epochs", "1"]
+
+
+def test_module_trains_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "model.pt"
+    assert main([*OPTIONS, "--max-steps", "2", "--seed", "4", "-o", str(path)]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    found = load(path)
+    assert dict(found.training) == printed
+    assert printed["seed"] == 4
+    assert printed["recipe"]["epochs"] == 1
+    assert "test_accuracy" not in printed  # a trial leaves the test samples alone
+    assert found.calibration is not None
+    assert found.calibration.shape == (64, 64)
+
+
+def test_errors_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--task", "smnist", "--model", "gsu", "-o", str(tmp_path / "model.pt")]
+    assert main(options) == 1
+    assert capsys.readouterr().err.count("\n") == 1
+    assert main([*options, "--data", str(tmp_path)]) == 1
+    assert "no such file" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_training_needs_torch_and_numpy_only() -> None:
+    """Machines with GPUs often have nothing else: run the import without everything else."""
+    code = (
+        "import sys\n"
+        "for name in ('click', 'rich', 'h5py', 'numba', 'scipy', 'matplotlib', 'lava'):\n"
+        "    sys.modules[name] = None\n"
+        "import neurossm.train.__main__\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(SRC)}
+    subprocess.run([sys.executable, "-c", code], check=True, env=environment)
+
+
+def test_recipes() -> None:
+    task = make_task("token-order")
+    for (model, _), found in RECIPES.items():
+        assert found.model(task).layer == model
+        assert found.training.epochs >= 1
+    assert recipe("gsu", "full", 3).training.epochs == 3
+    assert recipe("gsu", "full").model(task).prenorm
+    assert not recipe("gsu", "small").model(task).prenorm
+
+
+def test_unknown_names() -> None:
+    with pytest.raises(InputError, match="no recipe for model lstm, size full; known are"):
+        recipe("lstm", "full")
+    with pytest.raises(InputError, match="epochs: 0"):
+        recipe("gsu", "full", 0)
+    with pytest.raises(InputError, match="task 'imagenet' is unknown; known are smnist"):
+        make_task("imagenet")
+    with pytest.raises(InputError, match="--data must name the folder"):
+        make_task("smnist")
+    with pytest.raises(InputError, match="device 'abacus' cannot be used"):
+        make_device("abacus")
+    assert make_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("model", ["binary-s4d", "gsu"])
+def test_captured_steps_train_as_plain_ones_do(model: str) -> None:
+    from neurossm.models import Network
+    from neurossm.train.loop import TrainConfig, fit
+
+    task = make_task("token-order")
+    losses = []
+    for device in ("cpu", "cuda"):
+        torch.manual_seed(0)
+        network = Network(recipe(model, "small").model(task)).to(device)
+        losses.append(fit(network, task, TrainConfig(4, batch_size=64))[-1].loss)
+    assert losses[1] == pytest.approx(losses[0], abs=0.1)
