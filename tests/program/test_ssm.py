@@ -142,7 +142,7 @@ def of_fields(f: dict) -> SSM:
 @given(ssm_fields, st.lists(st.integers(-200, 200), min_size=1, max_size=25))
 def test_steps_are_their_equation_in_python_integers(fields, u):
     op = of_fields(fields)
-    a, b, A = int(op.a_re[0, 0]), int(op.a_im[0, 0]), op.pole_shift
+    a, b, A = int(op.a_re[0, 0]), int(op.a_im[0, 0]), int(op.pole_shift[0, 0])
     k, m = int(op.input_shift[0, 0]), int(op.readout_shift[0])
     c_re, c_im, d, d_shift = (int(v.flat[0]) for v in (op.c_re, op.c_im, op.d, op.d_shift))
     re, im, wanted, clipped = 0, 0, [], {"ssm.state": 0, "ssm": 0}
@@ -168,7 +168,7 @@ def test_bounds_are_never_exceeded(fields, low, span, seed):
     y_range = op.bounds(u_range)
     wide = replace(op, out=unchecked(60, 0, 1))
     rng = np.random.default_rng(seed)
-    q = (op.a_re + 1j * op.a_im)[0, 0] / 2**op.pole_shift
+    q = (op.a_re + 1j * op.a_im)[0, 0] / 2 ** int(op.pole_shift[0, 0])
     steps = 120
     powers = q ** np.arange(steps)[::-1]
     inputs = [rng.integers(low, low + span + 1, steps), np.where(powers.real > 0, low + span, low)]

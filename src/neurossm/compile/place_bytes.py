@@ -87,7 +87,7 @@ def resized(op: SSM, variant: Variant) -> SSM:
         return op
     kept = {
         field: getattr(op, field)[:, : variant.modes]
-        for field in ("a_re", "a_im", "input_shift", "c_re", "c_im")
+        for field in ("a_re", "a_im", "pole_shift", "input_shift", "c_re", "c_im")
     }
     return replace(op, **kept)
 
@@ -111,7 +111,7 @@ def _(op: Affine | LayerNorm) -> int:
 
 @parameter_bytes.register
 def _(op: SSM) -> int:
-    per_mode = field_bytes(op.a_re, op.a_im, op.input_shift, op.c_re, op.c_im)
+    per_mode = field_bytes(*op.stored_poles(), op.pole_shift, op.input_shift, op.c_re, op.c_im)
     return op.modes * per_mode + field_bytes(op.readout_shift, op.d, op.d_shift)
 
 

@@ -4,51 +4,66 @@ from __future__ import annotations
 
 import numpy as np
 
-from neurossm.arrays import ComplexArray, IntArray
+from neurossm.arrays import ComplexArray, FloatArray, IntArray
 from neurossm.errors import LimitError
 
+FINEST = 24
+"""Most fractional bits of a pole: keeps products with wide states within exact double precision."""
 _OFFSETS = np.arange(-1, 3)
+_PULL = 1e-6
 
 
 def quantise_poles(
-    A_bar: ComplexArray, pole_shift: int, margin_log2: int, where: str
-) -> tuple[IntArray, IntArray]:
-    """Return integer poles `(a_re, a_im)`, (H, N), standing for `(a_re + i a_im) / 2**pole_shift`.
+    A_bar: ComplexArray, bits: int, margin_log2: int, where: str
+) -> tuple[IntArray, IntArray, IntArray]:
+    """Put poles (H, N) on integer grids, each as fine as `bits` bits allow.
 
-    Every pole `q` obeys `1 / (1 - |q|) <= 2**margin_log2`. Of the 16 grid points around the exact
-    pole (moved to the allowed disc if it lies outside) the one is taken whose impulse response
-    differs least: `sum_t |q^t - p^t|^2`, in closed form
-    `1 / (1 - |q|^2) + 1 / (1 - |p|^2) - 2 Re(1 / (1 - q conj(p)))`.
+    A pole is kept as `bits`-bit numbers either itself, with `bits - 1` fractional bits, or as its
+    difference from 1, with as many fractional bits as that needs: the slow modes, whose response a
+    coarse pole spoils most, are near 1. Every pole `q` obeys `1 / (1 - |q|) <= 2**margin_log2`. Of
+    the 16 grid points around the exact pole (moved into the allowed disc if it lies outside) the
+    one is taken whose impulse response differs least, see `response_distance`.
+
+    Returns
+    -------
+    a_re, a_im, pole_shift
+        (H, N) each, for the poles `(a_re + i a_im) / 2**pole_shift`.
 
     Raises
     ------
     LimitError
         The grid is so coarse that no point near a pole is allowed.
     """
-    scale = 2.0**pole_shift
-    largest = (1 - 2.0**-margin_log2) * scale
-    radius = np.abs(A_bar) * scale
-    inward = np.minimum(1.0, largest / np.maximum(radius, 1e-300))
-    centre = A_bar * inward * scale
-    re = np.floor(centre.real)[..., None, None] + _OFFSETS[:, None]
-    im = np.floor(centre.imag)[..., None, None] + _OFFSETS
-    re, im = (part.reshape(*A_bar.shape, -1) for part in np.broadcast_arrays(re, im))  # (H, N, 16)
-    allowed = re**2 + im**2 <= largest**2
+    largest = 1 - 2.0**-margin_log2
+    inward = np.minimum(1.0, largest / np.maximum(np.abs(A_bar), 1e-300))
+    centre = A_bar * inward
+    offset = np.maximum(np.abs(1 - centre.real), np.abs(centre.imag))
+    fine = np.floor(np.log2(((1 << (bits - 1)) - 4) / np.maximum(offset, 1e-300)))
+    shift = np.clip(fine, bits - 1, max(FINEST, bits - 1)).astype(np.int64)
+    scale = np.exp2(shift.astype(np.float64))[..., None]
+    re, im = _neighbours(centre * scale[..., 0])  # (H, N, 16)
+    allowed = re**2 + im**2 <= (largest * scale) ** 2
     if not allowed.any(axis=-1).all():
         h, n = np.argwhere(~allowed.any(axis=-1))[0]
         raise LimitError(
-            f"{where}: no stable {pole_shift + 1}-bit pole near that of channel {h}, mode {n}; "
+            f"{where}: no stable {bits}-bit pole near that of channel {h}, mode {n}; "
             "use wider poles"
         )
     difference = response_distance((re + 1j * im) / scale, A_bar[..., None])
     best = np.where(allowed, difference, np.inf).argmin(axis=-1)[..., None]
-    pick = tuple(
-        np.take_along_axis(part, best, axis=-1)[..., 0].astype(np.int64) for part in (re, im)
-    )
-    return pick[0], pick[1]
+    a_re, a_im = (np.take_along_axis(part, best, axis=-1)[..., 0] for part in (re, im))
+    return a_re.astype(np.int64), a_im.astype(np.int64), shift
 
 
-def response_distance(q: ComplexArray, p: ComplexArray) -> np.ndarray:
+def _neighbours(centre: ComplexArray) -> tuple[FloatArray, FloatArray]:
+    """Return the 16 grid points around each of (H, N) complex numbers, (H, N, 16)."""
+    re = np.floor(centre.real)[..., None, None] + _OFFSETS[:, None]
+    im = np.floor(centre.imag)[..., None, None] + _OFFSETS
+    both = np.broadcast_arrays(re, im)
+    return both[0].reshape(*centre.shape, -1), both[1].reshape(*centre.shape, -1)
+
+
+def response_distance(q: ComplexArray, p: ComplexArray) -> FloatArray:
     """Return `sum_t |q^t - p^t|^2` over all t >= 0; infinite for |q| >= 1."""
     inside = np.abs(q) < 1
     q = np.where(inside, q, 0)
@@ -58,6 +73,24 @@ def response_distance(q: ComplexArray, p: ComplexArray) -> np.ndarray:
     return np.where(inside, distance, np.inf)
 
 
-def refit_residue(C: ComplexArray, p: ComplexArray, q: ComplexArray) -> ComplexArray:
-    """Return the `C'` for which `C' q^t` is nearest to `C p^t` in least squares over all t >= 0."""
-    return C * (1 - np.abs(q) ** 2) / (1 - p * np.conj(q))
+def refit_residues(C: ComplexArray, p: ComplexArray, q: ComplexArray) -> ComplexArray:
+    """Return the `C'` whose response with poles `q` is nearest to that of `C` with poles `p`.
+
+    Minimises, per channel and over all modes together, `sum_t (Re sum_n C'_n q_n^t - C_n p_n^t)^2`,
+    whose inner products are geometric series: `sum_t conj(a)^t b^t = 1 / (1 - conj(a) b)`. A slight
+    pull towards the best `C'` of each mode alone keeps near-equal modes from large opposite values.
+    All arrays are (H, N).
+    """
+    alone = C * (1 - np.abs(q) ** 2) / (1 - p * np.conj(q))
+    modes = C.shape[1]
+    refitted = np.empty_like(C)
+    for h in range(len(C)):
+        q_pairs = np.concatenate([q[h], q[h].conj()])  # Re z = (z + conj z) / 2
+        p_pairs = np.concatenate([p[h], p[h].conj()])
+        gram = 1 / (1 - np.outer(q_pairs.conj(), q_pairs))
+        cross = 1 / (1 - np.outer(q_pairs.conj(), p_pairs))
+        pull = _PULL * np.diag(gram).real
+        wanted = cross @ np.concatenate([C[h], C[h].conj()])
+        wanted += pull * np.concatenate([alone[h], alone[h].conj()])
+        refitted[h] = np.linalg.solve(gram + np.diag(pull), wanted)[:modes]
+    return refitted

@@ -9,7 +9,7 @@ import numpy as np
 from neurossm.arrays import ComplexArray, FloatArray, IntArray
 from neurossm.compile.builder import Builder
 from neurossm.compile.options import CompileOptions
-from neurossm.compile.poles import quantise_poles, refit_residue
+from neurossm.compile.poles import quantise_poles, refit_residues
 from neurossm.compile.scaling import (
     MAX_EXPONENT,
     fitting_exponent,
@@ -67,7 +67,7 @@ class Poles:
 
     a_re: IntArray
     a_im: IntArray
-    shift: int
+    shift: IntArray
     series: PoleSeries
     C: ComplexArray
     """C refitted to the quantised poles, the factor 2 of the real part included."""
@@ -75,10 +75,11 @@ class Poles:
 
 def prepare_poles(node: n.SSM, options: CompileOptions) -> Poles:
     """Quantise the poles of an SSM whose B is folded, and refit C to them."""
-    shift = options.widths.pole - 1
-    a_re, a_im = quantise_poles(node.A_bar, shift, options.pole_margin_log2, node.name)
-    q = (a_re + 1j * a_im) * 2.0**-shift
-    C = 2 * refit_residue(node.C, node.A_bar, q)
+    a_re, a_im, shift = quantise_poles(
+        node.A_bar, options.widths.pole, options.pole_margin_log2, node.name
+    )
+    q = (a_re + 1j * a_im) * np.exp2(-shift.astype(np.float64))
+    C = 2 * refit_residues(node.C, node.A_bar, q)
     return Poles(a_re, a_im, shift, pole_series(a_re, a_im, shift), C)
 
 
@@ -91,7 +92,7 @@ def drive_deficit(
     states (H, N) in units of the input's integers, None for proved scaling.
     """
     shift = _input_shift(poles, drive, state_peak, options)
-    return np.maximum(0, -(poles.shift + shift.min(axis=1)))
+    return np.maximum(0, -(poles.shift + shift).min(axis=1))
 
 
 def _input_shift(
@@ -132,7 +133,7 @@ def integer_ssm(
             f"{node.name}: states of {options.widths.state} bits cannot hold the sum of any input; "
             "use wider states or a smaller pole margin"
         )
-    shift = np.minimum(shift, MAX_EXPONENT)
+    shift = np.minimum(shift, MAX_EXPONENT - poles.shift)
     widest = largest_mantissa(options.widths.readout)
     unit = np.exp2(-shift.astype(np.float64))  # a state integer in units of the input's integers
     wanted = poles.C * unit

@@ -88,7 +88,7 @@ def ssm_is_exact(op: SSM, u: Interval) -> bool:
     reach = exact(u.largest())
     a_re, a_im = exact(op.a_re), exact(op.a_im)
     kick = reach[:, None] << (op.pole_shift + op.input_shift).astype(object)
-    half = 1 << (op.pole_shift - 1)
+    half = exact(np.int64(1) << (op.pole_shift - 1))
     largest = max(
         (a_re * s_re + a_im * s_im + kick + half).max(),
         (a_re * s_im + a_im * s_re + half).max(),

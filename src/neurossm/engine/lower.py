@@ -291,10 +291,9 @@ def _lower_ssm_exactly(op: SSM, to: Lowering, recorded: list[str], tally: int) -
     """Append an SSM in integers, which writes its states (rows, H, N, 2) where asked."""
     channels, modes = op.a_re.shape
     record = to.builder.allocate(2 * channels * modes) if recorded else -1
-    pole_shift = np.full(channels, op.pole_shift)
-    per_channel = np.stack([op.readout_shift, op.d, op.d_shift, pole_shift], axis=1)
+    per_channel = np.stack([op.readout_shift, op.d, op.d_shift], axis=1)
     kick = op.pole_shift + op.input_shift
-    fields = np.stack([op.a_re, op.a_im, kick, op.c_re, op.c_im], axis=2)
+    fields = np.stack([op.a_re, op.a_im, op.pole_shift, kick, op.c_re, op.c_im], axis=2)
     to.emit(
         op,
         m.X_RECUR,

@@ -53,8 +53,8 @@ def coefficients(p: Modes) -> Coefficients:
     """Return a_re, a_im, the input's gain, c_re, c_im (H, N) and d (H), shifts applied."""
     readout = -np.asarray(p.readout_shift)[:, np.newaxis]
     return (
-        _scale(p.a_re, -p.pole_shift),
-        _scale(p.a_im, -p.pole_shift),
+        _scale(p.a_re, np.negative(p.pole_shift)),
+        _scale(p.a_im, np.negative(p.pole_shift)),
         _scale(np.ones(p.shape), p.input_shift),
         _scale(p.c_re, readout),
         _scale(p.c_im, readout),

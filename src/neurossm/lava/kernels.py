@@ -68,8 +68,8 @@ def affine(x: Any, gain: Any, shift: Any, offset: Any, low: int, high: int, out:
 
 
 @_jit(
-    f"UniTuple(int64, 2)({_COLUMN}, {_MATRIX}, {_MATRIX}, {_MATRIX}, {_MATRIX}, int64, {_MATRIX},"
-    f"{_MATRIX}, {_MATRIX}, {_COLUMN}, {_COLUMN}, {_COLUMN}, int64, int64, int64, int64, {_COLUMN})"
+    f"UniTuple(int64, 2)({_COLUMN}, {_MATRIX}, {_MATRIX}, {_MATRIX}, {_MATRIX}, {_MATRIX},"
+    f"{_MATRIX}, {_MATRIX}, {_MATRIX}, {_COLUMN}, {_COLUMN}, {_COLUMN}, int64, int64, int64, int64, {_COLUMN})"
 )
 def ssm_step(
     u: Any,
@@ -77,7 +77,7 @@ def ssm_step(
     s_im: Any,
     a_re: Any,
     a_im: Any,
-    pole_shift: int,
+    pole_shift: Any,
     input_shift: Any,
     c_re: Any,
     c_im: Any,
@@ -106,9 +106,10 @@ def ssm_step(
     for h in range(u.size):
         total = _rshift(d[h] * u[h], d_shift[h])
         for n in range(a_re.shape[1]):
-            drive = u[h] << (pole_shift + input_shift[h, n])
-            re = _rshift(a_re[h, n] * s_re[h, n] - a_im[h, n] * s_im[h, n] + drive, pole_shift)
-            im = _rshift(a_re[h, n] * s_im[h, n] + a_im[h, n] * s_re[h, n], pole_shift)
+            shift = pole_shift[h, n]
+            drive = u[h] << (shift + input_shift[h, n])
+            re = _rshift(a_re[h, n] * s_re[h, n] - a_im[h, n] * s_im[h, n] + drive, shift)
+            im = _rshift(a_re[h, n] * s_im[h, n] + a_im[h, n] * s_re[h, n], shift)
             saturated_state += _store(re, state_low, state_high, s_re[h], n)
             saturated_state += _store(im, state_low, state_high, s_im[h], n)
             read = c_re[h, n] * s_re[h, n] - c_im[h, n] * s_im[h, n]

@@ -99,7 +99,7 @@ class Sum:
 class Modes:
     """Diagonal complex state-space model of H channels with N modes each.
 
-    With A = pole_shift, k = input_shift (H, N), m = readout_shift (H)::
+    With A = pole_shift and k = input_shift (H, N), m = readout_shift (H)::
 
         s_re' = sat(rshift(a_re s_re - a_im s_im + u 2**(A + k), A))      state_bits
         s_im' = sat(rshift(a_re s_im + a_im s_re, A))                     state_bits
@@ -127,7 +127,7 @@ class Modes:
     c_re: ArrayLike
     c_im: ArrayLike
     d: ArrayLike
-    pole_shift: int = 0
+    pole_shift: ArrayLike = 0
     input_shift: ArrayLike = 0
     readout_shift: ArrayLike = 0
     d_shift: ArrayLike = 0
@@ -139,7 +139,7 @@ class Modes:
         shape = np.shape(self.a_re)
         if len(shape) != 2:
             raise InputError(f"a_re: shape {shape}, expected (channels, modes)")
-        _spread(self, shape, "a_re", "a_im", "c_re", "c_im", "input_shift")
+        _spread(self, shape, "a_re", "a_im", "c_re", "c_im", "pole_shift", "input_shift")
         _spread(self, shape[:1], "d", "d_shift", "readout_shift")
 
     @property

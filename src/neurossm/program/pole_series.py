@@ -42,19 +42,19 @@ class PoleSeries:
         return self.im_positive + self.im_negative
 
 
-def pole_series(a_re: IntArray, a_im: IntArray, pole_shift: int) -> PoleSeries:
+def pole_series(a_re: IntArray, a_im: IntArray, pole_shift: IntArray | int) -> PoleSeries:
     """Sum the series of every pole `(a_re + i a_im) / 2**pole_shift`, arrays (H, N)."""
-    parts = _series(a_re.tobytes(), a_im.tobytes(), a_re.shape, pole_shift)
+    scale = np.exp2(-np.asarray(pole_shift, np.float64))
+    parts = _series((a_re * scale).tobytes(), (a_im * scale).tobytes(), a_re.shape)
     return PoleSeries(parts[..., 0], parts[..., 1], parts[..., 2], parts[..., 3])
 
 
 @lru_cache(maxsize=64)
-def _series(a_re: bytes, a_im: bytes, shape: tuple[int, ...], pole_shift: int) -> FloatArray:
+def _series(q_re: bytes, q_im: bytes, shape: tuple[int, ...]) -> FloatArray:
     """Return the four sums, (H, N, 4); kept, as a compilation asks for the same ones many times."""
-    flat = np.stack([np.frombuffer(part, np.int64) for part in (a_re, a_im)], axis=1)
+    flat = np.stack([np.frombuffer(part, np.float64) for part in (q_re, q_im)], axis=1)
     unique, inverse = np.unique(flat, axis=0, return_inverse=True)  # tied poles are summed once
-    scale = 2.0**-pole_shift
-    sums = _kernel()(unique[:, 0] * scale, unique[:, 1] * scale, _ROUNDING)
+    sums = _kernel()(unique[:, 0].copy(), unique[:, 1].copy(), _ROUNDING)
     parts: FloatArray = sums[inverse.ravel()].reshape(*shape, 4)
     parts.setflags(write=False)
     return parts

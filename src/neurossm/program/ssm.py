@@ -28,15 +28,17 @@ class SSM(Op):
         s_im' = sat(rshift(a_re s_im + a_im s_re, A))                    state_bits
         y     = sat(sum_n rshift(c_re s_re' - c_im s_im', m) + rshift(d u, d_shift))
 
-    `a_re`, `a_im`, `input_shift`, `c_re`, `c_im` are (H, N); `readout_shift`, `d`, `d_shift` are
-    (H). The states of a new sample are 0. The pole of a mode is `(a_re + i a_im) / 2^A`, inside
-    the unit circle by a margin. Where `k >= 0` the input enters as `u 2^k` exactly; where `k < 0`
+    `a_re`, `a_im`, `pole_shift`, `input_shift`, `c_re`, `c_im` are (H, N) (a single `pole_shift` is
+    spread over all modes); `readout_shift`, `d`, `d_shift` are (H). The states of a new sample are
+    0. The pole of a mode is `(a_re + i a_im) / 2^A`, inside the unit circle by a margin. A slow
+    mode's pole is near 1: its `A` can be large while `2^A - a_re` and `a_im` stay narrow, which is
+    how hardware stores it; `s + rshift(-(2^A - a_re) s_re - a_im s_im + ..., A)` is the same. Where `k >= 0` the input enters as `u 2^k` exactly; where `k < 0`
     it is added before the rounding, so that no bit of it is lost.
     """
 
     a_re: IntArray
     a_im: IntArray
-    pole_shift: int
+    pole_shift: IntArray
     input_shift: IntArray
     c_re: IntArray
     c_im: IntArray
@@ -48,31 +50,40 @@ class SSM(Op):
     def __post_init__(self) -> None:
         """Check shapes, shifts, widths and that every pole is stable."""
         super().__post_init__()
-        if not 1 <= self.pole_shift <= 30:
-            raise InputError(f"{self.name}: pole_shift {self.pole_shift}, must be 1 to 30")
         if not 2 <= self.state_bits <= 40:
             raise InputError(f"{self.name}: state_bits {self.state_bits}, must be 2 to 40")
         freeze_integers(self, "a_re", (self.out.channels, None))
         for field in ("a_im", "c_re", "c_im"):
             freeze_integers(self, field, self.a_re.shape)
+        if np.ndim(self.pole_shift) == 0:
+            object.__setattr__(self, "pole_shift", np.full(self.a_re.shape, self.pole_shift))
+        freeze_shifts(self, "pole_shift", self.a_re.shape)
+        if (self.pole_shift < 1).any() or (self.pole_shift > 30).any():
+            raise InputError(
+                f"{self.name}: pole_shift from {self.pole_shift.min()} to {self.pole_shift.max()}, "
+                "must be 1 to 30"
+            )
         freeze_shifts(self, "input_shift", self.a_re.shape)
         freeze_integers(self, "d", (self.out.channels,))
         for field in ("readout_shift", "d_shift"):
             freeze_shifts(self, field, (self.out.channels,))
         lowest, highest = -self.pole_shift, MAX_SHIFT - self.pole_shift
         if (self.input_shift < lowest).any() or (self.input_shift > highest).any():
-            raise InputError(f"{self.name}: input_shift outside [{lowest}, {highest}]")
+            raise InputError(
+                f"{self.name}: input_shift outside [-pole_shift, {MAX_SHIFT} - pole_shift]"
+            )
         if (self.readout_shift < 0).any():
             raise InputError(f"{self.name}: negative readout_shift")
         self._check_poles()
 
     def _check_poles(self) -> None:
-        one = 1 << (2 * self.pole_shift)
-        limit = 1 << self.pole_shift  # beyond it the squares below might overflow
+        one = np.int64(1) << (2 * self.pole_shift)
+        limit = np.int64(1) << self.pole_shift  # beyond it the squares below might overflow
         inside = (np.abs(self.a_re) < limit) & (np.abs(self.a_im) < limit)
         squares = np.where(inside, self.a_re, limit) ** 2 + np.where(inside, self.a_im, 0) ** 2
-        if (squares > one - max(1, one >> UNDAMPED_LOG2)).any():
-            h, n = np.unravel_index(int(squares.argmax()), squares.shape)
+        outside = squares > one - np.maximum(1, one >> UNDAMPED_LOG2)
+        if outside.any():
+            h, n = np.argwhere(outside)[0]
             raise InputError(
                 f"{self.name}: the pole of channel {h}, mode {n} is outside the unit circle or "
                 f"too near to it: |q|^2 may be at most 1 - 2^-{UNDAMPED_LOG2}"
@@ -82,6 +93,14 @@ class SSM(Op):
     def modes(self) -> int:
         """Number of complex modes per channel, N."""
         return self.a_re.shape[1]
+
+    def stored_poles(self) -> tuple[IntArray, IntArray]:
+        """Return the numbers (H, N) a pole is stored as: itself, or its difference from 1.
+
+        The difference `2^A - a_re` takes the place of `a_re` where it is smaller.
+        """
+        offset = (np.int64(1) << self.pole_shift) - self.a_re
+        return np.where(np.abs(offset) < np.abs(self.a_re), offset, self.a_re), self.a_im
 
     def start(self, batch: int) -> State:
         """Return zero states, (B, H, N) each."""
@@ -125,7 +144,8 @@ class SSM(Op):
         """Sum the impulse response, and add what rounding can do: in states, products and d u."""
         unit = np.exp2(-self.readout_shift.astype(np.float64))[:, None]
         c = (self.c_re + 1j * self.c_im) * unit
-        pole = np.asarray(self.a_re + 1j * self.a_im, np.complex128) * 2.0**-self.pole_shift
+        pole = np.asarray(self.a_re + 1j * self.a_im, np.complex128)
+        pole = pole * np.exp2(-self.pole_shift.astype(np.float64))
         direct = self.d * np.exp2(-self.d_shift.astype(np.float64))
         positive, negative = response_sums(
             pole, c * np.exp2(self.input_shift.astype(np.float64)), direct

@@ -78,8 +78,8 @@ def recur(
 ) -> int:
     """Run one SSM over a chunk; return how many states were clipped to `bits` bits.
 
-    `p` is (H, N, 5) of `a_re, a_im, pole_shift + input_shift, c_re, c_im`; `per_channel` (H, 4) of
-    `readout_shift, d, d_shift, pole_shift`; states (samples, H, N, 2). `shape` is as for the
+    `p` is (H, N, 6) of `a_re, a_im, pole_shift, pole_shift + input_shift, c_re, c_im`;
+    `per_channel` (H, 3) of `readout_shift, d, d_shift`; states (samples, H, N, 2). `shape` is as for the
     kernel of floats; `record` (rows, H, N, 2), its rows padded to ROW words, takes every state,
     unless it is empty.
     """
@@ -92,11 +92,11 @@ def recur(
             row = sample * steps + t
             for h in range(channels):
                 u = x[row * stride + h]
-                readout, pole_shift = per_channel[4 * h], per_channel[4 * h + 3]
-                y = rshift(per_channel[4 * h + 1] * u, per_channel[4 * h + 2])
+                readout = per_channel[3 * h]
+                y = rshift(per_channel[3 * h + 1] * u, per_channel[3 * h + 2])
                 for n in range(modes):
-                    i = 5 * (h * modes + n)
-                    a_re, a_im, kick = p[i], p[i + 1], u << p[i + 2]
+                    i = 6 * (h * modes + n)
+                    a_re, a_im, pole_shift, kick = p[i], p[i + 1], p[i + 2], u << p[i + 3]
                     at = sample * state_stride + 2 * (h * modes + n)
                     s_re, s_im = states[at], states[at + 1]
                     re = rshift(a_re * s_re - a_im * s_im + kick, pole_shift)
@@ -104,7 +104,7 @@ def recur(
                     s_re, s_im = min(max(re, low), high), min(max(im, low), high)
                     clipped += (s_re != re) + (s_im != im)
                     states[at], states[at + 1] = s_re, s_im
-                    y += rshift(p[i + 3] * s_re - p[i + 4] * s_im, readout)
+                    y += rshift(p[i + 4] * s_re - p[i + 5] * s_im, readout)
                     if record.size > 0:
                         to = row * room + 2 * (h * modes + n)
                         record[to], record[to + 1] = s_re, s_im
