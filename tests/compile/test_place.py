@@ -41,10 +41,10 @@ def test_the_groups_and_their_bytes_by_hand(small_program: Build) -> None:
     # state: an accumulator of 4 bytes; parameters: gain, shift, offset; 2 weights of a byte
     assert (encoder.state_bytes, encoder.parameter_bytes, encoder.synapse_bytes) == (4, 3, 2)
     # state: an accumulator, and 2 modes of 2 parts of 20 bits = 3 bytes;
-    # parameters: 3 of the affine, per mode 2 * 2 of the pole, 1 + 2 of shift and c; then
+    # parameters: 3 of the affine, per mode 2 * 2 of the pole, 2 of its shifts, 2 of c; then
     # readout_shift, d, d_shift and the threshold; one weight of 1 for the value from the encoder
     assert ssm.state_bytes == 4 + 2 * 2 * 3
-    assert ssm.parameter_bytes == 3 + 2 * (4 + 3) + 3 + 1
+    assert ssm.parameter_bytes == 3 + 2 * (4 + 4) + 3 + 1
     assert ssm.synapse_bytes == 1
     # state: accumulators of value, gate and residual, and the residual (20 bits) delayed by a step;
     # parameters: two affines and a shift; 2 * 3 weights and that of the residual;
@@ -65,7 +65,7 @@ def _filled(op: object) -> object:
     if isinstance(op, Dense):
         return replace(op, weight=np.full_like(op.weight, -100))
     if isinstance(op, SSM):
-        a_re = np.full_like(op.a_re, 150)  # 9 bits with sign: 2 bytes
+        a_re = np.full_like(op.a_re, -150)  # 9 bits with sign: 2 bytes
         return replace(op, a_re=a_re, a_im=-a_re)
     return op
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from functools import singledispatch
 
+import numpy as np
+
 from neurossm.arrays import IntArray
 from neurossm.errors import UnsupportedError
 from neurossm.program import (
@@ -111,7 +113,11 @@ def _(op: Affine | LayerNorm) -> int:
 
 @parameter_bytes.register
 def _(op: SSM) -> int:
-    per_mode = field_bytes(*op.stored_poles(), op.pole_shift, op.input_shift, op.c_re, op.c_im)
+    """Take the real part of a pole as it is or as its distance from 1, whichever is narrower."""
+    one = np.int64(1) << op.pole_shift
+    distance = one - op.a_re
+    a_re = np.where(np.abs(distance) < np.abs(op.a_re), distance, op.a_re)
+    per_mode = field_bytes(a_re, op.a_im, op.pole_shift, op.input_shift, op.c_re, op.c_im)
     return op.modes * per_mode + field_bytes(op.readout_shift, op.d, op.d_shift)
 
 
