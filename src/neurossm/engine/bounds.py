@@ -7,19 +7,34 @@ terms is exact, in any order and with any fusing, if the sum of their magnitudes
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
-from neurossm.program import SSM, Affine, Interval, LayerNorm, Product, Table
+from neurossm.engine.kernels.dot import FAST_BYTES, FAST_SHORTS
+from neurossm.program import SSM, Affine, Interval, LayerNorm, Product, Table, limits
 from neurossm.program.layernorm import NORMAL_EXPONENT
 
 DOUBLE = 1 << 53
 SINGLE = 1 << 24
 _Exact = NDArray[Any]
 """Python integers of any size in an array."""
+
+
+@dataclass(frozen=True)
+class Packing:
+    """How a matrix product's numbers are packed; see `kernels.dot`.
+
+    `dtype` is that of the weights, `group` the numbers summed at once, and `offset` is added to
+    the inputs, so that bytes are unsigned.
+    """
+
+    dtype: type[np.generic]
+    group: int
+    offset: int
 
 
 def exact(values: IntArray | int) -> _Exact:
@@ -44,9 +59,9 @@ def rounds_exactly(product: _Exact, shift: IntArray, offset: _Exact) -> bool:
     return bool((reach < DOUBLE).all())
 
 
-def affine_is_exact(op: Affine, x: Interval) -> bool:
-    """Tell whether floats compute an Affine."""
-    product = exact(op.gain) * exact(x.largest())
+def affine_is_exact(op: Affine, x: Interval, extra: _Exact | int = 0) -> bool:
+    """Tell whether floats compute an Affine, of x plus something that the bias takes off again."""
+    product = exact(op.gain) * (exact(x.largest()) + extra)
     return rounds_exactly(product, op.shift, exact(op.offset))
 
 
@@ -77,7 +92,28 @@ def layernorm_is_exact(op: LayerNorm, x: Interval) -> bool:
 
 def sum_reach(weight: IntArray, x: Interval) -> int:
     """Return a bound of all partial sums of `weight @ x`."""
+    rough = np.abs(weight).astype(np.float64) @ x.largest().astype(np.float64)
+    if rough.max() < DOUBLE / 4:  # then nothing was rounded
+        return int(rough.max())
     return int((exact(weight) @ exact(x.largest())).max())
+
+
+def packing(weight: IntArray, x: Interval) -> Packing | None:
+    """Return the narrowest numbers in which `weight @ x` is exact, or None."""
+    reach = sum_reach(weight, x)
+    offset = max(0, -int(x.low.min()))
+    shifted = int(x.high.max()) + offset
+    wide = int(np.abs(weight).astype(np.float64).sum(axis=1).max()) * shifted
+    if FAST_BYTES and shifted < 256 and _within(weight, 8) and wide < 1 << 31:
+        return Packing(np.int8, 4, offset)
+    if FAST_SHORTS and holds(x, 1 << 15) and _within(weight, 16) and reach < 1 << 31:
+        return Packing(np.int16, 2, 0)
+    return Packing(np.float32, 1, 0) if reach < SINGLE else None
+
+
+def _within(values: IntArray, bits: int) -> bool:
+    low, high = limits(bits)
+    return bool((values >= low).all() and (values <= high).all())
 
 
 def ssm_is_exact(op: SSM, u: Interval) -> bool:

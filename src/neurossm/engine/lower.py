@@ -10,7 +10,7 @@ from functools import lru_cache, singledispatch
 
 import numpy as np
 
-from neurossm.arrays import FloatArray
+from neurossm.arrays import FloatArray, IntArray
 from neurossm.engine import bounds
 from neurossm.engine.kernels import machine as m
 from neurossm.engine.kernels.mix import PANEL
@@ -48,8 +48,10 @@ def lower(program: Program, record: tuple[str, ...] = (), count: tuple[str, ...]
     UnsupportedError
         The program has an operation that this engine does not know.
     """
-    lowering = Lowering(program, record)
+    lowering = Lowering(program, record, count)
     for op in program.ops:
+        if lowering.waits(op):
+            continue
         lower_op(op, lowering)
         if op.name in count:
             lowering.total(op.name, op.name, m.COUNT, m.X_COUNT)
@@ -61,8 +63,11 @@ def lower(program: Program, record: tuple[str, ...] = (), count: tuple[str, ...]
 class Lowering:
     """Where the tensors are while a program is lowered, and who still reads them."""
 
-    def __init__(self, program: Program, record: Iterable[str]) -> None:
+    def __init__(self, program: Program, record: Iterable[str], count: Iterable[str]) -> None:
         """Count the readers of each tensor; recorded ones are read to the end."""
+        self.program = program
+        self.watched = frozenset((*record, *count))
+        self.waiting: dict[str, Dense] = {}
         self.builder = TapeBuilder()
         self.record = frozenset(record)
         self.tensors: dict[str, Tensor] = {}
@@ -78,11 +83,35 @@ class Lowering:
         """Tell whether all inputs are held as floats."""
         return all(self.tensors[name].is_float for name in op.inputs)
 
-    def emit(self, op: Op, kind: int, *, exact: bool = False, **columns: int) -> None:
-        """Append the instruction of an operation; with `exact`, one that works on integers."""
-        readers = [self.tensors[name] for name in op.inputs]
+    def waits(self, op: Op) -> bool:
+        """Put a Dense off whose sum only an Affine reads: one instruction can do both."""
+        readers = self.program.readers(op.name)
+        if not isinstance(op, Dense) or op.name in self.watched or len(readers) != 1:
+            return False
+        affine, x = readers[0], self.interval(op)
+        sums = op.out.interval if op.out.proved else op.bounds(x)
+        packing = bounds.packing(op.weight, x) if self.floats_hold(op) else None
+        if packing is None or not isinstance(affine, Affine):
+            return False
+        extra = packing.offset * bounds.exact(op.weight.sum(axis=1))
+        if not bounds.affine_is_exact(affine, sums, extra):
+            return False
+        self.waiting[op.name] = op
+        self.intervals[op.name] = sums
+        return True
+
+    def emit(
+        self, op: Op, kind: int, *, exact: bool = False, then: Op | None = None, **columns: int
+    ) -> None:
+        """Append the instruction of an operation; with `exact`, one that works on integers.
+
+        With `then`, the instruction does that operation too, and its output is what is kept.
+        """
+        inputs = op.inputs
+        readers = [self.tensors[name] for name in inputs]
         if exact:
             readers = [self._as_integers(tensor) for tensor in readers]
+        op = then or op
         out = Tensor(self.builder.allocate(op.out.channels), op.out.channels, not exact)
         if readers:
             columns |= {"A": readers[0].offset, "A_STRIDE": readers[0].stride}
@@ -93,7 +122,7 @@ class Lowering:
         self.builder.emit(kind, **columns)
         self.intervals[op.name] = self._interval(op)
         if exact:
-            for tensor, name in zip(readers, op.inputs, strict=True):
+            for tensor, name in zip(readers, inputs, strict=True):
                 if tensor is not self.tensors[name]:
                     self.builder.release(tensor.offset, tensor.channels)
             if bounds.holds(self.intervals[op.name]):
@@ -158,9 +187,13 @@ def _(op: Input, to: Lowering) -> None:
 
 @lower_op.register
 def _(op: Affine, to: Lowering) -> None:
-    if to.floats_hold(op) and bounds.affine_is_exact(op, to.interval(op)):
+    dense = to.waiting.pop(op.inputs[0], None)
+    if dense is not None:
+        _lower_dense(dense, to, op)
+        to.forget_after(dense)
+    elif to.floats_hold(op) and bounds.affine_is_exact(op, to.interval(op)):
         gain = np.ldexp(op.gain.astype(np.float64), -op.shift)
-        to.emit(op, m.AFFINE, FLOATS=to.builder.add_floats(gain, op.offset + 0.5))
+        to.emit(op, m.AFFINE, FLOATS=to.builder.add_columns(gain, op.offset + 0.5))
     else:
         fields = to.builder.add_ints(op.gain, op.shift, op.offset)
         to.emit(op, m.X_AFFINE, exact=True, INTS=fields)
@@ -173,7 +206,7 @@ def _(op: Spike | Ternary, to: Lowering) -> None:
     if to.floats_hold(op):
         # A threshold beyond 2^53 compares like 2^53 with what a float holds here.
         threshold = np.clip(op.threshold, -bounds.DOUBLE, bounds.DOUBLE)
-        fields = to.builder.add_floats(threshold)
+        fields = to.builder.add_columns(threshold)
         to.emit(op, m.SPIKE if binary else m.TERNARY, FLOATS=fields)
     else:
         fields = to.builder.add_ints(op.threshold)
@@ -185,7 +218,7 @@ def _(op: Table, to: Lowering) -> None:
     if to.floats_hold(op) and bounds.table_is_exact(op, to.interval(op)):
         left = (op.origin + (np.arange(op.base.size) << op.width)).astype(np.float64)
         slope = np.ldexp(op.slope.astype(np.float64), -op.slope_shift)
-        head = [op.origin, 2.0**-op.width, op.base.size]
+        head = [2.0**-op.width, -op.origin * 2.0**-op.width, op.base.size]
         fields = to.builder.add_floats(head, slope, op.base + 0.5 - slope * left)
         to.emit(op, m.TABLE, FLOATS=fields)
     else:
@@ -198,7 +231,7 @@ def _(op: Product, to: Lowering) -> None:
     x, y = to.interval(op), to.interval(op, 1)
     if to.floats_hold(op) and bounds.product_is_exact(op, x, y):
         scale = np.ldexp(np.ones(op.out.channels), -op.shift)
-        to.emit(op, m.PRODUCT, FLOATS=to.builder.add_floats(scale))
+        to.emit(op, m.PRODUCT, FLOATS=to.builder.add_columns(scale))
     else:
         to.emit(op, m.X_PRODUCT, exact=True, INTS=to.builder.add_ints(op.shift))
 
@@ -214,7 +247,7 @@ def _(op: Add, to: Lowering) -> None:
 def _(op: LayerNorm, to: Lowering) -> None:
     if to.floats_hold(op) and bounds.layernorm_is_exact(op, to.interval(op)):
         gain = np.ldexp(op.gain.astype(np.float64), -op.shift)
-        fields = to.builder.add_floats(gain, op.offset + 0.5)
+        fields = to.builder.add_columns(gain, op.offset + 0.5)
         to.emit(op, m.LAYERNORM, FLOATS=fields, EXTRA=op.eps)
     else:
         fields = to.builder.add_ints(op.gain, op.shift, op.offset)
@@ -223,18 +256,48 @@ def _(op: LayerNorm, to: Lowering) -> None:
 
 @lower_op.register
 def _(op: Dense, to: Lowering) -> None:
-    reach = bounds.sum_reach(op.weight, to.interval(op))
-    if to.floats_hold(op) and reach < bounds.SINGLE:
-        outputs, inputs = op.weight.shape
-        panels = np.zeros((padded(outputs), inputs), np.float32)
-        panels[:outputs] = op.weight
-        packed = panels.reshape(-1, PANEL, inputs).transpose(0, 2, 1)  # (panels, I, PANEL)
-        to.builder.scratch(-(-inputs // 2))
-        to.emit(op, m.SINGLE_DENSE, SINGLES=to.builder.add_singles(packed))
-    elif to.floats_hold(op) and reach < bounds.DOUBLE:
+    _lower_dense(op, to, None)
+
+
+def _lower_dense(op: Dense, to: Lowering, affine: Affine | None) -> None:
+    """Append a matrix product, with the Affine that reads it if it is the only one."""
+    x = to.interval(op)
+    packing = bounds.packing(op.weight, x) if to.floats_hold(op) else None
+    if packing is not None:
+        _lower_packed(op, to, affine, packing)
+        return
+    if to.floats_hold(op) and bounds.sum_reach(op.weight, x) < bounds.DOUBLE:
         to.emit(op, m.DENSE, FLOATS=to.builder.add_floats(op.weight.T))
     else:
         to.emit(op, m.X_DENSE, exact=True, INTS=to.builder.add_ints(op.weight.T))
+    if affine is not None:
+        lower_op(affine, to)
+
+
+def _lower_packed(op: Dense, to: Lowering, affine: Affine | None, packing: bounds.Packing) -> None:
+    """Append a product of packed numbers; the sum over an input's offset is taken off the bias."""
+    gain, bias = np.ones(op.out.channels), np.zeros(op.out.channels)
+    if affine is not None:
+        gain = np.ldexp(affine.gain.astype(np.float64), -affine.shift)
+        bias = affine.offset + 0.5
+    bias = bias - gain * (packing.offset * op.weight.sum(axis=1))
+    kinds = {1: m.SINGLE_DENSE, 2: m.SHORT_DENSE, 4: m.BYTE_DENSE}
+    to.builder.scratch(to.tensors[op.inputs[0]].stride * (4 // packing.group) // 8)
+    to.emit(
+        op,
+        kinds[packing.group],
+        then=affine,
+        FLOATS=to.builder.add_columns(gain, bias, [packing.offset]),
+        WEIGHTS=to.builder.add_weights(_panels(op.weight, packing.group), packing.dtype),
+    )
+
+
+def _panels(weight: IntArray, group: int) -> IntArray:
+    """Pack weights (O, I) for `kernels.mix`: (panels, groups of inputs, PANEL, group)."""
+    outputs, inputs = weight.shape
+    table = np.zeros((padded(outputs, PANEL), padded(inputs, group)), np.int64)
+    table[:outputs, :inputs] = weight
+    return table.reshape(-1, PANEL, table.shape[1] // group, group).transpose(0, 2, 1, 3)
 
 
 @lower_op.register

@@ -13,7 +13,7 @@ from neurossm.engine.kernels import machine
 from neurossm.engine.kernels.simd import ROW
 
 _COLUMN_NAMES = (
-    "OUT A B STRIDE A_STRIDE CHANNELS INPUTS FLOATS INTS SINGLES BITS TALLY STATE MODES "
+    "OUT A B STRIDE A_STRIDE CHANNELS INPUTS FLOATS INTS WEIGHTS BITS TALLY STATE MODES "
     "STATE_BITS STATE_TALLY RECORD EXTRA"
 )
 COLUMN: dict[str, int] = {name: getattr(machine, name) for name in _COLUMN_NAMES.split()}
@@ -46,8 +46,8 @@ class Tape:
     ----------
     instructions
         (n, COLUMNS), see `kernels.machine`.
-    floats, ints, singles
-        Parameters.
+    floats, ints, singles, shorts, tiny
+        Parameters, by the type of number.
     words
         Work memory per row, state per sample, scratch per row: 64-bit words.
     names
@@ -63,6 +63,8 @@ class Tape:
     floats: FloatArray
     ints: IntArray
     singles: NDArray[np.float32]
+    shorts: NDArray[np.int16]
+    tiny: NDArray[np.int8]
     work_words: int
     state_words: int
     scratch_words: int
@@ -87,6 +89,8 @@ class TapeBuilder:
     floats: list[FloatArray] = field(default_factory=list)
     ints: list[IntArray] = field(default_factory=list)
     singles: list[NDArray[np.float32]] = field(default_factory=list)
+    shorts: list[NDArray[np.int16]] = field(default_factory=list)
+    tiny: list[NDArray[np.int8]] = field(default_factory=list)
     work_words: int = 0
     state_words: int = 0
     scratch_words: int = 0
@@ -137,9 +141,18 @@ class TapeBuilder:
         """Append parameters in 64-bit integers; return where they begin."""
         return _append(self.ints, np.int64, *arrays)
 
-    def add_singles(self, *arrays: Any) -> int:
-        """Append parameters in 32-bit floats; return where they begin."""
-        return _append(self.singles, np.float32, *arrays)
+    def add_weights(self, weights: IntArray, dtype: type[np.generic]) -> int:
+        """Append packed weights as int8, int16 or float32; return where they begin."""
+        pools: dict[type[np.generic], Any] = {
+            np.int8: self.tiny,
+            np.int16: self.shorts,
+            np.float32: self.singles,
+        }
+        return _append(pools[dtype], dtype, weights)
+
+    def add_columns(self, *columns: Any) -> int:
+        """Append floats per channel, each array padded to whole rows; return where they begin."""
+        return self.add_floats(*(_padded(np.asarray(column, np.float64)) for column in columns))
 
     def finish(self, tensors: dict[str, Tensor], sums: dict[str, tuple[int, int]]) -> Tape:
         """Return the tape."""
@@ -148,6 +161,8 @@ class TapeBuilder:
             _joined(self.floats, np.float64),
             _joined(self.ints, np.int64),
             _joined(self.singles, np.float32),
+            _joined(self.shorts, np.int16),
+            _joined(self.tiny, np.int8),
             self.work_words,
             max(self.state_words, ROW),
             self.scratch_words,
@@ -161,8 +176,12 @@ def _append(pool: list[NDArray[Any]], dtype: Any, *arrays: Any) -> int:
     """Append arrays, each run of them at a multiple of ROW, where vectors load fastest."""
     flat = np.concatenate([np.ravel(np.asarray(array)).astype(dtype) for array in arrays])
     start = sum(part.size for part in pool)
-    pool.append(np.concatenate([flat, np.zeros(padded(flat.size) - flat.size, dtype)]))
+    pool.append(_padded(flat))
     return start
+
+
+def _padded(flat: NDArray[Any]) -> NDArray[Any]:
+    return np.concatenate([flat, np.zeros(padded(flat.size) - flat.size, flat.dtype)])
 
 
 def _joined(pool: list[NDArray[Any]], dtype: Any) -> NDArray[Any]:

@@ -12,6 +12,7 @@ from neurossm.engine.kernels import machine
 from neurossm.engine.tape import Tape
 
 _ALIGNMENT = 64
+_SCRATCH = (np.float64, np.float32, np.int16, np.uint8)
 
 
 class Worker:
@@ -27,7 +28,7 @@ class Worker:
         self._work = _words(tape.work_words * rows)
         self._states = _words(tape.state_words * samples)
         self._scratch = _words(max(tape.scratch_words * rows, 1))
-        self._parameters = (tape.floats, tape.ints, tape.singles)
+        self._parameters = (tape.floats, tape.ints, tape.singles, tape.shorts, tape.tiny)
 
     def reset(self) -> None:
         """Begin new samples."""
@@ -42,7 +43,7 @@ class Worker:
             (start, stop, self.chunk),
             (self._work, self._work.view(np.int64)),
             (self._states, self._states.view(np.int64)),
-            (self._scratch, self._scratch.view(np.float32)),
+            tuple(self._scratch.view(kind) for kind in _SCRATCH),
             tally,
         )
 

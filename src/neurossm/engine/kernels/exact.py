@@ -24,10 +24,9 @@ def rshift(p: Any, k: Any) -> Any:
 
 
 @kernel
-def affine(
-    x: Any, out: Any, rows: int, channels: int, stride: int, gain: Any, shift: Any, offset: Any
-) -> None:
-    """Compute `rshift(gain x, shift) + offset`."""
+def affine(x: Any, out: Any, rows: int, channels: int, stride: int, p: Any) -> None:
+    """Compute `rshift(gain x, shift) + offset`; `p` is gain, shift and offset."""
+    gain, shift, offset = p[:channels], p[channels : 2 * channels], p[2 * channels :]
     for row in range(0, rows * stride, stride):
         for c in range(channels):
             out[row + c] = rshift(gain[c] * x[row + c], shift[c]) + offset[c]
@@ -73,15 +72,23 @@ def product(x: Any, y: Any, out: Any, rows: int, channels: int, stride: int, shi
 
 
 @kernel
+def sum_of(x: Any, y: Any, out: Any, rows: int, channels: int, stride: int) -> None:
+    """Compute x + y."""
+    for row in range(0, rows * stride, stride):
+        for c in range(channels):
+            out[row + c] = x[row + c] + y[row + c]
+
+
+@kernel
 def recur(
     p: Any, per_channel: Any, states: Any, x: Any, out: Any, record: Any, shape: Any, bits: int
 ) -> int:
     """Run one SSM over a chunk; return how many states were clipped to `bits` bits.
 
     `p` is (H, N, 6) of `a_re, a_im, pole_shift, pole_shift + input_shift, c_re, c_im`;
-    `per_channel` (H, 3) of `readout_shift, d, d_shift`; states (samples, H, N, 2). `shape` is as for the
-    kernel of floats; `record` (rows, H, N, 2), its rows padded to ROW words, takes every state,
-    unless it is empty.
+    `per_channel` (H, 3) of `readout_shift, d, d_shift`; states (samples, H, N, 2). `shape` is as
+    for the kernel of floats; `record` (rows, H, N, 2), its rows padded to ROW words, takes every
+    state, unless it is empty.
     """
     samples, steps, channels, modes, stride, state_stride = shape
     low, high = -(_ONE << (bits - 1)), (_ONE << (bits - 1)) - 1

@@ -1,8 +1,8 @@
 """The loop over operations: a chunk of time goes through the whole network, then the next.
 
 A program is lowered to a tape: one row of 64-bit integers per instruction, whose columns are named
-below, and three arrays of parameters (64-bit floats, 64-bit integers, 32-bit floats). One compiled
-function runs every tape, so that a new network needs no compilation.
+below, and arrays of parameters, one for each type of number. One compiled function runs every
+tape, so that a new network needs no compilation.
 
 Tensors live in a work memory of 64-bit words, which an instruction reads as floats or integers;
 they are (rows, stride), a row being one step of one sample, and rows of a sample follow each other.
@@ -23,6 +23,7 @@ TABLE, X_TABLE, PRODUCT, X_PRODUCT, ADD, X_ADD = 10, 11, 12, 13, 14, 15
 SINGLE_DENSE, DENSE, X_DENSE, EMBED, X_EMBED = 16, 17, 18, 19, 20
 RECUR, X_RECUR, ACCUMULATE, X_ACCUMULATE = 21, 22, 23, 24
 LAYERNORM, X_LAYERNORM, COUNT, X_COUNT = 25, 26, 27, 28
+SHORT_DENSE, BYTE_DENSE = 29, 30
 
 _INTEGER_KINDS = (
     X_AFFINE,
@@ -41,7 +42,7 @@ KIND = 0
 OUT, A, B = 1, 2, 3  # where tensors begin, in words per row of the work memory
 STRIDE, A_STRIDE = 4, 5  # words per row of the output and of the first input
 CHANNELS, INPUTS = 6, 7
-FLOATS, INTS, SINGLES = 8, 9, 10  # where the instruction's parameters begin
+FLOATS, INTS, WEIGHTS = 8, 9, 10  # where the instruction's parameters begin
 BITS, TALLY = 11, 12  # width to saturate to, 0 where proved unnecessary; where to count
 STATE, MODES = 13, 14  # where the states begin, in words of one sample; padded number of modes
 STATE_BITS, STATE_TALLY, RECORD = 15, 16, 17  # RECORD: -1, or where states are to be written
@@ -61,21 +62,21 @@ def _floats(op: Any, rows: int, capacity: int, work: Any, p: Any) -> None:
     x, out = work[op[A] * capacity :], work[op[OUT] * capacity :]
     p = p[op[FLOATS] :]
     if kind == AFFINE:
-        pointwise.affine(x, out, rows, channels, stride, p[:channels], p[channels : 2 * channels])
+        pointwise.affine(x, out, rows, stride, p)
     elif kind == SPIKE:
-        pointwise.spike(x, out, rows, channels, stride, p)
+        pointwise.spike(x, out, rows, stride, p)
     elif kind == TERNARY:
-        pointwise.ternary(x, out, rows, channels, stride, p)
+        pointwise.ternary(x, out, rows, stride, p)
     elif kind == TABLE:
-        pointwise.table(x, out, rows, channels, stride, p)
+        pointwise.table(x, out, rows, stride, p)
     elif kind == PRODUCT:
-        pointwise.product(x, work[op[B] * capacity :], out, rows, channels, stride, p)
+        pointwise.product(x, work[op[B] * capacity :], out, rows, stride, p)
     elif kind == ADD:
-        pointwise.add(x, work[op[B] * capacity :], out, rows, channels, stride)
+        pointwise.sum_of(x, work[op[B] * capacity :], out, rows, stride)
     elif kind == EMBED:
         mix.embed(x, p, out, rows, op[A_STRIDE], channels, stride)
     elif kind == LAYERNORM:
-        gain, bias = p[:channels], p[channels : 2 * channels]
+        gain, bias = p[:channels], p[stride : stride + channels]
         layernorm.layernorm(x, out, rows, channels, stride, gain, bias, op[EXTRA])
     elif kind == DENSE:
         mix.matmul(x, p, out, rows, op[INPUTS], op[A_STRIDE], channels, stride)
@@ -88,8 +89,7 @@ def _ints(op: Any, rows: int, capacity: int, work: Any, p: Any) -> None:
     x, out = work[op[A] * capacity :], work[op[OUT] * capacity :]
     p = p[op[INTS] :]
     if kind == X_AFFINE:
-        gain, shift, offset = p[:channels], p[channels : 2 * channels], p[2 * channels :]
-        exact.affine(x, out, rows, channels, stride, gain, shift, offset)
+        exact.affine(x, out, rows, channels, stride, p)
     elif kind == X_SPIKE:
         exact.spike(x, out, rows, channels, stride, p)
     elif kind == X_TERNARY:
@@ -99,7 +99,7 @@ def _ints(op: Any, rows: int, capacity: int, work: Any, p: Any) -> None:
     elif kind == X_PRODUCT:
         exact.product(x, work[op[B] * capacity :], out, rows, channels, stride, p)
     elif kind == X_ADD:
-        pointwise.add(x, work[op[B] * capacity :], out, rows, channels, stride)
+        exact.sum_of(x, work[op[B] * capacity :], out, rows, channels, stride)
     elif kind == X_EMBED:
         mix.embed(x, p, out, rows, op[A_STRIDE], channels, stride)
     elif kind == X_LAYERNORM:
@@ -142,7 +142,7 @@ def _recur_exactly(
     if op[RECORD] >= 0:
         record = work[op[RECORD] * capacity :]
     tally[op[STATE_TALLY]] += exact.recur(
-        p[op[INTS] + 4 * channels :],
+        p[op[INTS] + 3 * channels :],
         p[op[INTS] :],
         states[op[STATE] :],
         work[op[A] * capacity :],
@@ -151,6 +151,14 @@ def _recur_exactly(
         (shape[0], shape[1], channels, modes, op[STRIDE], shape[2]),
         op[STATE_BITS],
     )
+
+
+@kernel
+def _dense(op: Any, rows: int, capacity: int, work: Any, packed: Any, p: Any, weights: Any) -> None:
+    """Run a matrix product of packed numbers, and the Affine after it."""
+    x, out = work[op[A] * capacity :], work[op[OUT] * capacity :]
+    shape = (rows, op[INPUTS], op[A_STRIDE], op[STRIDE])
+    mix.matmul_packed(x, weights[op[WEIGHTS] :], out, packed, shape, p[op[FLOATS] :])
 
 
 @kernel
@@ -197,7 +205,7 @@ def _entry(digest: str) -> Any:
         tape
             (instructions, COLUMNS) int64.
         parameters
-            float64, int64 and float32 arrays.
+            float64, int64, float32, int16 and int8 arrays.
         data
             (samples, L, C) int64.
         span
@@ -207,11 +215,11 @@ def _entry(digest: str) -> Any:
         states
             States as float64 and as int64, (samples * words of state).
         scratch
-            float64 and float32 arrays.
+            float64, float32, int16 and uint8 arrays, one memory.
         tally
             Counts of clipped integers.
         """
-        floats, ints, singles = parameters
+        floats, ints, singles, shorts, tiny = parameters
         start, stop, chunk = span
         samples = data.shape[0]
         capacity = samples * chunk
@@ -226,17 +234,12 @@ def _entry(digest: str) -> Any:
                 a, out = op[A] * capacity, op[OUT] * capacity
                 if kind == RECUR:
                     _recur(op, shape, capacity, work[0], states[0], scratch[0], floats, tally)
+                elif kind == BYTE_DENSE:
+                    _dense(op, rows, capacity, work[0], scratch[3], floats, tiny)
+                elif kind == SHORT_DENSE:
+                    _dense(op, rows, capacity, work[0], scratch[2], floats, shorts)
                 elif kind == SINGLE_DENSE:
-                    mix.matmul_single(
-                        work[0][a:],
-                        singles[op[SINGLES] :],
-                        work[0][out:],
-                        scratch[1],
-                        rows,
-                        op[INPUTS],
-                        op[A_STRIDE],
-                        stride,
-                    )
+                    _dense(op, rows, capacity, work[0], scratch[1], floats, singles)
                 elif kind == LOAD:
                     pointwise.load_input(data, work[0][out:], samples, begin, steps, stride)
                 elif kind == X_LOAD:

@@ -1,7 +1,9 @@
 """Matrix products: weights times spikes or graded values, and the rows of an embedding.
 
-The fast form packs the inputs of a chunk to 32-bit floats, exact where every sum stays below 2^24,
-and keeps a tile of 8 rows by 32 outputs in registers.
+The inputs of a chunk are packed: to bytes where they span at most 256 values and the weights fit
+8 bits, to 16-bit integers where both fit, to 32-bit floats where every sum stays below 2^24. A
+tile of 8 rows by 32 outputs is kept in registers. Each sum z then becomes `floor(gain z + bias)`:
+the Affine that reads it, or gain 1 and bias 0.
 """
 
 from __future__ import annotations
@@ -10,99 +12,104 @@ from typing import Any
 
 import numpy as np
 
-from neurossm.engine.kernels.jit import kernel
-from neurossm.engine.kernels.simd import LANES, ROW, fma, load, lower_half, splat, store, upper_half
+from neurossm.engine.kernels.dot import dot, group_size, nothing, pack
+from neurossm.engine.kernels.jit import inlined, kernel
+from neurossm.engine.kernels.simd import (
+    LANES,
+    ROW,
+    add,
+    floor,
+    fma,
+    load,
+    lower_half,
+    splat,
+    store,
+    upper_half,
+)
 
 PANEL = ROW
-"""Outputs in one panel of packed weights; panels are (inputs, PANEL)."""
+"""Outputs in one panel of packed weights."""
+
+
+@inlined
+def _finish(out: Any, at: int, p: Any, column: int, stride: int, sums: Any) -> None:
+    """Store `floor(gain sums + bias)` of one row and panel; p is gain and bias, `stride` each."""
+    gain, bias = load(p, column), load(p, stride + column)
+    store(out, at + column, floor(fma(gain, lower_half(sums), bias)))
+    column += LANES
+    gain, bias = load(p, column), load(p, stride + column)
+    store(out, at + column, floor(fma(gain, upper_half(sums), bias)))
 
 
 @kernel
-def pack(x: Any, out: Any, rows: int, inputs: int, stride: int) -> None:
-    """Copy (rows, stride) to 32-bit floats (rows, inputs)."""
-    for row in range(rows):
-        for i in range(inputs):
-            out[row * inputs + i] = np.float32(x[row * stride + i])
+def _tile(a: Any, w0: Any, w1: Any, size: Any, out: Any, place: Any, p: Any) -> None:
+    """Compute 8 rows of two panels."""
+    groups, room = size
+    s00 = s01 = s10 = s11 = s20 = s21 = s30 = s31 = nothing(a)
+    s40 = s41 = s50 = s51 = s60 = s61 = s70 = s71 = nothing(a)
+    step = group_size(a)
+    for k in range(groups):
+        i, j = k * step, k * step * PANEL
+        s00, s01 = dot(a, i, w0, j, s00), dot(a, i, w1, j, s01)
+        i += room
+        s10, s11 = dot(a, i, w0, j, s10), dot(a, i, w1, j, s11)
+        i += room
+        s20, s21 = dot(a, i, w0, j, s20), dot(a, i, w1, j, s21)
+        i += room
+        s30, s31 = dot(a, i, w0, j, s30), dot(a, i, w1, j, s31)
+        i += room
+        s40, s41 = dot(a, i, w0, j, s40), dot(a, i, w1, j, s41)
+        i += room
+        s50, s51 = dot(a, i, w0, j, s50), dot(a, i, w1, j, s51)
+        i += room
+        s60, s61 = dot(a, i, w0, j, s60), dot(a, i, w1, j, s61)
+        i += room
+        s70, s71 = dot(a, i, w0, j, s70), dot(a, i, w1, j, s71)
+    at, column, stride = place
+    first = ((s00, s01), (s10, s11), (s20, s21), (s30, s31))
+    second = ((s40, s41), (s50, s51), (s60, s61), (s70, s71))
+    for rows in (first, second):
+        for sums in rows:
+            _finish(out, at, p, column, stride, sums[0])
+            _finish(out, at, p, column + PANEL, stride, sums[1])
+            at += stride
 
 
 @kernel
-def _widen(out: Any, at: int, sums: Any) -> None:
-    store(out, at, lower_half(sums))
-    store(out, at + LANES, upper_half(sums))
+def _row(a: Any, w: Any, groups: int, out: Any, place: Any, p: Any) -> None:
+    """Compute one row of one panel."""
+    sums = nothing(a)
+    step = group_size(a)
+    for k in range(groups):
+        sums = dot(a, k * step, w, k * step * PANEL, sums)
+    _finish(out, place[0], p, place[1], place[2], sums)
 
 
 @kernel
-def _rows_of_8(a: Any, w0: Any, w1: Any, out: Any, inputs: int, at: int, stride: int) -> None:
-    s00 = s01 = s10 = s11 = s20 = s21 = s30 = s31 = splat(np.float32(0.0))
-    s40 = s41 = s50 = s51 = s60 = s61 = s70 = s71 = splat(np.float32(0.0))
-    for i in range(inputs):
-        v0, v1 = load(w0, i * PANEL), load(w1, i * PANEL)
-        b = splat(a[i])
-        s00, s01 = fma(b, v0, s00), fma(b, v1, s01)
-        b = splat(a[inputs + i])
-        s10, s11 = fma(b, v0, s10), fma(b, v1, s11)
-        b = splat(a[2 * inputs + i])
-        s20, s21 = fma(b, v0, s20), fma(b, v1, s21)
-        b = splat(a[3 * inputs + i])
-        s30, s31 = fma(b, v0, s30), fma(b, v1, s31)
-        b = splat(a[4 * inputs + i])
-        s40, s41 = fma(b, v0, s40), fma(b, v1, s41)
-        b = splat(a[5 * inputs + i])
-        s50, s51 = fma(b, v0, s50), fma(b, v1, s51)
-        b = splat(a[6 * inputs + i])
-        s60, s61 = fma(b, v0, s60), fma(b, v1, s61)
-        b = splat(a[7 * inputs + i])
-        s70, s71 = fma(b, v0, s70), fma(b, v1, s71)
-    _widen(out, at, s00)
-    _widen(out, at + PANEL, s01)
-    _widen(out, at + stride, s10)
-    _widen(out, at + stride + PANEL, s11)
-    _widen(out, at + 2 * stride, s20)
-    _widen(out, at + 2 * stride + PANEL, s21)
-    _widen(out, at + 3 * stride, s30)
-    _widen(out, at + 3 * stride + PANEL, s31)
-    _widen(out, at + 4 * stride, s40)
-    _widen(out, at + 4 * stride + PANEL, s41)
-    _widen(out, at + 5 * stride, s50)
-    _widen(out, at + 5 * stride + PANEL, s51)
-    _widen(out, at + 6 * stride, s60)
-    _widen(out, at + 6 * stride + PANEL, s61)
-    _widen(out, at + 7 * stride, s70)
-    _widen(out, at + 7 * stride + PANEL, s71)
+def matmul_packed(x: Any, w: Any, out: Any, a: Any, shape: Any, p: Any) -> None:
+    """Multiply x (rows, room) by packed weights to (rows, stride).
 
-
-@kernel
-def _one_row(a: Any, w: Any, out: Any, inputs: int, at: int) -> None:
-    sums = splat(np.float32(0.0))
-    for i in range(inputs):
-        sums = fma(splat(a[i]), load(w, i * PANEL), sums)
-    _widen(out, at, sums)
-
-
-@kernel
-def matmul_single(
-    x: Any, w: Any, out: Any, scratch: Any, rows: int, inputs: int, in_stride: int, stride: int
-) -> None:
-    """Multiply (rows, in_stride) by packed weights to (rows, stride); sums below 2^24.
-
-    `w` is (panels, inputs, PANEL), the last panel filled with zeros; scratch has room for
-    (rows, inputs) of 32-bit floats.
+    `w` is (panels, groups of inputs, PANEL, group), filled up with zeros; `a` has room for the
+    packed x. `p` is gain and bias, `stride` each, and what to add to x to make it unsigned.
+    `shape` is rows, inputs, room, stride.
     """
-    pack(x, scratch, rows, inputs, in_stride)
-    panels = stride // PANEL
-    size = inputs * PANEL
-    tiled = rows - rows % 8
+    rows, inputs, room, stride = shape
+    offset = splat(p[2 * stride])
+    for i in range(0, rows * room, LANES):
+        pack(a, i, add(load(x, i), offset))
+    step = group_size(a)
+    groups = (inputs + step - 1) // step
+    panels, size, tiled = stride // PANEL, groups * step * PANEL, rows - rows % 8
     for panel in range(0, panels - 1, 2):
         w0, w1 = w[panel * size : (panel + 1) * size], w[(panel + 1) * size :]
         for row in range(0, tiled, 8):
-            a = scratch[row * inputs :]
-            _rows_of_8(a, w0, w1, out, inputs, row * stride + panel * PANEL, stride)
+            place = (row * stride, panel * PANEL, stride)
+            _tile(a[row * room :], w0, w1, (groups, room), out, place, p)
     for panel in range(panels):
         first = 0 if panel == panels - 1 and panels % 2 == 1 else tiled
         w0 = w[panel * size : (panel + 1) * size]
         for row in range(first, rows):
-            a = scratch[row * inputs :]
-            _one_row(a, w0, out, inputs, row * stride + panel * PANEL)
+            _row(a[row * room :], w0, groups, out, (row * stride, panel * PANEL, stride), p)
 
 
 @kernel
@@ -116,8 +123,9 @@ def matmul(
         for i in range(inputs):
             value = x[row * in_stride + i]
             if value != 0:
+                part = w[i * outputs : (i + 1) * outputs]
                 for o in range(outputs):
-                    to[o] += value * w[i * outputs + o]
+                    to[o] += value * part[o]
 
 
 @kernel

@@ -29,24 +29,27 @@ class Vector(types.Type):
 
 DOUBLES = Vector(types.float64, LANES)
 SINGLES = Vector(types.float32, 2 * LANES)
+INTS = Vector(types.int32, 2 * LANES)
 
 
 @register_model(Vector)
 class _VectorModel(models.PrimitiveModel):
     def __init__(self, manager: Any, vector: Vector) -> None:
-        super().__init__(manager, vector, _llvm(vector))  # type: ignore[no-untyped-call]
+        super().__init__(manager, vector, llvm_type(vector))  # type: ignore[no-untyped-call]
 
 
-def _llvm(vector: Vector) -> ir.VectorType:
-    element = ir.DoubleType() if vector.dtype == types.float64 else ir.FloatType()
-    return ir.VectorType(element, vector.lanes)
+def llvm_type(vector: Vector) -> ir.VectorType:
+    """Return the compiler's type of a vector."""
+    elements = {types.float64: ir.DoubleType(), types.float32: ir.FloatType()}
+    return ir.VectorType(elements.get(vector.dtype, ir.IntType(32)), vector.lanes)
 
 
 def _of(number: Any) -> Vector:
     return DOUBLES if number == types.float64 else SINGLES
 
 
-def _pointer(context: Any, builder: Any, kind: Any, args: Any, to: Any) -> Any:
+def pointer_to(context: Any, builder: Any, kind: Any, args: Any, to: Any) -> Any:
+    """Return a pointer of type `to` to an element: args are an array of type `kind`, an index."""
     array, index = args[:2]
     data = context.make_array(kind)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), to.as_pointer())
@@ -56,7 +59,7 @@ def _load(typing: Any, array: Any, index: Any) -> Any:
     vector = _of(array.dtype)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], args, _llvm(vector))
+        pointer = pointer_to(context, builder, signature.args[0], args, llvm_type(vector))
         return builder.load(pointer, align=vector.dtype.bitwidth // 8)
 
     return vector(array, types.intp), generate
@@ -64,7 +67,7 @@ def _load(typing: Any, array: Any, index: Any) -> Any:
 
 def _store(typing: Any, array: Any, index: Any, vector: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        pointer = _pointer(context, builder, signature.args[0], args, _llvm(vector))
+        pointer = pointer_to(context, builder, signature.args[0], args, llvm_type(vector))
         builder.store(args[2], pointer, align=vector.dtype.bitwidth // 8)
         return context.get_dummy_value()
 
@@ -75,7 +78,7 @@ def _splat(typing: Any, number: Any) -> Any:
     vector = _of(number)
 
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = _llvm(vector)
+        kind = llvm_type(vector)
         undefined = ir.Constant(kind, ir.Undefined)
         first = builder.insert_element(undefined, args[0], ir.Constant(ir.IntType(32), 0))
         picks = ir.Constant(ir.VectorType(ir.IntType(32), vector.lanes), [0] * vector.lanes)
@@ -101,6 +104,10 @@ def _arithmetic(*operations: str) -> Any:
     return typer
 
 
+def _mul(typing: Any, a: Any, b: Any) -> Any:
+    return _arithmetic("fmul")(a, 2)
+
+
 def _add(typing: Any, a: Any, b: Any) -> Any:
     return _arithmetic("fadd")(a, 2)
 
@@ -115,7 +122,7 @@ def _fnma(typing: Any, a: Any, b: Any, c: Any) -> Any:
 
 def _floor(typing: Any, a: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        kind = _llvm(a)
+        kind = llvm_type(a)
         name = f"llvm.floor.v{a.lanes}f{a.dtype.bitwidth}"
         function = builder.module.globals.get(name) or ir.Function(
             builder.module, ir.FunctionType(kind, [kind]), name
@@ -128,30 +135,56 @@ def _floor(typing: Any, a: Any) -> Any:
 def _clip(typing: Any, a: Any, low: Any, high: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         value, low, high = args
-        value = builder.select(builder.fcmp_ordered("<", value, low), low, value)
-        return builder.select(builder.fcmp_ordered(">", value, high), high, value)
+        # In this order a NaN becomes `low`, and each line is one instruction.
+        value = builder.select(builder.fcmp_ordered(">", value, low), value, low)
+        return builder.select(builder.fcmp_ordered("<", value, high), value, high)
 
     return a(a, a, a), generate
 
 
-def _differs(typing: Any, a: Any, b: Any) -> Any:
+def _exceeds(typing: Any, a: Any, b: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.uitofp(builder.fcmp_ordered("!=", *args), _llvm(a))
+        kind = llvm_type(a)
+        one, zero = (ir.Constant(kind, [number] * a.lanes) for number in (1.0, 0.0))
+        return builder.select(builder.fcmp_ordered(">", *args), one, zero)
 
     return a(a, a), generate
+
+
+def _gather(typing: Any, array: Any, index: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        data = context.make_array(signature.args[0])(context, builder, args[0]).data
+        positions = builder.fptosi(args[1], ir.VectorType(ir.IntType(64), index.lanes))
+        result = ir.Constant(llvm_type(index), ir.Undefined)
+        for lane in range(index.lanes):
+            at = ir.Constant(ir.IntType(32), lane)
+            pointer = builder.gep(data, [builder.extract_element(positions, at)])
+            result = builder.insert_element(result, builder.load(pointer), at)
+        return result
+
+    return index(array, index), generate
+
+
+def _differs(typing: Any, a: Any, b: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.uitofp(builder.fcmp_ordered("!=", *args), llvm_type(a))
+
+    return a(a, a), generate
+
+
+def _half(builder: Any, vector: Any, high: bool) -> Any:
+    first = LANES if high else 0
+    picks = ir.VectorType(ir.IntType(32), LANES)
+    constant = ir.Constant(picks, list(range(first, first + LANES)))
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), constant)
 
 
 def _widened(high: bool) -> Any:
     def typer(typing: Any, a: Any) -> Any:
         def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-            first = LANES if high else 0
-            picks = ir.VectorType(ir.IntType(32), LANES)
-            half = builder.shuffle_vector(
-                args[0],
-                ir.Constant(_llvm(a), ir.Undefined),
-                ir.Constant(picks, list(range(first, first + LANES))),
-            )
-            return builder.fpext(half, _llvm(DOUBLES))
+            half = _half(builder, args[0], high)
+            convert = builder.fpext if a == SINGLES else builder.sitofp
+            return convert(half, llvm_type(DOUBLES))
 
         return DOUBLES(a), generate
 
@@ -166,6 +199,8 @@ splat: Any = intrinsic(_splat)
 """`splat(number)`: the same number in all lanes."""
 add: Any = intrinsic(_add)
 """`add(a, b)`: a + b."""
+mul: Any = intrinsic(_mul)
+"""`mul(a, b)`: a b."""
 fma: Any = intrinsic(_fma)
 """`fma(a, b, c)`: a b + c."""
 fnma: Any = intrinsic(_fnma)
@@ -173,10 +208,14 @@ fnma: Any = intrinsic(_fnma)
 floor: Any = intrinsic(_floor)
 """`floor(a)`."""
 clip: Any = intrinsic(_clip)
-"""`clip(a, low, high)`."""
+"""`clip(a, low, high)`; a NaN becomes `low`."""
+exceeds: Any = intrinsic(_exceeds)
+"""`exceeds(a, b)`: 1.0 where a > b, else 0.0."""
+gather: Any = intrinsic(_gather)
+"""`gather(array, index)`: the numbers at the whole-numbered indices in `index`."""
 differs: Any = intrinsic(_differs)
 """`differs(a, b)`: 1.0 where a and b differ, else 0.0."""
 lower_half: Any = intrinsic(_widened(high=False))
-"""`lower_half(singles)`: the first half of the lanes as 64-bit floats."""
+"""`lower_half(a)`: the first half of the lanes of 32-bit numbers, as 64-bit floats."""
 upper_half: Any = intrinsic(_widened(high=True))
-"""`upper_half(singles)`: the second half of the lanes as 64-bit floats."""
+"""`upper_half(a)`: the second half of the lanes of 32-bit numbers, as 64-bit floats."""
