@@ -1,0 +1,149 @@
+"""Imported networks compute the functions of the originals, as an independent transcription has them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from neurossm.graph.evaluate import evaluate
+from neurossm.importers import Options, import_checkpoint
+from neurossm.models import load
+from neurossm.models.export import export
+
+NAMES = (
+    "official binary-s4d",
+    "official binary-s4d, postnorm",
+    "official binary-s4d, tokens, no norm",
+    "official gsu",
+    "official gsu, postnorm, no activation",
+    "official gsu, stand-alone kernel",
+    "s4d.py in example.py",
+    "s4 in example.py, prenorm",
+)
+
+Write = Callable[..., Path]
+
+
+def test_every_kind_is_named(foreign: ModuleType) -> None:
+    assert tuple(foreign.KINDS) == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_function_in_float64(
+    name: str, foreign: ModuleType, write: Write, options: Callable[[Any], Options], tmp_path: Path
+) -> None:
+    kind = foreign.KINDS[name]
+    state = foreign.random_state(kind)
+    import_checkpoint(write(state), options=options(kind)).save(tmp_path / "model.pt")
+    checkpoint = load(tmp_path / "model.pt")
+    x = foreign.random_input(kind)
+    wanted = foreign.evaluate(kind, state, x)
+
+    with torch.no_grad():
+        logits = checkpoint.model.double()(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(logits, wanted.logits, rtol=0, atol=1e-9)
+
+    spike = "ternary" if kind.layer == "gsu" else "spike"
+    spikes = [f"blocks.{i}.{spike}" for i in range(kind.blocks)]
+    sums = [f"blocks.{i}.add" for i in range(kind.blocks)]
+    got = evaluate(export(checkpoint), x, [*spikes, *sums])
+    for i in range(kind.blocks):
+        assert 0.05 < np.abs(wanted.spikes[i]).mean() < 0.95
+        np.testing.assert_array_equal(got[spikes[i]], wanted.spikes[i])
+        np.testing.assert_allclose(got[sums[i]], wanted.sums[i], rtol=0, atol=1e-9)
+
+
+def test_parameters_are_the_files_digit_by_digit(foreign: ModuleType, write: Write) -> None:
+    state = foreign.random_state(foreign.KINDS["official binary-s4d"])
+    model = import_checkpoint(write(state), options=Options("uint8")).model
+    assert model.dtype == torch.float32
+    ours = model.state_dict()
+    kernel = "model.layers.1.layer.kernel.kernel."
+    for mine, theirs in (("A_real_log", "inv_A_real"), ("A_imag", "A_imag"), ("log_dt", "log_dt")):
+        torch.testing.assert_close(
+            ours[f"blocks.1.mixer.ssm.{mine}"], state[kernel + theirs], rtol=0, atol=0
+        )
+
+
+@pytest.mark.parametrize("transform", ["none", "relu", "sigmoid", "softplus"])
+def test_other_real_transforms(transform: str, foreign: ModuleType, write: Write) -> None:
+    kind = foreign.KINDS["official binary-s4d"]
+    state = foreign.random_state(kind)
+    same = dict(state)
+    positive = {
+        "none": lambda x: x,
+        "relu": lambda x: max(x, 0.0) + 1e-4,
+        "sigmoid": lambda x: 1 / (1 + np.exp(-x)),
+        "softplus": lambda x: np.log(1 + np.exp(x)),
+    }[transform]
+    for i in range(kind.blocks):
+        key = f"model.layers.{i}.layer.kernel.kernel.inv_A_real"
+        state[key] = state[key].abs() + 0.1 if transform == "none" else state[key]
+        real = np.vectorize(positive)(state[key].numpy().astype(np.float64))
+        same[key] = torch.from_numpy(np.log(real))
+    x = foreign.random_input(kind)
+    wanted = foreign.evaluate(kind, same, x)
+    imported = import_checkpoint(write(state), options=Options("uint8", real_transform=transform))
+    assert imported.model.dtype == torch.float64  # rounding the poles would change the function
+    with torch.no_grad():
+        logits = imported.model(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(logits, wanted.logits, rtol=0, atol=1e-9)
+
+
+def test_a_dt_per_mode_is_moved_into_a_and_b(foreign: ModuleType, write: Write) -> None:
+    kind = foreign.KINDS["s4 in example.py, prenorm"]
+    state = foreign.random_state(kind)
+    spread, same = dict(state), dict(state)
+    factor = torch.linspace(0.5, 2.0, foreign.N)
+    for i in range(kind.blocks):
+        # dt' = dt / f with A' = A f and B' = B f is the same system.
+        k = f"s4_layers.{i}.layer.kernel."
+        spread[f"{k}inv_dt"] = state[f"{k}inv_dt"].double() - factor.double().log()
+        same[f"{k}A_real"] = state[f"{k}A_real"].double() - factor.double().log()
+        same[f"{k}A_imag"] = state[f"{k}A_imag"].double() / factor
+        same[f"{k}B"] = state[f"{k}B"].double() / factor[:, None]
+    x = foreign.random_input(kind)
+    wanted = foreign.evaluate(kind, same, x)
+    imported = import_checkpoint(write(spread), options=Options("uint8", prenorm=True))
+    with torch.no_grad():
+        logits = imported.model(torch.from_numpy(x)).numpy()
+    np.testing.assert_allclose(logits, wanted.logits, rtol=0, atol=1e-9)
+
+
+def test_an_encoder_without_bias_gets_a_zero_bias(foreign: ModuleType, write: Write) -> None:
+    state = foreign.random_state(foreign.KINDS["official binary-s4d"])
+    del state["encoder.0.bias"]
+    model = import_checkpoint(write(state), options=Options("uint8")).model
+    assert float(model.encoder.bias.abs().max()) == 0.0
+
+
+@pytest.mark.parametrize("input_", ["uint8", "uint8:2", "float:-1:2.5"])
+def test_input_kinds(input_: str, foreign: ModuleType, write: Write) -> None:
+    state = foreign.random_state(foreign.KINDS["official binary-s4d"])
+    spec = import_checkpoint(write(state), options=Options(input_)).model.config.input
+    assert (spec.kind, spec.size) == (input_.split(":")[0], 2)
+    assert (spec.low, spec.high) == ((-1.0, 2.5) if spec.kind == "float" else (0.0, 255.0))
+
+
+def test_calibration_and_provenance_travel_along(
+    foreign: ModuleType, write: Write, tmp_path: Path
+) -> None:
+    kind = foreign.KINDS["official binary-s4d"]
+    x = foreign.random_input(kind)
+    source = write(foreign.random_state(kind))
+    imported = import_checkpoint(source, options=Options("uint8"), calibration=x)
+    imported.save(tmp_path / "model.pt")
+    checkpoint = load(tmp_path / "model.pt")
+    np.testing.assert_array_equal(checkpoint.calibration, x)
+    assert checkpoint.training["imported_from"] == source.name
+    assert checkpoint.training["source_sha256"] == imported.sha256
+    assert checkpoint.training["settings"]["discretization"] == {
+        "value": "bilinear",
+        "origin": "assumed",
+    }
