@@ -4,20 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from neurossm.arrays import FloatArray
+from neurossm.arrays import FloatArray, IntArray
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.thresholds import freeze_thresholds
 from neurossm.graph import GELU, Graph, Node, PiecewiseLinear, Sigmoid
 from neurossm.program.program import Approximation
+from neurossm.program.work import signed_digits
 
 SLOPE_EXPONENT = 10
 """Slopes are integers times 2**-10."""
 _SAMPLES = 1024
+_CANDIDATES = 64
 
 
 @dataclass(frozen=True)
@@ -60,7 +63,8 @@ def approximate(
             used[function.name] = Approximation(
                 function.name,
                 f"{function.name} as {node.base.size} line segments of width "
-                f"{2.0**-node.width_log2:g}, slopes of at most {options.slope_digits} signed digits",
+                f"{2.0**-node.width_log2:g}, slopes of at most {options.slope_digits} signed "
+                "digits",
                 node.max_error,
             )
         nodes.append(node)
@@ -98,9 +102,9 @@ def _segment(
     offset = np.linspace(0.0, width, _SAMPLES + 1)
     value = function.value(left + offset)
     chord = (value[-1] - value[0]) / width * 2**SLOPE_EXPONENT
-    near = np.arange(np.floor(chord) - 64, np.ceil(chord) + 65).astype(np.int64)
-    allowed = near[[signed_digits(int(m)) <= digits for m in near]]
-    slopes = allowed * 2.0**-SLOPE_EXPONENT
+    allowed = _slopes(digits)
+    nearest = allowed[np.argsort(np.abs(allowed - chord), kind="stable")[:_CANDIDATES]]
+    slopes = nearest * 2.0**-SLOPE_EXPONENT
     rest = value - slopes[:, None] * offset  # (slopes, samples): the base would be this
     spread = (rest.max(axis=1) - rest.min(axis=1)) / 2
     best = int(spread.argmin())
@@ -124,11 +128,13 @@ def _tail(
     return asymptote_at_left + gap / 2, slope, abs(gap) / 2
 
 
+@lru_cache(maxsize=8)
+def _slopes(digits: int) -> IntArray:
+    """Return all integers up to twice a slope of 1 that have at most so many signed digits."""
+    largest = 2 << SLOPE_EXPONENT
+    return np.array([m for m in range(-largest, largest + 1) if signed_digits(m) <= digits])
+
+
 def _between_samples(function: _Function, width: float) -> float:
     """Return how much the error can exceed the largest of the samples."""
     return function.curvature * (width / _SAMPLES) ** 2 / 8
-
-
-def signed_digits(value: int) -> int:
-    """Return the number of nonzero digits of the canonical signed-digit form of an integer."""
-    return ((3 * abs(value)) ^ abs(value)).bit_count()

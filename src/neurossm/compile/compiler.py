@@ -21,7 +21,7 @@ from neurossm.errors import InputError, LimitError
 from neurossm.graph import Graph
 from neurossm.hw_profiles import Profile, load_profile
 from neurossm.program import Program
-from neurossm.storage import schema_of
+from neurossm.storage import is_hdf5
 
 if TYPE_CHECKING:
     from torch import nn
@@ -102,7 +102,7 @@ def load_graph(model: Any) -> tuple[Graph, NDArray[np.generic] | None]:
         return model, None
     if isinstance(model, (str, Path)):
         path = Path(model)
-        if schema_of(path) is not None:
+        if is_hdf5(path):
             return Graph.load(path), None
         from neurossm.models.checkpoint import load
         from neurossm.models.export import export

@@ -53,15 +53,12 @@ def _fold_input_scale(graph: Graph) -> Graph:
     nodes: list[Node] = []
     for node in graph.nodes:
         if isinstance(node, Input):
-            node = replace(node, scale=1.0, low=_data_limit(node, 0), high=_data_limit(node, 1))
+            low, high = node.data_range()
+            node = replace(node, scale=1.0, low=low, high=high)
         elif isinstance(node, Linear) and source.name in node.inputs:
             node = replace(node, weight=node.weight * source.scale)
         nodes.append(node)
     return graph.with_nodes(nodes)
-
-
-def _data_limit(node: Input, which: int) -> float:
-    return (0.0, 255.0)[which] if node.kind == "uint8" else (node.low, node.high)[which]
 
 
 def _fold_final_affine(graph: Graph) -> Graph:
@@ -69,7 +66,8 @@ def _fold_final_affine(graph: Graph) -> Graph:
     if mean is None:
         return graph
     affine = graph[mean.inputs[0]]
-    (decoder,) = graph.readers(mean.name)
+    readers = graph.readers(mean.name)
+    decoder = readers[0] if len(readers) == 1 else None
     private = len(graph.readers(affine.name)) == 1
     if not (isinstance(affine, Affine) and isinstance(decoder, Linear) and private):
         return graph

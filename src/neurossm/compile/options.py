@@ -66,9 +66,9 @@ class Widths:
         """Refuse widths no target could hold."""
         for entry in fields(self):
             bits, (low, high) = getattr(self, entry.name), _RANGES[entry.name]
-            if not low <= bits <= high:
+            if not _is_integer(bits) or not low <= bits <= high:
                 raise InputError(
-                    f"width of {entry.name}: {bits} bits, must be between {low} and {high}"
+                    f"width of {entry.name}: {bits} bits, must be an integer from {low} to {high}"
                 )
 
 
@@ -127,8 +127,14 @@ class CompileOptions:
             ("pole_margin_log2", 4, 24),
         ):
             value = getattr(self, name)
-            if not low <= value <= high:
-                raise InputError(f"{name} = {value}, must be between {low} and {high}")
+            if not _is_integer(value) or not low <= value <= high:
+                raise InputError(f"{name} = {value}, must be an integer from {low} to {high}")
+        if not 0 < self.threshold_scale < float("inf"):
+            raise InputError(f"threshold_scale = {self.threshold_scale}, must be positive")
+
+
+def _is_integer(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
 
 
 def _check_choice(name: str, value: str, choices: tuple[str, ...]) -> None:

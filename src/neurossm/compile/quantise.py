@@ -42,7 +42,6 @@ def quantise(
         Widths and the longest sample.
     accumulator_bits
         Width in which the target sums products.
-
     statistics
         Of the mixing layers' inputs, by name; layers without are rounded to nearest.
 
@@ -53,6 +52,7 @@ def quantise(
     LimitError
         A sum that the accumulator cannot hold, or states too narrow.
     """
+    _check_shape(graph)
     exponent = _residual_exponent(graph, ranges, options)
     for spare in range(_ATTEMPTS):
         builder = Builder(
@@ -68,6 +68,17 @@ def quantise(
         f"the residual stream cannot be proved to fit {options.widths.residual} bits; "
         "use more residual bits or calibrated scaling"
     )
+
+
+def _check_shape(graph: Graph) -> None:
+    """Refuse a graph that does not end in a mean over time and a decoder."""
+    output = graph.output
+    reads_mean = bool(output.inputs) and isinstance(graph[output.inputs[0]], n.Mean)
+    if not (isinstance(output, n.Linear) and reads_mean):
+        raise UnsupportedError(
+            f"{output.name}: a network must end in a mean over time and a linear decoder, not in a "
+            f"{type(output).__name__}"
+        )
 
 
 def _residual_exponent(graph: Graph, ranges: Ranges, options: CompileOptions) -> int:

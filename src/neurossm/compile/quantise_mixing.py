@@ -9,7 +9,6 @@ from neurossm.compile.builder import Builder, uniform_exponent
 from neurossm.compile.certify import refuse_wrap
 from neurossm.compile.rounding import corrected_bias, round_adjusted
 from neurossm.compile.scaling import (
-    MAX_EXPONENT,
     fitting_exponent,
     largest_mantissa,
     to_mantissa,
@@ -141,9 +140,12 @@ def _readout(node: n.Linear, mean: n.Mean, b: Builder) -> None:
     x_exponent = uniform_exponent(node.name, spec.exponent)
     limit = largest_mantissa(b.options.widths.decoder)
     scale = int(fitting_exponent(np.abs(node.weight).max(keepdims=True)[0], limit)[0])
+    # Beside a large bias small weights lose bits that the logits would not show.
+    for_bias = fitting_exponent(np.abs(node.bias).max(keepdims=True), 2.0 ** (LOGIT_BITS + 4))
+    scale = min(scale, int(for_bias[0]) - x_exponent)
     weight = to_mantissa(node.weight, scale)
-    exponent = min(scale + x_exponent, MAX_EXPONENT)
-    bias = to_mantissa(node.bias, scale + x_exponent)
+    exponent = scale + x_exponent
+    bias = to_mantissa(node.bias, exponent)
     reach = np.abs(weight) @ spec.interval.largest() + np.abs(bias)
     spare = int(fitting_exponent(np.array([float(reach.max())]), value_limit(LOGIT_BITS))[0])
     shift = max(0, -spare)

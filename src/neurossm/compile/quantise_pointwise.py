@@ -12,7 +12,7 @@ from neurossm.compile.quantise_ssm import private_to_ssm
 from neurossm.compile.scaling import fitting_exponent, gain_and_shift, largest_mantissa, to_mantissa
 from neurossm.errors import UnsupportedError
 from neurossm.graph import nodes as n
-from neurossm.program import Add, LayerNorm, Op, Product, Spike, Table, Ternary, unchecked
+from neurossm.program import Add, LayerNorm, Op, Product, Spike, Table, Ternary, limits, unchecked
 from neurossm.program.layernorm import NORMAL_EXPONENT
 from neurossm.program.tensor import TensorSpec
 
@@ -55,8 +55,12 @@ def quantise_ternary(node: n.Ternary, b: Builder) -> None:
 
 
 def _threshold(threshold: FloatArray, spec: TensorSpec) -> IntArray:
-    scaled = np.ldexp(threshold, spec.exponent.astype(np.int32))
-    return np.floor(scaled).astype(np.int64)
+    """Return thresholds rounded down, and within what the tensor can reach, or just beyond."""
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(threshold, spec.exponent.astype(np.int32))
+    low, high = limits(spec.bits)
+    rounded: IntArray = np.floor(np.clip(scaled, low - 1, high)).astype(np.int64)
+    return rounded
 
 
 def quantise_table(node: n.PiecewiseLinear, b: Builder) -> None:
@@ -108,8 +112,20 @@ def quantise_product(node: n.Product, b: Builder) -> None:
 
 
 def quantise_add(node: n.Add, b: Builder) -> None:
-    """Append the Add; both inputs have the stream's exponent."""
+    """Append the Add; both inputs have the stream's exponent.
+
+    Raises
+    ------
+    UnsupportedError
+        One of them is something that never gets it: the data, spikes, an SSM's output.
+    """
     spec = b.out(node.inputs[0])
+    for name in node.inputs:
+        if (b.out(name).exponent != b.residual_exponent).any():
+            raise UnsupportedError(
+                f"{node.name}: adds {name!r}, a {type(b.graph[name]).__name__}, to the residual "
+                "stream; the compiler has no integer form for that"
+            )
     out = unchecked(b.options.widths.residual, spec.exponent, spec.channels)
     b.add(Add(node.name, node.inputs, out))
 

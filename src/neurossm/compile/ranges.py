@@ -33,8 +33,10 @@ class Range:
         return largest
 
     def widened(self, factor: float) -> Range:
-        """Return the range scaled about zero."""
-        return Range(self.low * factor, self.high * factor)
+        """Return the range with its ends moved away from zero; `factor` is at least 1."""
+        return Range(
+            np.minimum(self.low, self.low * factor), np.maximum(self.high, self.high * factor)
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,12 +103,10 @@ def bound(node: n.Node, *inputs: Range) -> Range:
 
 @bound.register
 def _(node: n.Input) -> Range:
-    if node.kind == "tokens":
-        return Range(np.zeros(1), np.full(1, node.size - 1.0))
-    low, high = (
-        (0.0, 255.0) if node.kind == "uint8" and node.scale != 1.0 else (node.low, node.high)
-    )
-    return Range(np.full(node.size, low * node.scale), np.full(node.size, high * node.scale))
+    scale = 1.0 if node.kind == "tokens" else node.scale
+    ends = sorted(end * scale for end in node.data_range())
+    low, high = (np.full(node.channels(), end) for end in ends)
+    return Range(low, high)
 
 
 @bound.register

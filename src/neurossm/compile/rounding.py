@@ -1,8 +1,9 @@
 """Round weights so that their errors cancel on the spikes that really occur.
 
 Rounding each weight to nearest makes every weight's error small, but it is the error of the sum
-that matters. With the mean `mu` and the covariance `S` of a layer's inputs, an error `d` of a row of
-weights adds `d mu` to the sum on average, which the bias takes back, and `d S d'` to its variance.
+that matters. With the mean `mu` and the covariance `S` of a layer's inputs, an error `d` of a row
+of weights adds `d mu` to the sum on average, which the bias takes back, and `d S d'` to its
+variance.
 Weights are rounded one after the other, and each one's error is passed on to those not yet rounded
 in the proportion that keeps `d S d'` least (Hassibi & Stork 1993; Frantar et al. 2022, "GPTQ").
 """

@@ -5,17 +5,30 @@ from __future__ import annotations
 import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
+from neurossm.errors import LimitError
+from neurossm.program.arithmetic import MAX_SHIFT
+from neurossm.program.op import EXACT_BITS
 
 MAX_EXPONENT = 40
-"""Exponents stay within +-40: what is smaller than 2**-40 is zero to any target."""
+"""Largest exponent: what is smaller than 2**-40 is zero to any target."""
 
 
-def fitting_exponent(largest: FloatArray, limit: float) -> IntArray:
-    """Return the largest integer e with `largest * 2**e <= limit`, elementwise."""
-    with np.errstate(divide="ignore"):
-        raw = np.floor(np.log2(limit / np.maximum(np.abs(largest), 1e-300)))
-    exponent = np.clip(raw, -MAX_EXPONENT, MAX_EXPONENT).astype(np.int64)
-    over = np.ldexp(np.abs(largest), exponent.astype(np.int32)) > limit  # log2 was rounded up
+def fitting_exponent(
+    largest: FloatArray, limit: FloatArray | float, at_most: int = MAX_EXPONENT
+) -> IntArray:
+    """Return the largest integer e with `largest * 2**e <= limit` and `e <= at_most`, elementwise.
+
+    Raises
+    ------
+    LimitError
+        A value is not finite: parameters multiplied up beyond double precision.
+    """
+    size = np.abs(largest)
+    if not np.isfinite(size).all():
+        raise LimitError("the network's values reach beyond double precision; its gains are wrong")
+    raw = np.floor(np.log2(limit / np.maximum(size, 1e-290)))
+    exponent = np.minimum(raw, at_most).astype(np.int64)
+    over: IntArray = np.ldexp(size, exponent.astype(np.int32)) > limit  # log2 was rounded up
     return exponent - over
 
 
@@ -30,17 +43,44 @@ def value_limit(bits: int) -> float:
 
 
 def to_mantissa(value: FloatArray, exponent: IntArray | int) -> IntArray:
-    """Return `value * 2**exponent` to nearest, halves up."""
-    scaled = np.ldexp(value, np.asarray(exponent).astype(np.int32))
-    return np.floor(scaled + 0.5).astype(np.int64)
+    """Return `value * 2**exponent` to nearest, halves up.
+
+    Raises
+    ------
+    LimitError
+        The integer would need more than 62 bits.
+    """
+    with np.errstate(over="ignore"):  # infinity is refused in the next line
+        scaled = np.ldexp(value, np.asarray(exponent).astype(np.int32))
+    if not (np.abs(scaled) < 2.0**EXACT_BITS).all():
+        raise LimitError(
+            f"a parameter of {np.abs(value).max():.3g} needs more than {EXACT_BITS} bits beside "
+            "the network's smallest values; its parameters differ too much in size"
+        )
+    mantissa: IntArray = np.floor(scaled + 0.5).astype(np.int64)
+    return mantissa
 
 
 def gain_and_shift(factor: FloatArray, bits: int) -> tuple[IntArray, IntArray]:
     """Write factors as `gain * 2**-shift` with gains of `bits` bits and no needless zeros.
 
-    A factor that is a power of two gets gain 1: a mere shift.
+    A factor that is a power of two gets gain 1: a mere shift. A factor so small that every product
+    would be shifted away is 0.
+
+    Raises
+    ------
+    LimitError
+        A factor is so large that its shift to the left exceeds a machine word.
     """
-    shift = fitting_exponent(factor, largest_mantissa(bits))
+    shift = fitting_exponent(factor, largest_mantissa(bits), at_most=MAX_SHIFT + bits)
     gain = to_mantissa(factor, shift)
     trailing = np.where(gain == 0, 0, np.log2(np.maximum(gain & -gain, 1)).astype(np.int64))
-    return gain >> trailing, np.where(gain == 0, 0, shift - trailing)
+    gain, shift = gain >> trailing, shift - trailing
+    nothing = (gain == 0) | (shift > MAX_SHIFT)
+    gain, shift = np.where(nothing, 0, gain), np.where(nothing, 0, shift)
+    if (shift < -MAX_SHIFT).any():
+        raise LimitError(
+            f"a factor of {np.abs(factor).max():.3g} between two tensors is beyond a shift by "
+            f"{MAX_SHIFT} bits; the network's parameters differ too much in size"
+        )
+    return gain, shift
