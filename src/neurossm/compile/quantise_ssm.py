@@ -24,6 +24,9 @@ from neurossm.program import SSM, Interval, unchecked
 from neurossm.program.pole_series import PoleSeries, pole_series
 from neurossm.program.tensor import TensorSpec
 
+_FINEST = 400
+"""Largest exponent of C and D."""
+
 
 def quantise_ssm(node: n.SSM, b: Builder) -> None:
     """Append the Affine that drives an SSM, and the SSM.
@@ -31,6 +34,8 @@ def quantise_ssm(node: n.SSM, b: Builder) -> None:
     The drive has the largest exponents (per channel) that its width and the states allow.
     """
     poles = prepare_poles(node, b.options)
+    if b.proving:
+        _check_rounding(node.name, poles, b.options)
     before = b.graph[node.inputs[0]]
     if isinstance(before, n.Affine) and private_to_ssm(b.graph, before):
         name, source, scale, shift = before.name, before.inputs[0], before.scale, before.shift
@@ -42,12 +47,26 @@ def quantise_ssm(node: n.SSM, b: Builder) -> None:
     bits = b.options.widths.drive
     exponent = fitting_exponent(seen.largest(), value_limit(bits))
     peak = None if b.ranges.states is None else b.ranges.states[node.name]
-    largest = np.ldexp(seen.largest(), exponent.astype(np.int32)) + 1
+    largest = np.ldexp(seen.largest(), exponent.astype(np.int32)).astype(np.float64) + 1
     exponent -= drive_deficit(poles, largest, _in_drive_units(peak, exponent), b.options)
     drive = b.requantise(name, source, exponent, bits, scale, shift).out
     peak = _in_drive_units(peak, drive.exponent)
     reading = replace(node, inputs=(name,))
     b.add(integer_ssm(reading, poles, drive, peak, b.options, b.accumulator_bits))
+
+
+def _check_rounding(name: str, poles: Poles, options: CompileOptions) -> None:
+    """Refuse states that the rounding errors alone could fill, before any input."""
+    drift = _drift(poles)
+    limit = largest_mantissa(options.widths.state) - 1
+    if drift.max() >= limit:
+        h, m = np.unravel_index(int(drift.argmax()), drift.shape)
+        needed = int(np.ceil(np.log2(drift.max() + 2))) + 2
+        raise LimitError(
+            f"{name}: states of {options.widths.state} bits cannot be proved: in channel {h}, mode "
+            f"{m} rounding alone can add up to {drift.max():.0f} of {limit}; use at least {needed} "
+            "bits, a smaller pole margin, or calibrated scaling"
+        )
 
 
 def private_to_ssm(graph: Graph, node: n.Node) -> bool:
@@ -92,7 +111,8 @@ def drive_deficit(
     states (H, N) in units of the input's integers, None for proved scaling.
     """
     shift = _input_shift(poles, drive, state_peak, options)
-    return np.maximum(0, -(poles.shift + shift).min(axis=1))
+    deficit: IntArray = np.maximum(0, -(poles.shift + shift).min(axis=1))
+    return deficit
 
 
 def _input_shift(
@@ -102,9 +122,13 @@ def _input_shift(
     limit = largest_mantissa(options.widths.state) - 1.0
     if state_peak is not None:
         return fitting_exponent(state_peak, limit)
-    slack = 0.5 * (poles.series.re_total + poles.series.im_total)
     series = np.maximum(poles.series.re_total, poles.series.im_total)
-    return fitting_exponent(series * drive[:, None], np.maximum(limit - slack, 1.0))
+    return fitting_exponent(series * drive[:, None], limit - _drift(poles))
+
+
+def _drift(poles: Poles) -> FloatArray:
+    """Return how far the rounding errors of all steps can move a state, (H, N)."""
+    return 0.5 * (poles.series.re_total + poles.series.im_total)
 
 
 def integer_ssm(
@@ -138,9 +162,10 @@ def integer_ssm(
     unit = np.exp2(-shift.astype(np.float64))  # a state integer in units of the input's integers
     wanted = poles.C * unit
     peak = np.maximum(np.abs(wanted.real), np.abs(wanted.imag)).max(axis=1)
-    d_exponent = fitting_exponent(node.D, widest)
+    # Only the sign of y need be right, so that the smallest C and D may fill their widths.
+    d_exponent = fitting_exponent(node.D, widest, at_most=_FINEST)
     # Exponents (H) of c for states in input units; a dominant D keeps them from growing past it.
-    exponent = np.minimum(fitting_exponent(peak, widest), d_exponent + 16)
+    exponent = np.minimum(fitting_exponent(peak, widest, at_most=_FINEST), d_exponent + 16)
     c_re, c_im = (to_mantissa(part, exponent[:, None]) for part in (wanted.real, wanted.imag))
     d_exponent = np.minimum(d_exponent, exponent + 24)
     d = to_mantissa(node.D, d_exponent)
@@ -154,7 +179,7 @@ def integer_ssm(
         shift,
         c_re,
         c_im,
-        np.zeros(len(c_re)),
+        np.zeros(len(c_re), np.int64),
         d,
         np.where(d == 0, 0, d_exponent - exponent),
         options.widths.state,
@@ -177,7 +202,7 @@ def _fit_accumulator(
             readout_shift=m,
             d_shift=np.where(draft.d == 0, 0, d_shift + m),
         )
-        over = op.bounds(u).largest() > limit
-        if not over.any():
+        exceeds = op.bounds(u).largest() > limit
+        if not exceeds.any():
             return op
-        m = m + over
+        m = m + exceeds

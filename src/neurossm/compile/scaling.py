@@ -28,8 +28,9 @@ def fitting_exponent(
         raise LimitError("the network's values reach beyond double precision; its gains are wrong")
     raw = np.floor(np.log2(limit / np.maximum(size, 1e-290)))
     exponent = np.minimum(raw, at_most).astype(np.int64)
-    over: IntArray = np.ldexp(size, exponent.astype(np.int32)) > limit  # log2 was rounded up
-    return exponent - over
+    over = np.ldexp(size, exponent.astype(np.int32)) > limit  # log2 was rounded up
+    fitting: IntArray = exponent - over
+    return fitting
 
 
 def largest_mantissa(bits: int) -> int:
