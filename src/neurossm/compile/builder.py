@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -11,8 +11,14 @@ from neurossm.arrays import FloatArray, IntArray
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.ranges import Range, Ranges
 from neurossm.compile.rounding import InputStatistics
-from neurossm.compile.scaling import fitting_exponent, gain_and_shift, to_mantissa, value_limit
-from neurossm.errors import UnsupportedError
+from neurossm.compile.scaling import (
+    MAX_EXPONENT,
+    fitting_exponent,
+    gain_and_shift,
+    to_mantissa,
+    value_limit,
+)
+from neurossm.errors import LimitError, UnsupportedError
 from neurossm.graph import Graph
 from neurossm.graph import nodes as n
 from neurossm.program import Affine, Op, unchecked
@@ -20,6 +26,8 @@ from neurossm.program.tensor import TensorSpec
 
 _ATTEMPTS = 8
 """A real-valued bound and an integer one differ by roundings: a bit or two always mends it."""
+_SEGMENT_LOG2 = 4
+"""A table's segments are at least 2**4 integers wide."""
 
 
 class ResidualOverflowError(Exception):
@@ -86,17 +94,42 @@ class Builder:
 
     def format_of(self, name: str) -> tuple[int, int]:
         """Return exponent and width, for all channels alike; the stream's if it joins it."""
-        widths = self.options.widths
         if name in self.stream:
-            return self.residual_exponent, widths.residual
-        bits = widths.mix if self.feeds_table(name) else widths.residual
+            return self.residual_exponent, self.options.widths.residual
+        if self.feeds_table(name):
+            return self.table_input_format(name)
+        bits = self.options.widths.residual
         largest = self.range_of(name).largest().max(keepdims=True)
         exponent = int(fitting_exponent(largest, value_limit(bits))[0])
-        return (min(exponent, bits - 6) if self.feeds_table(name) else exponent), bits
+        return min(exponent, finest_exponent(self.graph, {name})), bits
 
     def feeds_table(self, name: str) -> bool:
         """Tell whether a table reads a tensor: it then needs one exponent for all channels."""
         return any(isinstance(node, n.PiecewiseLinear) for node in self.graph.readers(name))
+
+    def table_input_format(self, name: str) -> tuple[int, int]:
+        """Return exponent and width of a tensor that a table reads.
+
+        The table's segments must be several integers wide. A tensor that reaches far beyond the
+        table is made wider for that; it stays inside its neuron.
+
+        Raises
+        ------
+        LimitError
+            It would have to be wider than the accumulator.
+        """
+        bits = self.options.widths.mix
+        largest = self.range_of(name).largest().max(keepdims=True)
+        exponent = min(int(fitting_exponent(largest, value_limit(bits))[0]), bits - 6)
+        tables = [node for node in self.graph.readers(name) if isinstance(node, n.PiecewiseLinear)]
+        coarsest = max(node.width_log2 for node in tables) + _SEGMENT_LOG2
+        bits += max(0, coarsest - exponent)
+        if bits > self.accumulator_bits:
+            raise LimitError(
+                f"{name}: reaches {largest[0]:.3g}, which takes {bits} bits at the resolution that "
+                f"{tables[0].name} needs; the accumulator has {self.accumulator_bits}"
+            )
+        return max(exponent, coarsest), bits
 
     def requantise(
         self,
@@ -142,6 +175,19 @@ def residual_names(graph: Graph) -> frozenset[str]:
         if isinstance(node, n.Mean):
             names.add(node.inputs[0])
     return frozenset(names)
+
+
+def finest_exponent(graph: Graph, names: Collection[str]) -> int:
+    """Return the largest exponent these tensors may have for the layer normalisations behind them.
+
+    A LayerNorm's `eps` is an integer below 2**52 in units of `H^-3 4^-exponent`.
+    """
+    finest = MAX_EXPONENT
+    for node in graph.nodes:
+        if isinstance(node, n.LayerNorm) and node.inputs[0] in names:
+            unit = np.log2(node.eps * node.gain.size**3)
+            finest = min(finest, int(np.floor((51 - unit) / 2)))
+    return finest
 
 
 def uniform_exponent(name: str, exponent: IntArray) -> int:

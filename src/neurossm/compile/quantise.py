@@ -10,7 +10,12 @@ import numpy as np
 from neurossm.compile import quantise_mixing as mixing
 from neurossm.compile import quantise_pointwise as pointwise
 from neurossm.compile import quantise_ssm as ssm
-from neurossm.compile.builder import Builder, ResidualOverflowError, residual_names
+from neurossm.compile.builder import (
+    Builder,
+    ResidualOverflowError,
+    finest_exponent,
+    residual_names,
+)
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.ranges import Ranges
 from neurossm.compile.rounding import InputStatistics
@@ -83,9 +88,11 @@ def _check_shape(graph: Graph) -> None:
 
 def _residual_exponent(graph: Graph, ranges: Ranges, options: CompileOptions) -> int:
     """Return the exponent all residual tensors share, so that they add without shifts."""
-    largest = max(ranges.tensors[name].largest().max() for name in residual_names(graph))
+    stream = residual_names(graph)
+    largest = max(ranges.tensors[name].largest().max() for name in stream)
     limit = value_limit(options.widths.residual)
-    return int(fitting_exponent(np.array([largest]), limit)[0])
+    exponent = int(fitting_exponent(np.array([largest]), limit)[0])
+    return min(exponent, finest_exponent(graph, stream))
 
 
 @singledispatch

@@ -69,7 +69,8 @@ def quantise_linear(node: n.Linear, b: Builder) -> None:
     wanted = fitting_exponent(b.range_of(node.name).largest(), value_limit(mix))
     uniform = b.feeds_table(node.name)
     if uniform:
-        wanted = np.full(len(wanted), min(int(wanted.min()), mix - 6))
+        for_table, mix = b.table_input_format(node.name)
+        wanted = np.full(len(wanted), for_table)
     b.requantise(node.name, raw, wanted, mix, scale, bias, uniform=uniform)
 
 

@@ -139,7 +139,7 @@ def quantise_layer_norm(node: n.LayerNorm, b: Builder) -> None:
     x_exponent = uniform_exponent(node.name, b.out(node.inputs[0]).exponent)
     channels = node.gain.size
     exponent, bits = b.format_of(node.name)
-    eps = min(np.floor(node.eps * channels**3 * 4.0**x_exponent + 0.5), 2.0**52 - 1)
+    eps = np.floor(node.eps * channels**3 * 4.0**x_exponent + 0.5)
 
     def make(exponents: IntArray) -> Op:
         out = int(exponents.min())
