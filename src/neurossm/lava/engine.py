@@ -142,8 +142,11 @@ class _Stream:
         self, worker: Worker | None, progress: Progress | None, timeout: float | None
     ) -> dict[str, int]:
         """Run to the end, read the results, and return the saturations."""
-        with Worker() if worker is None else nullcontext(worker) as active:
-            job, clock = self._job(active.new_folder())
+        with (
+            Worker() if worker is None else nullcontext(worker) as active,
+            active.new_folder() as folder,
+        ):
+            job, clock = self._job(folder)
             length, total = self.x.shape[1], len(self.x) * self.x.shape[1]
             total += self.plan.latency_steps
 

@@ -128,7 +128,7 @@ def _gated_unit(net: Primitives, product: Primitive) -> list[_Group]:
         "total": total.unit,
     }
     norm = net.sole_reader(total.name, Rescale)
-    if norm is not None:
+    if norm is not None and net.sole_reader(norm.name, Modes) is None:  # that one is the neuron's
         members.append(norm)
         settings["norm"] = norm.unit
     (residual,) = set(total.inputs) - {product.name} or {product.name}

@@ -69,7 +69,8 @@ def affine(x: Any, gain: Any, shift: Any, offset: Any, low: int, high: int, out:
 
 @_jit(
     f"UniTuple(int64, 2)({_COLUMN}, {_MATRIX}, {_MATRIX}, {_MATRIX}, {_MATRIX}, {_MATRIX},"
-    f"{_MATRIX}, {_MATRIX}, {_MATRIX}, {_COLUMN}, {_COLUMN}, {_COLUMN}, int64, int64, int64, int64, {_COLUMN})"
+    f"{_MATRIX}, {_MATRIX}, {_MATRIX}, {_COLUMN}, {_COLUMN}, {_COLUMN},"
+    f"int64, int64, int64, int64, {_COLUMN})"
 )
 def ssm_step(
     u: Any,
@@ -94,7 +95,8 @@ def ssm_step(
 
     `s_re' = sat(rshift(a_re*s_re - a_im*s_im + u*2**(A + k), A))`,
     `s_im' = sat(rshift(a_re*s_im + a_im*s_re, A))`,
-    `y = sat(sum_n rshift(c_re*s_re' - c_im*s_im', m) + rshift(d*u, d_shift))`.
+    `y = sat(sum_n rshift(c_re*s_re' - c_im*s_im', m) + rshift(d*u, d_shift))`,
+    with A = `pole_shift` and k = `input_shift` (H, N), m = `readout_shift` and `d_shift` (H).
 
     Returns
     -------

@@ -65,9 +65,14 @@ class Worker:
     def __exit__(self, *exc: object) -> None:
         self.close()
 
-    def new_folder(self) -> Path:
-        """Return an empty folder for the files of a job; it goes with the worker."""
-        return Path(tempfile.mkdtemp(dir=self.folder))
+    @contextlib.contextmanager
+    def new_folder(self) -> Iterator[Path]:
+        """Lend an empty folder for the files of a job."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def execute(
         self, job: Job, watch: Watch | None = None, timeout: float | None = None
@@ -93,11 +98,15 @@ class Worker:
         RunError
             A model failed, its process died, or time is up. All processes have been ended.
         """
-        folder = self.new_folder()
-        with open(folder / JOB_FILE, "wb") as file:
-            pickle.dump(job, file)
         deadline = float("inf") if timeout is None else time.monotonic() + timeout
-        self._send(str(folder))
+        with self.new_folder() as folder:
+            with open(folder / JOB_FILE, "wb") as file:
+                pickle.dump(job, file)
+            self._send(str(folder))
+            return self._wait(watch, deadline)
+
+    def _wait(self, watch: Watch | None, deadline: float) -> dict[str, int]:
+        """Wait for the result of a job; without one, end the worker."""
         finished = False
         try:
             for event in self._events():
@@ -107,7 +116,7 @@ class Worker:
                 if finished:
                     return _result(event)
                 if time.monotonic() > deadline:
-                    raise RunError(f"the Lava network did not finish within {timeout:g} s")
+                    raise RunError("the Lava network did not finish in time")
             raise RunError(f"Lava's worker process ended unexpectedly{self._last_words()}")
         finally:
             if not finished:  # also on Ctrl-C

@@ -1,0 +1,230 @@
+"""Lava against the definition: the same integers, every step, every state, in one stream."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, Phase, assume, given, settings
+from hypothesis import strategies as st
+
+from neurossm import lava
+from neurossm.compile import CompileOptions, Widths, compile_model
+from neurossm.errors import InputError, LimitError, MissingDependencyError, RunError
+from neurossm.graph.evaluate import evaluate
+from neurossm.lava import availability
+from neurossm.program import Spike, recordable, reference
+
+EXAMPLES = 50
+AWKWARD = [(), ("thresholds",), ("huge_gains",), ("huge_gains", "negative_gains"), ("zero_rows",)]
+SETTINGS = settings(
+    max_examples=EXAMPLES // 2,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.reuse, Phase.generate],  # shrinking would take many minutes
+)
+
+
+@st.composite
+def sizes(draw):
+    """Draw the shape of a network; 1 and odd numbers are likely."""
+    return {
+        "channels": draw(st.sampled_from([1, 2, 3, 5, 7])),
+        "modes": draw(st.sampled_from([1, 2, 3])),
+        "blocks": draw(st.sampled_from([1, 1, 2, 3])),
+        "classes": draw(st.sampled_from([1, 3])),
+        "inputs": draw(st.sampled_from([1, 3])),
+        "kind": draw(st.sampled_from(["uint8", "tokens", "float"])),
+        "norm": draw(st.sampled_from(["pre", "post", "none"])),
+    }
+
+
+@st.composite
+def compilations(draw):
+    """Draw what a float network is like, and how it is compiled."""
+    graph = {
+        "tied": draw(st.booleans()),
+        "pole_kind": draw(st.sampled_from(["lin", "inv", "undamped"])),
+        "awkward": draw(st.sampled_from(AWKWARD)),
+    }
+    widths = Widths(
+        weight=draw(st.sampled_from([4, 8])),
+        pole=draw(st.sampled_from([10, 16])),
+        state=draw(st.sampled_from([20, 24])),
+    )
+    scaling = draw(st.sampled_from(["proved", "calibrated"]))
+    return graph, CompileOptions(widths=widths, scaling=scaling, headroom_bits=0)
+
+
+class Tally:
+    """What has been compared so far."""
+
+    def __init__(self):
+        self.programs = Counter()
+        self.integers = Counter()
+        self.rates = []
+
+    def compare(self, program, data, worker):
+        """Compare every tensor, every state, every logit and every count of saturations."""
+        names = recordable(program)
+        expected = reference.run(program, data, record=names)
+        got = lava.run(program, data, record=names, worker=worker, timeout=120)
+        for name in names:
+            kind = "state" if ".state_" in name else type(program[name]).__name__
+            assert got.tensors[name].shape == expected.tensors[name].shape, name
+            differ = int(np.count_nonzero(got.tensors[name] != expected.tensors[name]))
+            assert differ == 0, f"{name}: {differ} of {expected.tensors[name].size} differ"
+            self.integers[kind] += expected.tensors[name].size
+        assert np.array_equal(got.logits, expected.logits)
+        assert got.logits.dtype == np.int64
+        assert got.saturations == expected.saturations
+        self.integers["Readout"] += expected.logits.size
+        self.programs["all"] += 1
+        self.programs["saturating"] += bool(expected.saturations)
+        self.programs["negative exponents"] += any(
+            (op.out.exponent < 0).any() for op in program.ops
+        )
+        self.rates += [
+            float(expected.tensors[op.name].mean()) for op in program.ops if isinstance(op, Spike)
+        ]
+
+    def report(self, title):
+        """Print and return how many integers of which operation were compared."""
+        rates = np.array(self.rates)
+        between = int(((rates >= 0.01) & (rates <= 0.99)).sum())
+        text = (
+            f"\n{title}: {sum(self.integers.values()):,} integers equal in "
+            f"{self.programs['all']} programs, {dict(self.integers)}; "
+            f"{self.programs['saturating']} saturate, "
+            f"{self.programs['negative exponents']} have negative exponents; "
+            f"{between} of {rates.size} layers fire between 1 and 99 %"
+        )
+        print(text)  # noqa: T201 - shown by `pytest -s`, and what the test is for
+        return between
+
+
+def test_lava_equals_the_reference_on_random_programs(worker, networks):
+    tally = Tally()
+
+    @SETTINGS
+    @given(seed=st.integers(0, 2**31), size=sizes(), saturating=st.sampled_from([0.0, 0.3]))
+    def check(seed, size, saturating):
+        program = networks.random_program(seed, **size, saturating=saturating)
+        data = networks.random_data(program.input, seed + 1, batch=3, steps=12)
+        tally.compare(program, data, worker)
+
+    check()
+    between = tally.report("random programs")
+    assert tally.programs["all"] >= EXAMPLES // 2
+    assert tally.programs["saturating"] >= 3
+    assert between >= 10
+
+
+def test_lava_equals_the_reference_on_compiled_networks(worker, networks):
+    tally = Tally()
+
+    @SETTINGS
+    @given(seed=st.integers(0, 2**31), size=sizes(), how=compilations())
+    def check(seed, size, how):
+        graph_options, options = how
+        graph = networks.random_graph(seed, **size, **graph_options)
+        data = networks.random_data(graph.input, seed + 1, batch=3, steps=12)
+        try:  # calibrated on one quiet sample, so that the others go beyond it
+            program = compile_model(graph, options=options, calibration=data[:1, :4])
+        except LimitError:
+            assume(False)
+        tally.compare(program, data, worker)
+
+    check()
+    between = tally.report("compiled networks")
+    assert tally.programs["all"] >= EXAMPLES // 2
+    assert tally.programs["saturating"] >= 3
+    assert tally.programs["negative exponents"] >= 1
+    assert between >= 10
+
+
+@pytest.mark.parametrize("steps", [1, 2, 7])
+def test_samples_of_any_length_stream_without_gaps(worker, networks, steps):
+    program = networks.random_program(11, blocks=3, kind="float")
+    data = networks.random_data(program.input, 1, batch=5, steps=steps)
+    Tally().compare(program, data, worker)
+
+
+def test_a_sample_does_not_depend_on_its_neighbours(worker, networks):
+    program = networks.random_program(12, blocks=2)
+    data = networks.random_data(program.input, 1, batch=3, steps=9)
+    together = lava.run(program, data, worker=worker)
+    alone = [lava.run(program, data[i : i + 1], worker=worker).logits for i in range(3)]
+    assert np.array_equal(together.logits, np.concatenate(alone))
+
+
+@pytest.mark.parametrize("kind", ["uint8", "tokens", "float"])
+@pytest.mark.parametrize("norm", ["pre", "post", "none"])
+def test_floating_lava_equals_the_float_graph(worker, networks, kind, norm):
+    graph = networks.random_graph(5, kind=kind, norm=norm, inputs=3, channels=5)
+    data = networks.random_data(graph.input, 6, batch=2, steps=15)
+    names = [node.name for node in graph.nodes if node.name not in ("mean", "decoder")]
+    expected = evaluate(graph, data, record=names)
+    got = lava.run_graph(graph, data, record=names, worker=worker)
+    assert got.keys() == expected.keys()
+    for name in names:
+        scale = max(1.0, np.abs(expected[name]).max())
+        np.testing.assert_allclose(got[name], expected[name], rtol=0, atol=1e-11 * scale)
+        if name.endswith("spike"):
+            assert np.array_equal(got[name], expected[name])
+    np.testing.assert_allclose(got["decoder"], expected["decoder"], rtol=0, atol=1e-11)
+
+
+def test_progress_counts_to_the_length_of_a_sample(worker, networks):
+    program = networks.random_program(13, blocks=2)
+    data = networks.random_data(program.input, 1, batch=20, steps=40)
+    seen = []
+    lava.run(program, data, worker=worker, progress=seen.append)
+    assert seen == sorted(seen)
+    assert seen[-1] == 40
+
+
+def test_time_out_says_how_far_it_came(networks):
+    program = networks.random_program(14, blocks=1)
+    data = networks.random_data(program.input, 1, batch=200, steps=500)
+    with pytest.raises(RunError, match=r"did not finish in time \(step \d+ of 100002\)"):
+        lava.run(program, data, timeout=4)
+
+
+def test_what_is_wrong_with_the_input_is_said_before_lava_starts(networks, monkeypatch):
+    monkeypatch.setattr(lava.engine, "Worker", None)
+    program = networks.random_program(15)
+    data = networks.random_data(program.input, 1)
+    with pytest.raises(InputError, match="no tensor 'nothing'"):
+        lava.run(program, data, record=["nothing"])
+    with pytest.raises(InputError):
+        lava.run(program, data.astype(float))
+    with pytest.raises(InputError, match="no tensor 'mean'"):
+        lava.run_graph(networks.random_graph(0), data, record=["mean"])
+
+
+def test_lava_missing_says_how_to_get_it(networks, monkeypatch):
+    monkeypatch.setattr(availability, "_exists", lambda module: False)
+    program = networks.random_program(15)
+    with pytest.raises(MissingDependencyError, match=r"Python 3\.10 exactly.*neurossm\[lava\]"):
+        lava.run(program, networks.random_data(program.input, 1))
+
+
+def test_hardware_missing_says_what_it_needs():
+    with pytest.raises(MissingDependencyError, match=r"lava\.magma\.core\.model\.c\.model"):
+        lava.require_loihi2()
+
+
+@pytest.mark.filterwarnings("ignore")  # networkx and Lava warn about themselves
+def test_users_run_a_network_themselves(networks):
+    from lava.magma.core.run_conditions import RunSteps
+    from lava.magma.core.run_configs import Loihi2SimCfg
+
+    program = networks.random_program(16, blocks=1)
+    data = networks.random_data(program.input, 1, batch=2, steps=6)
+    network = lava.build(program, data)
+    assert network.latency_steps == 2
+    assert network.steps == 2 * 6 + 2
+    network.readout.run(RunSteps(network.steps), Loihi2SimCfg(select_tag=network.tag))
+    logits = network.readout.logits.get()
+    network.readout.stop()
+    assert np.array_equal(logits, reference.run(program, data).logits[-1])
