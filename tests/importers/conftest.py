@@ -58,7 +58,7 @@ def options() -> Callable[[Any], Any]:
 
 @pytest.fixture
 def run_import(tmp_path: Path) -> Callable[..., Result]:
-    """Return a function that runs `neurossm import FILE -o model.pt ...`; on failure no file is left."""
+    """Return a function that runs `neurossm import FILE`; when that fails, it leaves no file."""
 
     def run(source: Path, *arguments: str) -> Result:
         model = tmp_path / "model.pt"

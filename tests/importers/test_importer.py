@@ -1,4 +1,4 @@
-"""Imported networks compute the functions of the originals, as an independent transcription has them."""
+"""Imported networks compute the functions of the originals, by an independent transcription."""
 
 from __future__ import annotations
 

@@ -95,23 +95,40 @@ def sizes_of(state: State, layer: str, dialect: Dialect) -> Sizes:
 
     Raises
     ------
+    FormatError
+        If the shapes of a layer contradict each other.
+    """
+    d_name, _ = _outer_names(layer, dialect)
+    a_name = f"{layer}{_KERNEL[dialect]}A_imag"
+    channels, a = state.shape(d_name)[-1], state.shape(a_name)
+    if len(a) != 2 or 0 in a or channels % a[0]:
+        raise FormatError(f"{a_name}: shape {a}, but {d_name} has {channels} channels")
+    return Sizes(channels, a[1], a[0], f"{a_name} with {d_name}")
+
+
+def check_channels(state: State, layer: str, dialect: Dialect) -> None:
+    """Check that a layer has one causal kernel per channel.
+
+    Raises
+    ------
     UnsupportedError
         If the kernel is bidirectional or has several channels.
     FormatError
         If a tensor is missing or has the wrong number of axes.
     """
-    kernel = layer + _KERNEL[dialect]
-    lead = layer + ("layer.D" if dialect == "s4" else "D")
-    d, c, a = state.shape(lead), state.shape(kernel + "C"), state.shape(kernel + "A_imag")
+    d_name, c_name = _outer_names(layer, dialect)
+    d, c = state.shape(d_name), state.shape(c_name)
     axes = (1, 3) if dialect == "s4d" else (2, 4)
-    for name, shape, wanted in ((lead, d, axes[0]), (kernel + "C", c, axes[1])):
+    for name, shape, wanted in ((d_name, d, axes[0]), (c_name, c, axes[1])):
         if len(shape) != wanted or 0 in shape:
             raise FormatError(f"{name}: shape {shape}, expected {wanted} axes")
     if dialect != "s4d":
-        _refuse_channels(kernel + "C", c[0], d[0])
-    if len(a) != 2 or 0 in a or d[-1] % a[0]:
-        raise FormatError(f"{kernel}A_imag: shape {a}, but {lead} has {d[-1]} channels")
-    return Sizes(d[-1], a[1], a[0], f"{kernel}A_imag with {lead}")
+        _refuse_channels(c_name, c[0], d[0])
+
+
+def _outer_names(layer: str, dialect: Dialect) -> tuple[str, str]:
+    d_name = f"{layer}layer.D" if dialect == "s4" else f"{layer}D"
+    return d_name, f"{layer}{_KERNEL[dialect]}C"
 
 
 def _refuse_channels(key: str, kernels: int, outputs: int) -> None:

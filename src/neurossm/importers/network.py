@@ -15,6 +15,7 @@ from neurossm.importers.kernels import (
     Dialect,
     KernelSettings,
     Sizes,
+    check_channels,
     dialect_of,
     kernel_settings,
     read_kernel,
@@ -97,8 +98,9 @@ def look(tensors: dict[str, Tensor]) -> Found:
                 f"{backbone.layer.format(index)[:-1]}: a {_shown(kind)} layer, but block 0 has "
                 f"{_shown(kinds[0])}; all layers must be of one kind"
             )
+    for index in range(blocks):
+        check_channels(state, backbone.layer.format(index), dialect)
     sizes = sizes_of(state, backbone.layer.format(0), dialect)
-    _check_same_sizes(state, backbone, blocks, dialect, sizes)
     encoder = state.shape(f"{backbone.encoder}weight")
     if len(encoder) != 2:
         raise FormatError(f"{backbone.encoder}weight: shape {encoder}, expected two axes")
@@ -155,19 +157,6 @@ def _layer_kind(state: State, layer: str) -> tuple[LayerKind, Dialect]:
 
 def _shown(kind: tuple[LayerKind, Dialect]) -> str:
     return f"{kind[0]} ({kind[1]} names)"
-
-
-def _check_same_sizes(
-    state: State, backbone: Backbone, blocks: int, dialect: Dialect, sizes: Sizes
-) -> None:
-    for index in range(1, blocks):
-        other = sizes_of(state, backbone.layer.format(index), dialect)
-        mine = (sizes.channels, sizes.modes, sizes.independent)
-        if (other.channels, other.modes, other.independent) != mine:
-            theirs = f"{other.channels} channels, {other.independent}x{other.modes} modes"
-            raise FormatError(
-                f"{other.source}: {theirs}, but {sizes.source}: {mine[0]}, {mine[2]}x{mine[1]}"
-            )
 
 
 def _norm_kind(state: State, norm: str) -> NormKind:
