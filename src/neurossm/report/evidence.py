@@ -1,0 +1,241 @@
+"""Everything a report shows, gathered once: verification, cost, a few samples watched closely."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.cost import CostProfile, profile
+from neurossm.datafile import Data
+from neurossm.engine import DEFAULT_ENGINE, run
+from neurossm.graph import Graph, Spike, Ternary
+from neurossm.graph.evaluate import evaluate
+from neurossm.parity import Verification, verify
+from neurossm.parity.layers import layers_of
+from neurossm.program import SSM, Program
+
+DEFAULT_LIMIT = 100
+"""Samples a report looks at where nothing else is asked for: a minute's work."""
+EXAMPLES = 3
+MARGIN_SAMPLES = 8
+STATE_VALUES = 8_000_000
+"""Recorded state values per layer, at most; longer samples are cut."""
+
+Progress = Callable[[int], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Example:
+    """One sample and what the layers did with it.
+
+    Parameters
+    ----------
+    index
+        Its number in the data.
+    x
+        (L, C), as integers.
+    label
+        Its class, None if unknown.
+    fixed, approximated
+        What the integers and the approximated float model predict.
+    spikes
+        By layer (L, H) of -1, 0, 1.
+    """
+
+    index: int
+    x: IntArray
+    label: int | None
+    fixed: int
+    approximated: int
+    spikes: dict[str, NDArray[np.int8]]
+
+
+@dataclass(frozen=True, eq=False)
+class Margins:
+    """Distances from the threshold in one layer, as shares of the value's root mean square.
+
+    `all_margins` are those of the float model, `flipped` those whose spike the integers change,
+    `error` the root mean square difference of integers and floats.
+    """
+
+    layer: str
+    all_margins: FloatArray
+    flipped: FloatArray
+    error: float
+
+
+@dataclass(frozen=True, eq=False)
+class States:
+    """States of one layer, against what they can reach and what they can hold.
+
+    `used` is `log2(|s| / bound)` of states that are not zero, `zero_share` the share of those that
+    are. `peak` and `bound` are the largest magnitudes seen and proved, `capacity` the largest that
+    `bits` hold.
+    """
+
+    layer: str
+    bits: int
+    used: FloatArray
+    zero_share: float
+    peak: int
+    bound: int
+    capacity: int
+    proved: bool
+
+
+@dataclass(frozen=True, eq=False)
+class Evidence:
+    """What a report is made from."""
+
+    program: Program
+    data_name: str
+    available: int
+    verification: Verification
+    cost: CostProfile
+    examples: tuple[Example, ...]
+    margins: tuple[Margins, ...]
+    states: tuple[States, ...]
+
+
+def gather(
+    program: Program,
+    data: Data,
+    *,
+    available: int,
+    model: str | Path | Graph | None = None,
+    hw: str | None = None,
+    engines: tuple[str, ...] = (DEFAULT_ENGINE,),
+    progress: Progress | None = None,
+) -> Evidence:
+    """Verify, profile and watch a program on data.
+
+    Parameters
+    ----------
+    program
+        The integer program.
+    data
+        The samples to use, with labels if known.
+    available
+        How many samples there are in all.
+    model
+        The trained model, the highest rung; without it the approximated graph is.
+    hw
+        Hardware profile to price with; the program's target by default.
+    engines
+        As in `neurossm.verify`.
+    progress
+        Called with the samples done; twice as many in all as `data` has.
+
+    Raises
+    ------
+    InputError
+        Data that do not suit the program.
+    """
+    verification = verify(program, data.x, data.y, model, engines, progress=progress)
+    cost = profile(program, data.x, hw=hw, engine=engines[0], progress=progress)
+    return Evidence(
+        program=program,
+        data_name=Path(data.where).name,
+        available=available,
+        verification=verification,
+        cost=cost,
+        examples=_examples(program, data),
+        margins=_margins(program, data.x[:MARGIN_SAMPLES]),
+        states=_states(program, data.x[:1]),
+    )
+
+
+def _examples(program: Program, data: Data) -> tuple[Example, ...]:
+    """Watch a few samples of different classes, where there are labels to tell."""
+    chosen = list(range(len(data.x)))
+    if data.y is not None:
+        _, first = np.unique(data.y, return_index=True)
+        chosen = [*sorted(int(index) for index in first), *chosen]
+    picked = list(dict.fromkeys(chosen))[:EXAMPLES]
+    layers = layers_of(program)
+    x = data.x[picked]
+    result = run(program, x, record=[layer.spike for layer in layers])
+    floats = evaluate(program.graph, x)[program.graph.output.name]
+    encoded = program.encode(x)
+    return tuple(
+        Example(
+            index=index,
+            x=encoded[i],
+            label=None if data.y is None else int(data.y[index]),
+            fixed=int(result.logits[i].argmax()),
+            approximated=int(floats[i].argmax()),
+            spikes={layer.name: result.tensors[layer.spike][i].astype(np.int8) for layer in layers},
+        )
+        for i, index in enumerate(picked)
+    )
+
+
+def _margins(program: Program, x: NDArray[np.generic]) -> tuple[Margins, ...]:
+    layers = layers_of(program)
+    names = [name for layer in layers for name in (layer.before, layer.spike)]
+    floats = evaluate(program.graph, x, names)
+    fixed = run(program, x, record=names).tensors
+    found = []
+    for layer in layers:
+        value = floats[layer.before]
+        scale = float(np.sqrt(np.mean(value**2))) or 1.0
+        flipped = floats[layer.spike] != fixed[layer.spike]
+        error = program[layer.before].out.to_float(fixed[layer.before]) - value
+        margin = _distance(program.graph, layer.spike, value) / scale
+        found.append(
+            Margins(
+                layer=layer.name,
+                all_margins=margin.ravel(),
+                flipped=margin[flipped],
+                error=float(np.sqrt(np.mean(error**2))) / scale,
+            )
+        )
+    return tuple(found)
+
+
+def _distance(graph: Graph, spike: str, value: FloatArray) -> FloatArray:
+    """Return how far each value is from its threshold."""
+    node = graph[spike]
+    if isinstance(node, Ternary) and node.threshold is not None:
+        return np.asarray(np.abs(np.abs(value) - node.threshold))
+    assert isinstance(node, Spike)
+    return np.asarray(np.abs(value - node.threshold))
+
+
+def _states(program: Program, x: NDArray[np.generic]) -> tuple[States, ...]:
+    found = []
+    for op in program.ops:
+        if not isinstance(op, SSM):
+            continue
+        steps = max(1, min(x.shape[1], STATE_VALUES // (2 * op.a_re.size)))
+        names = [f"{op.name}.state_{part}" for part in ("re", "im")]
+        tensors = run(program, x[:, :steps], record=names).tensors
+        drive = program[op.inputs[0]].out.interval
+        bounds = [part.clipped(op.state_bits) for part in op.state_bounds(drive)]
+        used, zeros, peak, largest = [], 0, 0, 0
+        for name, bound in zip(names, bounds, strict=True):
+            reach = np.maximum(np.maximum(np.abs(bound.low), np.abs(bound.high)), 1)  # (H, N)
+            magnitude = np.abs(tensors[name])  # (1, L, H, N)
+            share = magnitude / reach
+            used.append(np.log2(share[magnitude > 0]))
+            zeros += int(np.count_nonzero(magnitude == 0))
+            peak, largest = max(peak, int(magnitude.max())), max(largest, int(reach.max()))
+        values = np.concatenate(used)
+        found.append(
+            States(
+                layer=op.name.rpartition(".")[0],
+                bits=op.state_bits,
+                used=values,
+                zero_share=zeros / (zeros + values.size),
+                peak=peak,
+                bound=largest,
+                capacity=(1 << (op.state_bits - 1)) - 1,
+                proved=op.states_proved(drive),
+            )
+        )
+    return tuple(found)

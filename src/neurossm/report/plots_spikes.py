@@ -1,0 +1,93 @@
+"""Spike rasters of real samples, beside the samples."""
+
+from __future__ import annotations
+
+from math import isqrt
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.report.drawing import BRIGHT, ORANGE, Plot
+from neurossm.report.evidence import Evidence, Example
+
+MAX_COLUMNS = 800
+"""Longer samples are drawn with several steps in a column."""
+
+
+def rasters(evidence: Evidence) -> Plot:
+    """Each sample and the spikes of every layer: channels up, time to the right."""
+    examples = evidence.examples
+    layers = list(examples[0].spikes)
+    figure = Figure(figsize=(7.6, 0.4 + 0.95 * len(layers) * len(examples)), layout="constrained")
+    outer = figure.subfigures(len(examples), 1, squeeze=False, hspace=0.04)
+    for row, example in zip(outer[:, 0], examples, strict=True):
+        left, right = row.subfigures(1, 2, width_ratios=[1, 3.4])
+        left.patch.set_alpha(0)
+        right.patch.set_alpha(0)
+        row.patch.set_alpha(0)
+        _sample(left.subplots(), example)
+        axes = np.atleast_1d(right.subplots(len(layers), 1, sharex=True))
+        for axis, layer in zip(axes, layers, strict=True):
+            _raster(axis, example.spikes[layer], layer)
+        axes[-1].set_xlabel("step")
+    ternary = any((spikes < 0).any() for e in examples for spikes in e.spikes.values())
+    signs = " Blue is +1, orange -1." if ternary else ""
+    caption = (
+        "Samples as the network receives them, pixel by pixel, and the spikes they cause: one line "
+        f"per channel, one column per step.{signs}"
+    )
+    return Plot("rasters", "Spikes of real samples", caption, figure)
+
+
+def _sample(axis: Axes, example: Example) -> None:
+    steps, channels = example.x.shape
+    side = isqrt(steps)
+    if channels == 1 and side * side == steps and side > 3:
+        image = example.x.reshape(side, side)
+        axis.imshow(image, cmap="gray", interpolation="nearest")
+        axis.set_xticks([])
+        axis.set_yticks([])
+        axis.spines[:].set_visible(True)
+    else:
+        axis.plot(example.x, linewidth=0.7)
+        axis.set_xlabel("step")
+    label = "" if example.label is None else f", label {example.label}"
+    axis.set_title(f"sample {example.index}{label}\npredicted {example.fixed}", fontsize=9)
+
+
+def _raster(axis: Axes, spikes: NDArray[np.int8], layer: str) -> None:
+    steps, channels = spikes.shape
+    positive, negative = _pooled(spikes > 0), _pooled(spikes < 0)
+    image = _tinted(positive.T, BRIGHT)
+    if negative.any():
+        shown = _tinted(negative.T, ORANGE)
+        image = np.where(shown[..., 3:] > image[..., 3:], shown, image)
+    extent = (0, steps, channels, 0)
+    axis.imshow(image, aspect="auto", interpolation="nearest", extent=extent)
+    axis.set_yticks([])
+    axis.set_ylabel(layer, rotation=0, ha="right", va="center", fontsize=8)
+    axis.set_title(f"{np.count_nonzero(spikes) / spikes.size:.0%} of steps", fontsize=7, pad=1)
+
+
+def _pooled(active: NDArray[np.bool_]) -> FloatArray:
+    """Return (columns, H) shares of steps with a spike, at most `MAX_COLUMNS` columns."""
+    steps = active.shape[0]
+    width = -(-steps // MAX_COLUMNS)
+    if width == 1:
+        return active.astype(np.float64)
+    padded = np.zeros((-(-steps // width) * width, active.shape[1]))
+    padded[:steps] = active
+    shares: FloatArray = padded.reshape(-1, width, active.shape[1]).mean(axis=1)
+    return shares
+
+
+def _tinted(share: FloatArray | IntArray, colour: str) -> FloatArray:
+    """Return (rows, columns, 4): a colour whose opacity is the share."""
+    image = np.empty((*share.shape, 4))
+    image[..., :3] = to_rgb(colour)
+    image[..., 3] = share
+    return image
