@@ -14,10 +14,10 @@ from neurossm.arrays import FloatArray
 from neurossm.errors import UnsupportedError
 from neurossm.graph import Graph
 from neurossm.graph import nodes as n
+from neurossm.graph.data import batches
 from neurossm.graph.evaluate import apply, evaluate, ssm_kernel
 
 _KERNEL_STEPS = 4096
-_GROUP = 16
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +70,8 @@ def calibrated_ranges(graph: Graph, data: NDArray[np.generic], headroom_bits: in
     factor = 2.0**headroom_bits
     tensors: dict[str, Range] = {}
     states: dict[str, FloatArray] = {}
-    for start in range(0, len(data), _GROUP):
-        values = evaluate(graph, data[start : start + _GROUP], names)
+    for batch in batches(graph.input, data, "calibration data"):
+        values = evaluate(graph, batch, names)
         for node in graph.nodes:
             value = values[node.name].reshape(-1, values[node.name].shape[-1])
             seen = Range(value.min(axis=0).astype(float), value.max(axis=0).astype(float))

@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.graph import Graph, Input, Linear, Mean
+from neurossm.graph.data import batches
 from neurossm.graph.evaluate import evaluate
 
-_GROUP = 16
 _DAMPING = 0.01
 """Share of the mean variance added to every input's own: keeps rare inputs' weights in place."""
 
@@ -40,8 +40,8 @@ def input_statistics(graph: Graph, data: NDArray[np.generic]) -> Mapping[str, In
     count = 0
     first = dict.fromkeys(sources, np.zeros(1))
     second = dict.fromkeys(sources, np.zeros((1, 1)))
-    for start in range(0, len(data), _GROUP):
-        values = evaluate(graph, data[start : start + _GROUP], sources)
+    for batch in batches(graph.input, data, "calibration data"):
+        values = evaluate(graph, batch, sources)
         for name in sources:
             flat = values[name].reshape(-1, values[name].shape[-1])
             first[name] = first[name] + flat.sum(axis=0)

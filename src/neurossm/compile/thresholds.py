@@ -10,10 +10,9 @@ from numpy.typing import NDArray
 from neurossm.arrays import FloatArray
 from neurossm.errors import InputError
 from neurossm.graph import Graph, Node, Ternary
+from neurossm.graph.data import batches
 from neurossm.graph.evaluate import evaluate
 from neurossm.program.program import Approximation
-
-_GROUP = 16
 
 
 def freeze_thresholds(
@@ -62,9 +61,8 @@ def _thresholds(
 ) -> dict[str, FloatArray]:
     """Return the dynamic thresholds of every step, flat, by the name of the Ternary."""
     parts: dict[str, list[FloatArray]] = {node.name: [] for node in dynamic}
-    for start in range(0, len(data), _GROUP):
-        group = data[start : start + _GROUP]
-        values = evaluate(graph, group, [node.inputs[0] for node in dynamic])
+    for batch in batches(graph.input, data, "calibration data"):
+        values = evaluate(graph, batch, [node.inputs[0] for node in dynamic])
         for node in dynamic:
             largest = np.abs(values[node.inputs[0]]).max(axis=-1)
             parts[node.name].append(node.factor * largest.ravel())

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.errors import InputError
+
+_BATCH = 16
 
 
 class InputSpec(Protocol):
@@ -60,6 +63,15 @@ def check_data(
         raise InputError(f"{where}: x has shape {data.shape}: no samples or no steps")
     _check_values(spec, data, where)
     return data
+
+
+def batches(
+    spec: InputSpec, data: NDArray[np.generic], where: str
+) -> Iterator[NDArray[np.generic]]:
+    """Yield checked data a few samples at a time, so that all tensors of a batch fit memory."""
+    checked = check_data(spec, data, where)
+    for start in range(0, len(checked), _BATCH):
+        yield checked[start : start + _BATCH]
 
 
 def _check_type(spec: InputSpec, data: NDArray[np.generic], where: str) -> None:

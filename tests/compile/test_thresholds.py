@@ -1,0 +1,38 @@
+"""Dynamic thresholds become static ones, calibrated on data."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from neurossm import graph as g
+from neurossm.compile.thresholds import freeze_thresholds
+from neurossm.errors import InputError
+
+SOURCE = g.Input("input", (), "float", 2, -9.0, 9.0, 1.0)
+GRAPH = g.Graph((SOURCE, g.Ternary("t", ("input",), None, 0.5), g.Mean("mean", ("t",))))
+
+
+def test_the_threshold_is_the_scaled_mean_of_the_dynamic_one():
+    # per step the largest magnitudes are 4, 2, 6, 8: thresholds 2, 1, 3, 4, mean 2.5
+    data = np.array([[[4.0, -1.0], [-2.0, 0.0]], [[3.0, -6.0], [8.0, 8.0]]])
+    frozen, (approximation,) = freeze_thresholds(GRAPH, 2.0, data)
+    assert frozen["t"].threshold.tolist() == [5.0, 5.0]
+    assert approximation.name == "t.threshold"
+    assert approximation.max_error == 4.0  # |1 - 5|
+    assert (
+        "mean of the dynamic one over 2 samples, where it spans 1 to 4" in approximation.description
+    )
+
+
+def test_static_thresholds_stay():
+    node = replace(GRAPH["t"], threshold=np.array([1.0, 2.0]))
+    graph = g.Graph((SOURCE, node, g.Mean("mean", ("t",))))
+    assert freeze_thresholds(graph, 1.3, None) == (graph, ())
+
+
+def test_data_are_needed():
+    with pytest.raises(InputError, match="t: the threshold follows .* give --calibration"):
+        freeze_thresholds(GRAPH, 1.3, None)
