@@ -54,8 +54,8 @@ def quantise_linear(node: n.Linear, b: Builder) -> None:
     source = graded(b, node.inputs[0])
     exponent = uniform_exponent(node.name, b.out(source).exponent)
     bits = b.accumulator_bits - 1  # Lava's Dense holds twice the weights
-    if is_ternary(node):
-        # Small integers and no bias: what reads the sum takes it as it is.
+    if isinstance(reader, n.SSM) and is_ternary(node):
+        # Small integers and no bias: the product that reads the sum takes it as it is.
         spec = unchecked(bits, exponent, len(node.weight))
         refuse_wrap(b.add(Dense(node.name, (source,), spec, to_mantissa(node.weight, 0))))
         return

@@ -9,7 +9,13 @@ from neurossm.compile.approximate import SLOPE_EXPONENT
 from neurossm.compile.builder import Builder, uniform_exponent
 from neurossm.compile.quantise_mixing import graded
 from neurossm.compile.quantise_ssm import private_to_ssm
-from neurossm.compile.scaling import fitting_exponent, gain_and_shift, largest_mantissa, to_mantissa
+from neurossm.compile.scaling import (
+    fitting_exponent,
+    gain_and_shift,
+    largest_mantissa,
+    possible_shift,
+    to_mantissa,
+)
 from neurossm.errors import UnsupportedError
 from neurossm.graph import nodes as n
 from neurossm.program import Add, LayerNorm, Op, Product, Spike, Table, Ternary, limits, unchecked
@@ -85,7 +91,7 @@ def quantise_table(node: n.PiecewiseLinear, b: Builder) -> None:
             x_exponent - node.width_log2,
             to_mantissa(node.base, out),
             to_mantissa(node.slope, SLOPE_EXPONENT),
-            SLOPE_EXPONENT + x_exponent - out,
+            int(possible_shift(np.array(SLOPE_EXPONENT + x_exponent - out))),
         )
 
     exponents = np.full(spec.channels, exponent)
@@ -102,7 +108,8 @@ def quantise_product(node: n.Product, b: Builder) -> None:
 
     def make(exponents: IntArray) -> Op:
         out = unchecked(bits, exponents.min(), x.channels)
-        return Product(node.name, node.inputs, out, x.exponent + y.exponent - exponents.min())
+        shift = possible_shift(x.exponent + y.exponent - exponents.min())
+        return Product(node.name, node.inputs, out, shift)
 
     exponents = np.full(x.channels, exponent)
     if node.name in b.stream:

@@ -79,9 +79,23 @@ def gain_and_shift(factor: FloatArray, bits: int) -> tuple[IntArray, IntArray]:
     gain, shift = gain >> trailing, shift - trailing
     nothing = (gain == 0) | (shift > MAX_SHIFT)
     gain, shift = np.where(nothing, 0, gain), np.where(nothing, 0, shift)
+    return gain, possible_shift(shift)
+
+
+def possible_shift(shift: IntArray) -> IntArray:
+    """Return shifts of products below 2**61 as shifts a machine word knows, to the same effect.
+
+    A shift to the right by 62 bits or more leaves nothing of them.
+
+    Raises
+    ------
+    LimitError
+        A shift to the left exceeds a machine word.
+    """
     if (shift < -MAX_SHIFT).any():
         raise LimitError(
-            f"a factor of {np.abs(factor).max():.3g} between two tensors is beyond a shift by "
-            f"{MAX_SHIFT} bits; the network's parameters differ too much in size"
+            f"two tensors differ in scale by 2^{-shift.min()}, beyond a shift by {MAX_SHIFT} bits; "
+            "the network's parameters differ too much in size"
         )
-    return gain, shift
+    possible: IntArray = np.minimum(shift, MAX_SHIFT)
+    return possible
