@@ -14,6 +14,7 @@ from neurossm.lava import (
     Sum,
     fixed,
     floating,
+    kernels,
 )
 from neurossm.lava.parameters import require_integers
 
@@ -127,6 +128,16 @@ def test_integers_are_required_for_fixed_point():
 def test_kernels_refuse_floats_even_unchecked():
     with pytest.raises(TypeError):
         fixed.rescale(Rescale([1.5]), ints(1))
+
+
+def test_kernels_compile_where_nothing_can_be_cached(monkeypatch):
+    def njit(signature, cache=False):
+        if cache:
+            raise RuntimeError("cannot cache function: no locator available")
+        return lambda function: function
+
+    monkeypatch.setattr(kernels.numba, "njit", njit)
+    assert kernels._jit("int64(int64)")(abs)(-3) == 3
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ def test_users_run_a_network_themselves(networks):
 
     program = networks.random_program(16, blocks=1)
     data = networks.random_data(program.input, 1, batch=2, steps=6)
-    network = lava.build(program, data)
+    network = program.to_lava(data)
     assert network.latency_steps == 2
     assert network.steps == 2 * 6 + 2
     network.readout.run(RunSteps(network.steps), Loihi2SimCfg(select_tag=network.tag))

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from neurossm import program as p
+from neurossm.compile.latency import latency_steps
 from neurossm.errors import InputError, LimitError, UnsupportedError
 from neurossm.graph import Graph, Sigmoid
 from neurossm.lava import plan_graph, plan_program
@@ -38,6 +39,13 @@ def test_a_block_is_three_processes(program):
     ]
     assert plan.latency_steps == 3
     assert plan.tag == "fixed_pt"
+
+
+@pytest.mark.parametrize("kind", ["uint8", "tokens"])
+@pytest.mark.parametrize("norm", ["pre", "post", "none"])
+def test_the_compiler_knows_the_latency(networks, kind, norm):
+    program = networks.random_program(3, blocks=3, kind=kind, norm=norm, inputs=2)
+    assert plan_program(program).latency_steps == latency_steps(program)
 
 
 def test_an_embedding_adds_no_latency(networks):

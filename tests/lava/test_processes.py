@@ -1,12 +1,29 @@
 """Every process alone on Lava, in both number systems, against hand arithmetic."""
 
+import sys
+
 import numpy as np
 import pytest
+from lava.magma.core.model.py.type import LavaPyType
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 
 from neurossm.errors import RunError
-from neurossm.lava import Decoder, Modes, Product, Rescale, Schedule, Segments, Sum
+from neurossm.lava import (
+    GLU,
+    SSM,
+    Affine,
+    Decoder,
+    Embedding,
+    Modes,
+    Player,
+    Product,
+    Readout,
+    Rescale,
+    Schedule,
+    Segments,
+    Sum,
+)
 from neurossm.lava.plan import Plan, Stage, Wire
 from neurossm.lava.primitives import Weights
 
@@ -19,6 +36,21 @@ def dense(weight, message_bits=8):
 
 def column(*values):
     return np.array(values, dtype=np.int32)[:, None]
+
+
+@pytest.mark.parametrize("kind", [SSM, GLU, Affine, Embedding, Player, Readout])
+def test_every_model_is_tagged_and_fixed_point_ones_hold_integers(kind):
+    # Lava takes an untagged model under any tag, and casts floats to the declared type in silence
+    module = sys.modules[kind.__module__]
+    models = [
+        item for item in vars(module).values() if getattr(item, "implements_process", None) is kind
+    ]
+    assert sorted(tuple(model.tags) for model in models) == [("fixed_pt",), ("floating_pt",)]
+    (fixed,) = [model for model in models if model.tags == ["fixed_pt"]]
+    declared = {name: t for name, t in vars(fixed).items() if isinstance(t, LavaPyType)}
+    assert declared
+    for name, declaration in declared.items():
+        assert np.dtype(declaration.d_type).kind in "ib", name
 
 
 @pytest.mark.parametrize("tag", TAGS)
@@ -221,8 +253,6 @@ def test_ssm_example_from_its_docstring_runs_on_lavas_own_source_and_sink():
     from lava.proc.io.sink import RingBuffer as Sink
     from lava.proc.io.source import RingBuffer as Source
 
-    from neurossm.lava import SSM
-
     data = np.zeros((1, 50), int)
     data[0, 0] = 100
     source = Source(data=data)
@@ -242,8 +272,6 @@ def test_s4d_of_lava_gives_the_same_real_outputs():
     from lava.proc.io.sink import RingBuffer as Sink
     from lava.proc.io.source import RingBuffer as Source
     from lava.proc.s4d.process import S4d
-
-    from neurossm.lava import SSM
 
     rng = np.random.default_rng(0)
     H, N, L = 3, 4, 40

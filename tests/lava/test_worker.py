@@ -173,7 +173,7 @@ def test_the_callers_death_ends_everything(number, job, clock, traceless, tmp_pa
     (tmp_path / "job").write_bytes(pickle.dumps(job(np.zeros(LONG))))
     script = (
         "import pickle, sys; from neurossm.lava import Worker\n"
-        "worker = Worker(); print(worker.process.pid, flush=True)\n"
+        "worker = Worker(); print(worker.process.pid, worker.folder, flush=True)\n"
         "with worker: worker.execute(pickle.load(open(sys.argv[1], 'rb')))\n"
     )
     caller = subprocess.Popen(
@@ -184,11 +184,13 @@ def test_the_callers_death_ends_everything(number, job, clock, traceless, tmp_pa
     )
     with caller:
         assert caller.stdout is not None
-        traceless.append(int(caller.stdout.readline()))
+        leader, folder = caller.stdout.readline().decode().split()
+        traceless.append(int(leader))
         wait_for(lambda: clock() > 100, 60)
         caller.send_signal(number)
         caller.wait(30)
     wait_for(lambda: not session_members(traceless[0]))
+    assert not Path(folder).exists()
 
 
 def test_the_caller_sees_no_output_of_lava_and_keeps_its_start_method(tmp_path):

@@ -28,7 +28,7 @@ def require_lava() -> None:
     raise MissingDependencyError(
         "Lava is not installed; it needs Python 3.10 exactly"
         + ("" if here == "3.10" else f" (this is {here})")
-        + ": pip install 'neurossm[lava]' there, or use --engine reference"
+        + ": pip install 'neurossm[lava]' there; the other engines do without it"
     )
 
 

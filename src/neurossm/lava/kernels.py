@@ -9,9 +9,7 @@ Symbols: H channels, N complex modes per channel, S table segments.
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numba
@@ -27,12 +25,11 @@ def _jit(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
-            compiled = numba.njit(signature, cache=True)(function)
+            return numba.njit(signature, cache=True)(function)
         except RuntimeError:
-            # Neither the package's folder nor the user's cache folder can be written to.
-            numba.config.CACHE_DIR = str(Path(tempfile.gettempdir()) / "neurossm-numba")  # type: ignore[attr-defined]
-            compiled = numba.njit(signature, cache=True)(function)
-        return compiled
+            # Neither the package's folder nor the user's cache folder can be written to; a shared
+            # one could hold anybody's code. Compiling takes three seconds.
+            return numba.njit(signature)(function)
 
     return decorate
 

@@ -107,11 +107,15 @@ class _Current:
         receiving, self.lifeline = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
-            os.close(self.lifeline)
-            with open(folder / JOB_FILE, "rb") as file:
-                job = pickle.load(file)
-            run(job, receiving, lambda **message: _tell(self.events, **message))
-            os._exit(0)
+            status = 1
+            try:
+                os.close(self.lifeline)
+                with open(folder / JOB_FILE, "rb") as file:
+                    job = pickle.load(file)
+                run(job, receiving, lambda **message: _tell(self.events, **message))
+                status = 0
+            finally:
+                os._exit(status)
         os.close(receiving)
 
     def cancel(self) -> None:

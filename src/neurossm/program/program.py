@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -36,6 +36,7 @@ from neurossm.storage import (
 
 if TYPE_CHECKING:
     from neurossm.engine.session import Session
+    from neurossm.lava.network import Network
     from neurossm.program.reference import Progress, Run
 
 SCHEMA = "neurossm-program"
@@ -177,6 +178,16 @@ class Program:
         from neurossm.engine.session import Session
 
         return Session(self, streams, record)
+
+    def to_lava(
+        self,
+        data: NDArray[np.generic],
+        traces: Mapping[str, str | Path] | None = None,
+    ) -> Network:
+        """Make the program's Lava processes in this Python process; see `neurossm.lava.build`."""
+        from neurossm.lava import build
+
+        return build(self, data, traces)
 
     def same_as(self, other: Program) -> bool:
         """Tell whether both programs are equal in every operation and every word about them."""
