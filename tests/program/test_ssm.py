@@ -237,6 +237,43 @@ def test_worst_case_inputs_nearly_reach_the_bound_of_a_state_and_never_exceed_it
             assert (seen.min(axis=0) >= bounds[name].low[0]).all()
 
 
+def reachable(op: SSM, inputs: np.ndarray) -> np.ndarray:
+    """Return every state (K, 2) that a one-mode SSM can reach by inputs chosen at each step."""
+    known = np.zeros((1, 2), np.int64)
+    new = known
+    while len(new):
+        state = {
+            part: np.repeat(new[:, i], len(inputs))[:, None, None]
+            for i, part in enumerate(("re", "im"))
+        }
+        state, _ = op.step(state, np.tile(inputs, len(new))[:, None], tally=Tally())
+        found = np.stack([state["re"][:, 0, 0], state["im"][:, 0, 0]], axis=1)
+        before = {tuple(row) for row in known.tolist()}
+        new = np.array(sorted({tuple(row) for row in found.tolist()} - before)).reshape(-1, 2)
+        known = np.concatenate([known, new])
+    return known
+
+
+@pytest.mark.parametrize(("shift", "inputs"), [(0, [-1, 0, 1]), (-1, [0, 1]), (1, [-1, 0])])
+def test_no_choice_of_inputs_leaves_the_bounds_and_rounding_needs_its_share(shift, inputs):
+    """Search all reachable states of all poles on a coarse grid, exhaustively."""
+    beyond_exact = 0
+    for a_re in range(-7, 8):
+        for a_im in range(8):
+            if a_re**2 + a_im**2 > 50:
+                continue
+            op = make(a_re=[[a_re]], a_im=[[a_im]], pole_shift=3, input_shift=[[shift]])
+            states = reachable(op, np.array(inputs))
+            bounds = op.state_bounds(Interval([min(inputs)], [max(inputs)]))
+            series = pole_series(op.a_re, op.a_im, op.pole_shift)
+            slack = 0.5 * (series.re_total + series.im_total)[0, 0]
+            for part, column in zip(bounds, states.T, strict=True):
+                assert part.low[0, 0] <= column.min(), (a_re, a_im)
+                assert column.max() <= part.high[0, 0], (a_re, a_im)
+                beyond_exact += column.max() > part.high[0, 0] - slack
+    assert beyond_exact > 5  # exact arithmetic would not get there: the share of rounding is real
+
+
 def test_nearly_undamped_poles_reach_their_bound():
     # 1 - |q| = 2^-15 on the real axis: the state of a constant input climbs to u 2^15
     op = make(a_re=[[2**15 - 1]], pole_shift=15, state_bits=40)
