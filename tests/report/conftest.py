@@ -1,4 +1,7 @@
-"""A headless Chromium for the tests marked `browser`, driven by ChromeDriver's own protocol."""
+"""Evidence of a small network, and a headless Chromium for the tests marked `browser`.
+
+The browser is driven by ChromeDriver's own protocol.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,15 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import numpy as np
 import pytest
+
+from neurossm.compile import compile_model
+from neurossm.datafile import Data
+from neurossm.report import Evidence, gather
 
 _FLAGS = (
     "--headless",
@@ -27,6 +36,17 @@ _FLAGS = (
     "--disable-sync",
     "--hide-scrollbars",
 )
+
+
+@pytest.fixture(scope="session")
+def evidence(networks: ModuleType) -> Evidence:
+    """Six samples of 6 x 6 pixels through two random blocks, with labels."""
+    graph = networks.random_graph(3, channels=6, modes=3, blocks=2)
+    data = np.random.default_rng(0).integers(0, 256, (6, 36, 1), np.uint8)
+    labels = np.array([0, 1, 2, 0, 1, 2])
+    samples = Data(data, labels, "folder/digits & <b>letters.npz")
+    program = compile_model(graph)
+    return gather(program, samples, available=50, model=graph, engines=("reference",))
 
 
 class Browser:
@@ -121,9 +141,15 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 
 def _wait_for(address: str) -> None:
     for _ in range(100):
-        try:
-            with urllib.request.urlopen(f"{address}/status", timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError):
-            time.sleep(0.1)
+        if _answers(f"{address}/status"):
+            return
+        time.sleep(0.1)
     pytest.fail("chromedriver does not answer")
+
+
+def _answers(address: str) -> bool:
+    try:
+        with urllib.request.urlopen(address, timeout=5):
+            return True
+    except (urllib.error.URLError, ConnectionError):
+        return False

@@ -127,7 +127,7 @@ def gather(
     hw
         Hardware profile to price with; the program's target by default.
     engines
-        As in `neurossm.verify`.
+        As in `neurossm.verify`; the first one also does everything else.
     progress
         Called with the samples done; twice as many in all as `data` has.
 
@@ -144,13 +144,13 @@ def gather(
         available=available,
         verification=verification,
         cost=cost,
-        examples=_examples(program, data),
-        margins=_margins(program, data.x[:MARGIN_SAMPLES]),
-        states=_states(program, data.x[:1]),
+        examples=_examples(program, data, engines[0]),
+        margins=_margins(program, data.x[:MARGIN_SAMPLES], engines[0]),
+        states=_states(program, data.x[:1], engines[0]),
     )
 
 
-def _examples(program: Program, data: Data) -> tuple[Example, ...]:
+def _examples(program: Program, data: Data, engine: str) -> tuple[Example, ...]:
     """Watch a few samples of different classes, where there are labels to tell."""
     chosen = list(range(len(data.x)))
     if data.y is not None:
@@ -159,7 +159,7 @@ def _examples(program: Program, data: Data) -> tuple[Example, ...]:
     picked = list(dict.fromkeys(chosen))[:EXAMPLES]
     layers = layers_of(program)
     x = data.x[picked]
-    result = run(program, x, record=[layer.spike for layer in layers])
+    result = run(program, x, engine, [layer.spike for layer in layers])
     floats = evaluate(program.graph, x)[program.graph.output.name]
     encoded = program.encode(x)
     return tuple(
@@ -175,11 +175,11 @@ def _examples(program: Program, data: Data) -> tuple[Example, ...]:
     )
 
 
-def _margins(program: Program, x: NDArray[np.generic]) -> tuple[Margins, ...]:
+def _margins(program: Program, x: NDArray[np.generic], engine: str) -> tuple[Margins, ...]:
     layers = layers_of(program)
     names = [name for layer in layers for name in (layer.before, layer.spike)]
     floats = evaluate(program.graph, x, names)
-    fixed = run(program, x, record=names).tensors
+    fixed = run(program, x, engine, names).tensors
     found = []
     for layer in layers:
         value = floats[layer.before]
@@ -207,14 +207,14 @@ def _distance(graph: Graph, spike: str, value: FloatArray) -> FloatArray:
     return np.asarray(np.abs(value - node.threshold))
 
 
-def _states(program: Program, x: NDArray[np.generic]) -> tuple[States, ...]:
+def _states(program: Program, x: NDArray[np.generic], engine: str) -> tuple[States, ...]:
     found = []
     for op in program.ops:
         if not isinstance(op, SSM):
             continue
         steps = max(1, min(x.shape[1], STATE_VALUES // (2 * op.a_re.size)))
         names = [f"{op.name}.state_{part}" for part in ("re", "im")]
-        tensors = run(program, x[:, :steps], record=names).tensors
+        tensors = run(program, x[:, :steps], engine, names).tensors
         drive = program[op.inputs[0]].out.interval
         bounds = [part.clipped(op.state_bits) for part in op.state_bounds(drive)]
         used, zeros, peak, largest = [], 0, 0, 0

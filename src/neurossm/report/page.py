@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 import neurossm
 from neurossm.errors import InputError
-from neurossm.files import atomic_path
+from neurossm.files import atomic_path, require_writable
 from neurossm.report import plots_cost, plots_parity, plots_spikes
 from neurossm.report.drawing import Plot, drawing, save, to_svg
 from neurossm.report.evidence import Evidence
@@ -39,6 +39,7 @@ def write_page(evidence: Evidence, path: str | os.PathLike[str]) -> None:
     InputError
         The file cannot be written.
     """
+    require_writable(path)
     page = render(evidence)
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
