@@ -309,7 +309,7 @@ def test_every_encoder_channel_may_be_dead(networks):
 def test_worst_case_drives_never_saturate_a_proved_ssm(networks, norm):
     """Inputs after the signs of Re q^j reach for each state's bound inside compiled programs."""
     graph = networks.random_graph(3, norm=norm, channels=2, modes=3, pole_kind="undamped")
-    program = compile_model(graph, options=CompileOptions(pole_margin_log2=9))
+    program = compile_model(graph, options=CompileOptions(pole_margin_log2=7))
     for op in program.ops:
         if not isinstance(op, p.SSM):
             continue
@@ -318,7 +318,7 @@ def test_worst_case_drives_never_saturate_a_proved_ssm(networks, norm):
         for h in range(2):
             for n in range(op.modes):
                 q = complex(op.a_re[h, n], op.a_im[h, n]) / 2 ** int(op.pole_shift[h, n])
-                powers = q ** np.arange(2500)[::-1]
+                powers = q ** np.arange(700)[::-1]
                 for part in (powers.real, -powers.real, powers.imag):
                     drive = np.where(part[:, None] > 0, u.high, u.low)
                     tally = p.Tally()

@@ -50,6 +50,12 @@ def test_mantissas_are_to_nearest_halves_up(value, exponent):
     assert abs(got - exact) <= (1 if abs(exact) > 2**52 else 0)
 
 
+def test_halves_go_up():
+    halves = np.array([0.5, -0.5, 1.5, -1.5, 0.25])
+    assert to_mantissa(halves, 0).tolist() == [1, 0, 2, -1, 0]
+    assert to_mantissa(halves, 1).tolist() == [1, -1, 3, -3, 1]
+
+
 def test_mantissas_that_need_too_many_bits_are_refused():
     for value, exponent in ((1.0, 62), (-1e300, 40), (1e300, 1000)):
         with pytest.raises(LimitError, match="more than 62 bits") as caught:

@@ -75,6 +75,16 @@ def test_steps_are_their_equation(row, eps, bits):
     assert step(op, x)[0] == [plain(op, x)]
 
 
+@pytest.mark.parametrize("reach", [9, 18, 19, 20, 21, 30, 45])
+def test_steps_of_any_size_are_their_equation(reach):
+    """Around 20 bits deviations begin to be shifted; every bit of n shows in the output."""
+    rng = np.random.default_rng(reach)
+    for size in (2, 3, 7):
+        op = make([1] * size, [0] * size, [0] * size, int(rng.integers(0, 1 << reach)))
+        x = rng.integers(-(1 << reach), 1 << reach, (20, size))
+        assert step(op, *x)[0] == [plain(op, row) for row in x.tolist()]
+
+
 @given(rows, st.sampled_from([0, 1, 1000, 10**9]))
 def test_it_is_nearly_the_real_function(row, eps):
     x, gain, _ = row
