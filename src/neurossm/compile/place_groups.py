@@ -52,7 +52,7 @@ SUM = ".sum"
 """Suffix of the group that holds a readout's sums over time."""
 STATISTICS = ".statistics"
 """Suffix of the neuron that finds mean and deviation for a LayerNorm."""
-SPIKE_RATE = 0.3
+SPIKE_RATE = 0.35
 """Share of spikes that are assumed not to be zero when work is balanced: what trained models do."""
 STATISTICS_NUMBERS = 2
 """What that neuron sends in a step: the sum, and the root with its two shifts."""

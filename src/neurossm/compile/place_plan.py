@@ -3,9 +3,10 @@
 A core runs the program of one group. First, the limits say how many neurons of a group a core can
 hold at most, hence the least number of cores and of chips. Then all cores of these chips are used
 to make a step short: the step lasts as long as the busiest core works, so the smallest load `T` is
-sought for which `sum_g ceil(neurons_g / min(most_g, floor(T / operations_g)))` cores suffice. Each
-group gets the fewest cores that keep its load at or below `T`, and its neurons are spread over them
-evenly.
+sought for which `sum_g ceil(neurons_g / min(most_g, floor(T / operations_g)))` cores suffice. Among
+the loads up to `SLACK` times that one, the load is taken whose cores idle least (`T` times the
+number of cores): a little slack can save many cores. Each group gets the fewest cores that keep its
+load at or below it, and its neurons are spread over them evenly.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ from neurossm.compile.place_groups import NeuronGroup
 from neurossm.errors import LimitError
 from neurossm.hw_profiles import Limits
 
+SLACK = 1.15
+"""How much longer than the shortest possible a step may be for the sake of busier cores."""
 _ROUNDS = 64
 """How often the numbers of cores are revised for the sake of outgoing axons."""
 
@@ -164,7 +167,9 @@ def _balanced(
             high = middle
         else:
             low = middle + 1
-    return _at_load(groups, most, loads[low]) or least
+    near = [load for load in loads[low:] if load <= SLACK * loads[low]]
+    plans = [(load, plan) for load in near if (plan := _at_load(groups, most, load)) is not None]
+    return min(plans, key=lambda entry: entry[0] * sum(entry[1].values()))[1]
 
 
 def _at_load(
