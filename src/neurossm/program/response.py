@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from neurossm.arrays import ComplexArray, FloatArray
@@ -27,6 +29,16 @@ def response_sums(
     positive, negative
         (H) each: upper bounds of `sum_j max(K_j, 0)` and `sum_j max(-K_j, 0)`.
     """
+    return _sums(pole.tobytes(), weight.tobytes(), direct.tobytes(), pole.shape)
+
+
+@lru_cache(maxsize=16)
+def _sums(
+    poles: bytes, weights: bytes, directs: bytes, shape: tuple[int, ...]
+) -> tuple[FloatArray, FloatArray]:
+    """Sum; kept, as a compilation asks for the same sums several times."""
+    pole, weight = (np.frombuffer(part, np.complex128).reshape(shape) for part in (poles, weights))
+    direct = np.frombuffer(directs, np.float64)
     block = int(np.sqrt(STEPS))
     steps = np.arange(block)
     positive, negative = np.empty(len(pole)), np.empty(len(pole))

@@ -30,10 +30,13 @@ class SSM(Op):
 
     `a_re`, `a_im`, `pole_shift`, `input_shift`, `c_re`, `c_im` are (H, N) (a single `pole_shift` is
     spread over all modes); `readout_shift`, `d`, `d_shift` are (H). The states of a new sample are
-    0. The pole of a mode is `(a_re + i a_im) / 2^A`, inside the unit circle by a margin. A slow
-    mode's pole is near 1: its `A` can be large while `2^A - a_re` and `a_im` stay narrow, which is
-    how hardware stores it; `s + rshift(-(2^A - a_re) s_re - a_im s_im + ..., A)` is the same. Where `k >= 0` the input enters as `u 2^k` exactly; where `k < 0`
-    it is added before the rounding, so that no bit of it is lost.
+    0. The pole of a mode is `(a_re + i a_im) / 2^A`, inside the unit circle by a margin. Where
+    `k >= 0` the input enters as `u 2^k` exactly; where `k < 0` it is added before the rounding, so
+    that no bit of it is lost.
+
+    A slow mode's pole is near 1: its `A` can be large while `2^A - a_re` and `a_im` stay narrow,
+    which is how hardware stores it (`stored_poles`); with `b = 2^A - a_re` the first line is
+    `sat(s_re + rshift(-b s_re - a_im s_im + u 2^(A + k), A))`.
     """
 
     a_re: IntArray
@@ -142,14 +145,17 @@ class SSM(Op):
 
     def _bound_by_response(self, u: Interval) -> Interval:
         """Sum the impulse response, and add what rounding can do: in states, products and d u."""
-        unit = np.exp2(-self.readout_shift.astype(np.float64))[:, None]
-        c = (self.c_re + 1j * self.c_im) * unit
+        c = np.asarray(self.c_re + 1j * self.c_im, np.complex128)
         pole = np.asarray(self.a_re + 1j * self.a_im, np.complex128)
-        pole = pole * np.exp2(-self.pole_shift.astype(np.float64))
-        direct = self.d * np.exp2(-self.d_shift.astype(np.float64))
-        positive, negative = response_sums(
-            pole, c * np.exp2(self.input_shift.astype(np.float64)), direct
+        # Summed without readout_shift, which the compiler varies: the sums are computed once.
+        sums = response_sums(
+            pole * np.exp2(-self.pole_shift.astype(np.float64)),
+            c * np.exp2(self.input_shift.astype(np.float64)),
+            self.d * np.exp2((self.readout_shift - self.d_shift).astype(np.float64)),
         )
+        unit = np.exp2(-self.readout_shift.astype(np.float64))
+        positive, negative = (part * unit for part in sums)
+        c = c * unit[:, None]
         series = pole_series(self.a_re, self.a_im, self.pole_shift)
         drift = 0.5 * (np.abs(c.real) + np.abs(c.imag)) * (series.re_total + series.im_total)
         slack = drift.sum(axis=1) + 0.5 * self.modes + 1
