@@ -14,16 +14,12 @@ from numpy.typing import NDArray
 from neurossm.arrays import IntArray, same
 from neurossm.errors import FormatError, InputError
 from neurossm.graph.graph import Graph, read_graph, write_graph
-from neurossm.program.affine import Affine
-from neurossm.program.dense import Dense, Embedding
-from neurossm.program.elementwise import Add, Product
-from neurossm.program.layernorm import LayerNorm
+from neurossm.program.dense import Embedding
+from neurossm.program.elementwise import Add
 from neurossm.program.op import Op
+from neurossm.program.operations import read_ops, write_ops
 from neurossm.program.readout import Readout
 from neurossm.program.source import Input
-from neurossm.program.spike import Spike, Ternary
-from neurossm.program.ssm import SSM
-from neurossm.program.table import Table
 from neurossm.storage import (
     open_file,
     read_json_object,
@@ -41,24 +37,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "neurossm-program"
 VERSION = 1
-
-OP_TYPES: dict[str, type[Op]] = {
-    kind.__name__: kind
-    for kind in (
-        Input,
-        Dense,
-        Embedding,
-        Affine,
-        SSM,
-        Spike,
-        Ternary,
-        Table,
-        Product,
-        Add,
-        LayerNorm,
-        Readout,
-    )
-}
 
 
 @dataclass(frozen=True)
@@ -228,11 +206,7 @@ def _check_neighbours(op: Op, sources: list[Op]) -> None:
 def _write(file: h5py.File, program: Program) -> None:
     file.attrs["target"] = program.target
     write_json(file, "provenance", program.provenance)
-    ops = file.create_group("ops", track_order=True)
-    for op in program.ops:
-        entry = ops.create_group(op.name)
-        entry.attrs["type"] = type(op).__name__
-        write_record(entry, op)
+    write_ops(file.create_group("ops", track_order=True), program.ops)
     approximations = file.create_group("approximations", track_order=True)
     for approximation in program.approximations:
         write_record(approximations.create_group(approximation.name), approximation)
@@ -240,23 +214,9 @@ def _write(file: h5py.File, program: Program) -> None:
 
 
 def _read(file: h5py.File) -> Program:
-    ops = []
-    entries = subgroup(file, "ops")
-    for name in entries:
-        entry = subgroup(entries, name)
-        kind = OP_TYPES.get(str(entry.attrs.get("type")))
-        if kind is None:
-            raise FormatError(
-                f"operation {name!r} is of unknown type {entry.attrs.get('type')!r}; "
-                f"known: {', '.join(OP_TYPES)}"
-            )
-        op = read_record(entry, kind)
-        if op.name != name:
-            raise FormatError(f"operation {name!r} says it is called {op.name!r}")
-        ops.append(op)
     approximations = subgroup(file, "approximations")
     return Program(
-        ops=tuple(ops),
+        ops=read_ops(subgroup(file, "ops")),
         graph=read_graph(subgroup(file, "graph")),
         target=str(file.attrs["target"]),
         approximations=tuple(

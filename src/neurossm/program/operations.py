@@ -1,0 +1,70 @@
+"""All types of operations by name, and sequences of them in HDF5 groups."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import h5py
+
+from neurossm.errors import FormatError
+from neurossm.program.affine import Affine
+from neurossm.program.dense import Dense, Embedding
+from neurossm.program.elementwise import Add, Product
+from neurossm.program.layernorm import LayerNorm
+from neurossm.program.op import Op
+from neurossm.program.readout import Readout
+from neurossm.program.source import Input
+from neurossm.program.spike import Spike, Ternary
+from neurossm.program.ssm import SSM
+from neurossm.program.table import Table
+from neurossm.storage import read_record, subgroup, write_record
+
+OP_TYPES: dict[str, type[Op]] = {
+    kind.__name__: kind
+    for kind in (
+        Input,
+        Dense,
+        Embedding,
+        Affine,
+        SSM,
+        Spike,
+        Ternary,
+        Table,
+        Product,
+        Add,
+        LayerNorm,
+        Readout,
+    )
+}
+
+
+def write_ops(group: h5py.Group, ops: Iterable[Op]) -> None:
+    """Write one group per operation, in order; `group` tracks the order of creation."""
+    for op in ops:
+        entry = group.create_group(op.name)
+        entry.attrs["type"] = type(op).__name__
+        write_record(entry, op)
+
+
+def read_ops(group: h5py.Group) -> tuple[Op, ...]:
+    """Read what `write_ops` wrote.
+
+    Raises
+    ------
+    FormatError, InputError
+        An operation is of unknown type, or a part of it is missing, unknown, or makes no sense.
+    """
+    ops = []
+    for name in group:
+        entry = subgroup(group, name)
+        kind = OP_TYPES.get(str(entry.attrs.get("type")))
+        if kind is None:
+            raise FormatError(
+                f"operation {name!r} is of unknown type {entry.attrs.get('type')!r}; "
+                f"known: {', '.join(OP_TYPES)}"
+            )
+        op = read_record(entry, kind)
+        if op.name != name:
+            raise FormatError(f"operation {name!r} says it is called {op.name!r}")
+        ops.append(op)
+    return tuple(ops)
