@@ -1,0 +1,28 @@
+"""Lava gives the golden vectors: every tensor, state, logit and count of clipped integers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from neurossm import lava
+from neurossm.program import Program, recordable
+
+FOLDER = Path(__file__).parents[1] / "golden"
+CASES = sorted(path.stem for path in FOLDER.glob("*.h5") if not path.stem.startswith("gsu"))
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_lava(worker, case):
+    program = Program.load(FOLDER / f"{case}.h5")
+    with np.load(FOLDER / f"{case}.npz") as file:
+        vectors = {name: file[name] for name in file.files}
+    names = recordable(program)
+    ran = lava.run(program, vectors["data"], record=names, worker=worker)
+    for name in names:
+        assert np.array_equal(ran.tensors[name], vectors[f"tensors/{name}"]), name
+    assert np.array_equal(ran.logits, vectors["logits"])
+    counts = {f"saturations/{name}": n for name, n in ran.saturations.items()}
+    assert counts == {name: n for name, n in vectors.items() if name.startswith("saturations/")}
