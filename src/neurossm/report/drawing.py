@@ -25,8 +25,8 @@ BLUE, ORANGE, GREEN, RED, PURPLE, SKY = (
 )
 BRIGHT = "#2b8cd6"
 """A blue for small marks, which shows on white and on black."""
-_NARROWEST = 600
-"""Pixels below which a figure is no longer shrunk but scrolled."""
+_NARROWEST = 0.72
+"""Share of its width below which a figure is no longer shrunk but scrolled."""
 _STYLE = {
     "font.size": 10.0,
     "font.family": "sans-serif",
@@ -104,9 +104,9 @@ def to_svg(plot: Plot) -> str:
     # Identifiers must differ between the figures of one page.
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{plot.key}-", text)
     text = text.replace(INK, "currentColor").replace(FAINT, "var(--faint)")
-    # As large as it was drawn, and a tenth; the page may shrink it down to `_NARROWEST`.
+    # As large as it was drawn, and a tenth; the page may shrink it, down to `_NARROWEST`.
     width = plot.figure.get_figwidth() * 96 * 1.1
-    size = f"width: {width:.0f}px; min-width: {min(width, _NARROWEST):.0f}px"
+    size = f"width: {width:.0f}px; min-width: {_NARROWEST * width:.0f}px"
     label = plot.title.replace("&", "&amp;").replace('"', "&quot;").replace("<", "&lt;")
     return text.replace("<svg ", f'<svg role="img" aria-label="{label}" style="{size}" ', 1)
 
