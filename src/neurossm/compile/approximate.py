@@ -96,6 +96,7 @@ def tabulate(
     )
 
 
+@lru_cache(maxsize=4096)
 def _segment(
     function: _Function, left: float, width: float, digits: int
 ) -> tuple[float, float, float]:
