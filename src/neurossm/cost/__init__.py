@@ -2,6 +2,6 @@
 
 from neurossm.cost.counts import KEYS, Counts
 from neurossm.cost.energy import Energy
-from neurossm.cost.profile import CoreLoad, CostProfile, profile
+from neurossm.cost.profiler import CoreLoad, CostProfile, profile
 
 __all__ = ["KEYS", "CoreLoad", "CostProfile", "Counts", "Energy", "profile"]
