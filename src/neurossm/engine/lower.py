@@ -1,6 +1,7 @@
 """Lower a program to a tape: choose floats or integers for each operation, and lay out memory.
 
-To add an operation: a kernel, its number and branch in `kernels.machine`, and a function here.
+To add an operation: write a kernel, give it a number in `kernels.kinds` and a branch in
+`kernels.machine`, and lower it in a function here.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.engine import bounds
-from neurossm.engine.kernels import machine as m
+from neurossm.engine.kernels import kinds
 from neurossm.engine.kernels.mix import PANEL
 from neurossm.engine.kernels.simd import LANES
 from neurossm.engine.kernels.ssm import MODES
@@ -54,7 +55,7 @@ def lower(program: Program, record: tuple[str, ...] = (), count: tuple[str, ...]
             continue
         lower_op(op, lowering)
         if op.name in count:
-            lowering.total(op.name, op.name, m.COUNT, m.X_COUNT)
+            lowering.total(op.name, op.name, kinds.COUNT, kinds.X_COUNT)
         lowering.forget_after(op)
     tensors = {name: lowering.tensors[name] for name in record}
     return lowering.builder.finish(tensors, lowering.sums)
@@ -153,12 +154,12 @@ class Lowering:
         if not tensor.is_float:
             return tensor
         copy = Tensor(self.builder.allocate(tensor.channels), tensor.channels, is_float=False)
-        self.builder.emit(m.TO_INT, A=tensor.offset, OUT=copy.offset, STRIDE=copy.stride)
+        self.builder.emit(kinds.TO_INT, A=tensor.offset, OUT=copy.offset, STRIDE=copy.stride)
         return copy
 
     def _as_floats(self, tensor: Tensor) -> Tensor:
         at = tensor.offset
-        self.builder.emit(m.TO_FLOAT, A=at, OUT=at, STRIDE=tensor.stride)
+        self.builder.emit(kinds.TO_FLOAT, A=at, OUT=at, STRIDE=tensor.stride)
         return Tensor(at, tensor.channels, is_float=True)
 
     def forget_after(self, op: Op) -> None:
@@ -182,7 +183,7 @@ def lower_op(op: Op, to: Lowering) -> None:
 @lower_op.register
 def _(op: Input, to: Lowering) -> None:
     exact = not bounds.holds(op.out.interval)
-    to.emit(op, m.X_LOAD if exact else m.LOAD, exact=exact)
+    to.emit(op, kinds.X_LOAD if exact else kinds.LOAD, exact=exact)
 
 
 @lower_op.register
@@ -193,10 +194,10 @@ def _(op: Affine, to: Lowering) -> None:
         to.forget_after(dense)
     elif to.floats_hold(op) and bounds.affine_is_exact(op, to.interval(op)):
         gain = np.ldexp(op.gain.astype(np.float64), -op.shift)
-        to.emit(op, m.AFFINE, FLOATS=to.builder.add_columns(gain, op.offset + 0.5))
+        to.emit(op, kinds.AFFINE, FLOATS=to.builder.add_columns(gain, op.offset + 0.5))
     else:
         fields = to.builder.add_ints(op.gain, op.shift, op.offset)
-        to.emit(op, m.X_AFFINE, exact=True, INTS=fields)
+        to.emit(op, kinds.X_AFFINE, exact=True, INTS=fields)
 
 
 @lower_op.register(Spike)
@@ -207,10 +208,10 @@ def _(op: Spike | Ternary, to: Lowering) -> None:
         # A threshold beyond 2^53 compares like 2^53 with what a float holds here.
         threshold = np.clip(op.threshold, -bounds.DOUBLE, bounds.DOUBLE)
         fields = to.builder.add_columns(threshold)
-        to.emit(op, m.SPIKE if binary else m.TERNARY, FLOATS=fields)
+        to.emit(op, kinds.SPIKE if binary else kinds.TERNARY, FLOATS=fields)
     else:
         fields = to.builder.add_ints(op.threshold)
-        to.emit(op, m.X_SPIKE if binary else m.X_TERNARY, exact=True, INTS=fields)
+        to.emit(op, kinds.X_SPIKE if binary else kinds.X_TERNARY, exact=True, INTS=fields)
 
 
 @lower_op.register
@@ -220,10 +221,10 @@ def _(op: Table, to: Lowering) -> None:
         slope = np.ldexp(op.slope.astype(np.float64), -op.slope_shift)
         head = [2.0**-op.width, -op.origin * 2.0**-op.width, op.base.size]
         fields = to.builder.add_floats(head, slope, op.base + 0.5 - slope * left)
-        to.emit(op, m.TABLE, FLOATS=fields)
+        to.emit(op, kinds.TABLE, FLOATS=fields)
     else:
         head = [op.origin, op.width, op.slope_shift, op.base.size]
-        to.emit(op, m.X_TABLE, exact=True, INTS=to.builder.add_ints(head, op.base, op.slope))
+        to.emit(op, kinds.X_TABLE, exact=True, INTS=to.builder.add_ints(head, op.base, op.slope))
 
 
 @lower_op.register
@@ -231,16 +232,16 @@ def _(op: Product, to: Lowering) -> None:
     x, y = to.interval(op), to.interval(op, 1)
     if to.floats_hold(op) and bounds.product_is_exact(op, x, y):
         scale = np.ldexp(np.ones(op.out.channels), -op.shift)
-        to.emit(op, m.PRODUCT, FLOATS=to.builder.add_columns(scale))
+        to.emit(op, kinds.PRODUCT, FLOATS=to.builder.add_columns(scale))
     else:
-        to.emit(op, m.X_PRODUCT, exact=True, INTS=to.builder.add_ints(op.shift))
+        to.emit(op, kinds.X_PRODUCT, exact=True, INTS=to.builder.add_ints(op.shift))
 
 
 @lower_op.register
 def _(op: Add, to: Lowering) -> None:
     reach = bounds.exact(to.interval(op).largest()) + bounds.exact(to.interval(op, 1).largest())
     exact = not (to.floats_hold(op) and (reach < bounds.DOUBLE).all())
-    to.emit(op, m.X_ADD if exact else m.ADD, exact=exact)
+    to.emit(op, kinds.X_ADD if exact else kinds.ADD, exact=exact)
 
 
 @lower_op.register
@@ -248,10 +249,10 @@ def _(op: LayerNorm, to: Lowering) -> None:
     if to.floats_hold(op) and bounds.layernorm_is_exact(op, to.interval(op)):
         gain = np.ldexp(op.gain.astype(np.float64), -op.shift)
         fields = to.builder.add_columns(gain, op.offset + 0.5)
-        to.emit(op, m.LAYERNORM, FLOATS=fields, EXTRA=op.eps)
+        to.emit(op, kinds.LAYERNORM, FLOATS=fields, EPS=op.eps)
     else:
         fields = to.builder.add_ints(op.gain, op.shift, op.offset)
-        to.emit(op, m.X_LAYERNORM, exact=True, INTS=fields, EXTRA=op.eps)
+        to.emit(op, kinds.X_LAYERNORM, exact=True, INTS=fields, EPS=op.eps)
 
 
 @lower_op.register
@@ -267,9 +268,9 @@ def _lower_dense(op: Dense, to: Lowering, affine: Affine | None) -> None:
         _lower_packed(op, to, affine, packing)
         return
     if to.floats_hold(op) and bounds.sum_reach(op.weight, x) < bounds.DOUBLE:
-        to.emit(op, m.DENSE, FLOATS=to.builder.add_floats(op.weight.T))
+        to.emit(op, kinds.DENSE, FLOATS=to.builder.add_floats(op.weight.T))
     else:
-        to.emit(op, m.X_DENSE, exact=True, INTS=to.builder.add_ints(op.weight.T))
+        to.emit(op, kinds.X_DENSE, exact=True, INTS=to.builder.add_ints(op.weight.T))
     if affine is not None:
         lower_op(affine, to)
 
@@ -281,11 +282,11 @@ def _lower_packed(op: Dense, to: Lowering, affine: Affine | None, packing: bound
         gain = np.ldexp(affine.gain.astype(np.float64), -affine.shift)
         bias = affine.offset + 0.5
     bias = bias - gain * (packing.offset * op.weight.sum(axis=1))
-    kinds = {1: m.SINGLE_DENSE, 2: m.SHORT_DENSE, 4: m.BYTE_DENSE}
+    sizes = {1: kinds.SINGLE_DENSE, 2: kinds.SHORT_DENSE, 4: kinds.BYTE_DENSE}
     to.builder.scratch(to.tensors[op.inputs[0]].stride * (4 // packing.group) // 8)
     to.emit(
         op,
-        kinds[packing.group],
+        sizes[packing.group],
         then=affine,
         FLOATS=to.builder.add_columns(gain, bias, [packing.offset]),
         WEIGHTS=to.builder.add_weights(_panels(op.weight, packing.group), packing.dtype),
@@ -303,9 +304,9 @@ def _panels(weight: IntArray, group: int) -> IntArray:
 @lower_op.register
 def _(op: Embedding, to: Lowering) -> None:
     if (bounds.exact(op.weight) < bounds.DOUBLE).all():
-        to.emit(op, m.EMBED, FLOATS=to.builder.add_floats(op.weight))
+        to.emit(op, kinds.EMBED, FLOATS=to.builder.add_floats(op.weight))
     else:
-        to.emit(op, m.X_EMBED, exact=True, INTS=to.builder.add_ints(op.weight))
+        to.emit(op, kinds.X_EMBED, exact=True, INTS=to.builder.add_ints(op.weight))
 
 
 @lower_op.register
@@ -318,7 +319,7 @@ def _(op: SSM, to: Lowering) -> None:
         to.builder.scratch(3 * LANES)
         to.emit(
             op,
-            m.RECUR,
+            kinds.RECUR,
             FLOATS=to.builder.add_floats(*_ssm_parameters(op, modes, lanes)),
             MODES=modes,
             STATE=to.builder.state(lanes * modes * 2),
@@ -359,7 +360,7 @@ def _lower_ssm_exactly(op: SSM, to: Lowering, recorded: list[str], tally: int) -
     fields = np.stack([op.a_re, op.a_im, op.pole_shift, kick, op.c_re, op.c_im], axis=2)
     to.emit(
         op,
-        m.X_RECUR,
+        kinds.X_RECUR,
         exact=True,
         INTS=to.builder.add_ints(per_channel, fields),
         MODES=modes,
@@ -374,7 +375,7 @@ def _lower_ssm_exactly(op: SSM, to: Lowering, recorded: list[str], tally: int) -
 
 @lower_op.register
 def _(op: Readout, to: Lowering) -> None:
-    to.total("", op.inputs[0], m.ACCUMULATE, m.X_ACCUMULATE)
+    to.total("", op.inputs[0], kinds.ACCUMULATE, kinds.X_ACCUMULATE)
 
 
 __all__ = ["Lowering", "lower", "lower_op"]

@@ -9,14 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import FloatArray, IntArray
-from neurossm.engine.kernels import machine
+from neurossm.engine.kernels import columns as c
 from neurossm.engine.kernels.simd import ROW
-
-_COLUMN_NAMES = (
-    "OUT A B STRIDE A_STRIDE CHANNELS INPUTS FLOATS INTS WEIGHTS BITS TALLY STATE MODES "
-    "STATE_BITS STATE_TALLY RECORD EXTRA"
-)
-COLUMN: dict[str, int] = {name: getattr(machine, name) for name in _COLUMN_NAMES.split()}
 
 
 def padded(size: int, multiple: int = ROW) -> int:
@@ -45,7 +39,7 @@ class Tape:
     Parameters
     ----------
     instructions
-        (n, COLUMNS), see `kernels.machine`.
+        (n, columns), see `kernels.machine`.
     floats, ints, singles, shorts, tiny
         Parameters, by the type of number.
     words
@@ -99,11 +93,11 @@ class TapeBuilder:
 
     def emit(self, kind: int, **columns: int) -> None:
         """Append an instruction."""
-        row = np.zeros(machine.COLUMNS, np.int64)
-        row[machine.KIND] = kind
-        row[machine.RECORD] = -1
+        row = np.zeros(c.COUNT, np.int64)
+        row[c.KIND] = kind
+        row[c.RECORD] = -1
         for name, value in columns.items():
-            row[COLUMN[name]] = value
+            row[c.NAMES[name]] = value
         self.rows.append(row)
 
     def allocate(self, words: int) -> int:

@@ -21,8 +21,9 @@ _WIDE = INTS.lanes
 
 def _has(feature: str) -> bool:
     """Tell whether machine code is made for a processor with a feature."""
-    if config.CPU_NAME is not None or config.CPU_FEATURES is not None:
-        return f"+{feature}" in (config.CPU_FEATURES or "").split(",")
+    chosen = getattr(config, "CPU_FEATURES", None)
+    if chosen is not None or getattr(config, "CPU_NAME", None) is not None:
+        return f"+{feature}" in (chosen or "").split(",")
     return bool(binding.get_host_cpu_features().get(feature, False))
 
 

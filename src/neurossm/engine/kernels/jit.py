@@ -14,11 +14,12 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 # "contract" lets a product and a sum become one fused instruction. Every product and every sum is
 # exact (see `engine.exact`), so fusing changes no result. Nothing else of fast-math is allowed.
+_NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
 def kernel(function: Function) -> Function:
     """Compile a kernel that other kernels call."""
-    compiled: Function = njit(**_OPTIONS)(function)
+    compiled: Function = njit(**_OPTIONS, **_NO_WRAPPERS)(function)
     return compiled
 
 
