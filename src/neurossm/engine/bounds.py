@@ -106,7 +106,13 @@ def packing(weight: IntArray, x: Interval) -> Packing | None:
     wide = int(np.abs(weight).astype(np.float64).sum(axis=1).max()) * shifted
     if FAST_BYTES and shifted < 256 and _within(weight, 8) and wide < 1 << 31:
         return Packing(np.int8, 4, offset)
-    if FAST_SHORTS and holds(x, 1 << 15) and _within(weight, 16) and reach < 1 << 31:
+    if (
+        FAST_SHORTS
+        and _within(x.low, 16)
+        and _within(x.high, 16)
+        and _within(weight, 16)
+        and reach < 1 << 31
+    ):
         return Packing(np.int16, 2, 0)
     return Packing(np.float32, 1, 0) if reach < SINGLE else None
 

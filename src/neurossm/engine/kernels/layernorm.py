@@ -8,6 +8,20 @@ import numpy as np
 
 from neurossm.engine.kernels.exact import rshift
 from neurossm.engine.kernels.jit import kernel
+from neurossm.engine.kernels.simd import (
+    LANES,
+    add,
+    floor,
+    fma,
+    greater,
+    largest,
+    lesser,
+    load,
+    mul,
+    splat,
+    store,
+    total,
+)
 
 _DEVIATION_BITS = 20
 _ROOT_BITS = 28
@@ -45,27 +59,55 @@ def _root_of(power: int, right: int, eps: int) -> Any:
 
 
 @kernel
-def layernorm(
-    x: Any, out: Any, rows: int, channels: int, stride: int, gain: Any, bias: Any, eps: int
-) -> None:
-    """Normalise rows in floats; gain is scaled by 2^-shift, bias contains the half."""
-    count = float(channels)
+def _deviation_range(x: Any, row: int, channels: int, count: Any) -> Any:
+    """Return the sum of a row, and the largest magnitude of `count x - sum`."""
+    whole = channels - channels % LANES
+    sums, high, low = splat(0.0), load(x, row), load(x, row)
+    for c in range(row, row + whole, LANES):
+        value = load(x, c)
+        sums = add(sums, value)
+        high, low = greater(high, value), lesser(low, value)
+    sum_, most, least = total(sums), largest(high), -largest(mul(splat(-1.0), low))
+    if whole == 0:
+        most = least = x[row]
+    for c in range(row + whole, row + channels):
+        sum_ += x[c]
+        most, least = max(most, x[c]), min(least, x[c])
+    return sum_, max(count * most - sum_, sum_ - count * least)
+
+
+@kernel
+def _deviations(
+    x: Any, out: Any, row: int, channels: int, count: float, sum_: float, scale: float
+) -> float:
+    """Store the shifted deviations of a row; return the sum of their squares."""
+    whole = channels - channels % LANES
+    gain, shift, half = splat(count * scale), splat(-sum_ * scale), splat(0.5)
+    squares = splat(0.0)
+    for c in range(row, row + whole, LANES):
+        deviation = floor(add(fma(gain, load(x, c), shift), half))
+        store(out, c, deviation)
+        squares = fma(deviation, deviation, squares)
+    power = total(squares)
+    for c in range(row + whole, row + channels):
+        out[c] = np.floor((count * x[c] - sum_) * scale + 0.5)
+        power += out[c] * out[c]
+    return power
+
+
+@kernel
+def layernorm(x: Any, out: Any, rows: int, channels: int, stride: int, p: Any, eps: int) -> None:
+    """Normalise rows in floats; p is gain, scaled by 2^-shift, and bias with the half in it."""
+    count, half = float(channels), splat(0.5)
     for row in range(0, rows * stride, stride):
-        total, largest, power = 0.0, 0.0, 0.0
-        for c in range(channels):
-            total += x[row + c]
-        for c in range(channels):
-            largest = max(largest, abs(count * x[row + c] - total))
-        right = max(0, _bit_length(int(largest)) - _DEVIATION_BITS)
-        scale = 0.5**right
-        for c in range(channels):
-            deviation = np.floor((count * x[row + c] - total) * scale + 0.5)
-            out[row + c] = deviation
-            power += deviation * deviation
+        sum_, reach = _deviation_range(x, row, channels, count)
+        right = max(0, _bit_length(int(reach)) - _DEVIATION_BITS)
+        power = _deviations(x, out, row, channels, count, sum_, 0.5**right)
         root, shift = _root_of(int(power), right, eps)
-        factor = float(root) * 0.5**shift
-        for c in range(channels):
-            out[row + c] = np.floor(gain[c] * np.floor(out[row + c] * factor + 0.5) + bias[c])
+        factor = splat(float(root) * 0.5**shift)
+        for c in range(0, stride, LANES):
+            normal = floor(fma(load(out, row + c), factor, half))
+            store(out, row + c, floor(fma(load(p, c), normal, load(p, stride + c))))
 
 
 @kernel
@@ -75,14 +117,14 @@ def layernorm_exact(
     """Normalise rows in integers; `p` is gain, shift and offset."""
     gain, shift, offset = p[:channels], p[channels : 2 * channels], p[2 * channels :]
     for row in range(0, rows * stride, stride):
-        total, largest, power = 0, 0, 0
+        whole, reach, power = 0, 0, 0
         for c in range(channels):
-            total += x[row + c]
+            whole += x[row + c]
         for c in range(channels):
-            largest = max(largest, abs(channels * x[row + c] - total))
-        right = max(0, _bit_length(largest) - _DEVIATION_BITS)
+            reach = max(reach, abs(channels * x[row + c] - whole))
+        right = max(0, _bit_length(reach) - _DEVIATION_BITS)
         for c in range(channels):
-            deviation = rshift(channels * x[row + c] - total, right)
+            deviation = rshift(channels * x[row + c] - whole, right)
             out[row + c] = deviation
             power += deviation * deviation
         root, to_normal = _root_of(power, right, eps)

@@ -57,8 +57,7 @@ def _floats(op: Any, rows: int, capacity: int, work: Any, p: Any) -> None:
     elif kind == k.EMBED:
         mix.embed(x, p, out, rows, op[c.A_STRIDE], channels, stride)
     elif kind == k.LAYERNORM:
-        gain, bias = p[:channels], p[stride : stride + channels]
-        layernorm.layernorm(x, out, rows, channels, stride, gain, bias, op[c.EPS])
+        layernorm.layernorm(x, out, rows, channels, stride, p, op[c.EPS])
     elif kind == k.DENSE:
         mix.matmul(x, p, out, rows, op[c.INPUTS], op[c.A_STRIDE], channels, stride)
 

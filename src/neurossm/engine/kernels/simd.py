@@ -142,6 +142,16 @@ def _clip(typing: Any, a: Any, low: Any, high: Any) -> Any:
     return a(a, a, a), generate
 
 
+def _extreme(predicate: str) -> Any:
+    def typer(typing: Any, a: Any, b: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            return builder.select(builder.fcmp_ordered(predicate, *args), *args)
+
+        return a(a, a), generate
+
+    return typer
+
+
 def _exceeds(typing: Any, a: Any, b: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         kind = llvm_type(a)
@@ -170,6 +180,27 @@ def _differs(typing: Any, a: Any, b: Any) -> Any:
         return builder.uitofp(builder.fcmp_ordered("!=", *args), llvm_type(a))
 
     return a(a, a), generate
+
+
+def _reduce(kind: str) -> Any:
+    """Return a typer of reductions over the lanes: the sum, or the largest."""
+
+    def typer(typing: Any, a: Any) -> Any:
+        def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+            result = None
+            for lane in range(a.lanes):
+                one = builder.extract_element(args[0], ir.Constant(ir.IntType(32), lane))
+                if result is None:
+                    result = one
+                elif kind == "sum":
+                    result = builder.fadd(result, one)
+                else:
+                    result = builder.select(builder.fcmp_ordered(">", one, result), one, result)
+            return result
+
+        return a.dtype(a), generate
+
+    return typer
 
 
 def _half(builder: Any, vector: Any, high: bool) -> Any:
@@ -209,12 +240,20 @@ floor: Any = intrinsic(_floor)
 """`floor(a)`."""
 clip: Any = intrinsic(_clip)
 """`clip(a, low, high)`; a NaN becomes `low`."""
+greater: Any = intrinsic(_extreme(">"))
+"""`greater(a, b)`: the greater of a and b."""
+lesser: Any = intrinsic(_extreme("<"))
+"""`lesser(a, b)`: the lesser of a and b."""
 exceeds: Any = intrinsic(_exceeds)
 """`exceeds(a, b)`: 1.0 where a > b, else 0.0."""
 gather: Any = intrinsic(_gather)
 """`gather(array, index)`: the numbers at the whole-numbered indices in `index`."""
 differs: Any = intrinsic(_differs)
 """`differs(a, b)`: 1.0 where a and b differ, else 0.0."""
+total: Any = intrinsic(_reduce("sum"))
+"""`total(a)`: the sum of the lanes."""
+largest: Any = intrinsic(_reduce("largest"))
+"""`largest(a)`: the largest lane."""
 lower_half: Any = intrinsic(_widened(high=False))
 """`lower_half(a)`: the first half of the lanes of 32-bit numbers, as 64-bit floats."""
 upper_half: Any = intrinsic(_widened(high=True))
