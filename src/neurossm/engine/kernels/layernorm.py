@@ -92,7 +92,7 @@ def _deviations(
     for c in range(row + whole, row + channels):
         out[c] = np.floor((count * x[c] - sum_) * scale + 0.5)
         power += out[c] * out[c]
-    return power
+    return float(power)
 
 
 @kernel
