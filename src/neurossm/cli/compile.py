@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 import click
 
 from neurossm.cli.output import Output, json_option, open_output
-from neurossm.compile.options import SCALINGS, CompileOptions, Widths
+from neurossm.compile.options import ROUNDINGS, ROW_SCALES, SCALINGS, CompileOptions, Widths
 
 __all__ = ["command"]
 
@@ -82,9 +82,21 @@ def _width_options(command: _Decorated) -> _Decorated:
 @click.option(
     "--table-step-log2",
     type=int,
-    default=_DEFAULTS.table_step_log2,
+    help="Table segments are 2^-this wide. [default: 3 for sigmoid, 4 for GELU]",
+)
+@click.option(
+    "--rounding",
+    type=click.Choice(ROUNDINGS),
+    default=_DEFAULTS.rounding,
     show_default=True,
-    help="Table segments are 2^-this wide.",
+    help="Let the errors of mixing weights cancel on calibration data, where there are any.",
+)
+@click.option(
+    "--row-scale",
+    type=click.Choice(ROW_SCALES),
+    default=_DEFAULTS.row_scale,
+    show_default=True,
+    help="Unit of a row of weights: full width at one product per feature, or a mere shift.",
 )
 @_width_options
 @json_option
@@ -93,9 +105,11 @@ def command(
     target: str,
     program_path: Path | None,
     scaling: str,
+    rounding: str,
+    row_scale: str,
     calibration: Path | None,
     json_path: str | None,
-    **numbers: int,
+    **numbers: Any,
 ) -> None:
     """Compile MODEL (a checkpoint or a float graph) to a fixed-point program."""
     with open_output(json_path) as output:
@@ -110,11 +124,17 @@ def command(
             for name in list(numbers)
             if name.endswith("_bits") and name != "headroom_bits"
         }
-        options = CompileOptions(widths=Widths(**widths), scaling=scaling, **numbers)
+        options = CompileOptions(
+            widths=Widths(**widths),
+            scaling=scaling,
+            rounding=rounding,
+            row_scale=row_scale,
+            **numbers,
+        )
         samples = None if calibration is None else load_data(calibration).x
         program = compile_model(model, target, options, samples)
-        program.save(path)
         results = _results(program, target)
+        program.save(path)
         _show(output, path, results, options)
         output.json(results)
 
@@ -133,6 +153,8 @@ def _results(program: Any, target: str) -> dict[str, Any]:
         "least_cores": placement.least_cores,
         "latency_steps": latency_steps(program),
         "max_steps": program.max_steps,
+        "scaling": program.provenance["options"]["scaling"],
+        "rounding": program.provenance["rounding"],
         "tensors": [
             asdict(row)
             | {"exponent": row.exponent[0] if len(set(row.exponent)) == 1 else list(row.exponent)}
@@ -143,9 +165,11 @@ def _results(program: Any, target: str) -> dict[str, Any]:
 
 
 def _show(output: Output, path: Path, results: dict[str, Any], options: CompileOptions) -> None:
+    rounding = results["rounding"]
     widths = ", ".join(f"{name} {bits}" for name, bits in asdict(options.widths).items())
     output.line(f"Compiled for {results['target']}: {path}")
     output.line(f"Widths in bits: {widths}")
+    output.line(f"Scaling: {results['scaling']}. Mixing weights rounded: {rounding}.")
     output.table(
         "Tensors",
         ["tensor", "bits", "exponent", "bound", "bound / range", "overflow"],
@@ -175,8 +199,8 @@ def _show(output: Output, path: Path, results: dict[str, Any], options: CompileO
             f"{results['max_steps']} steps."
         )
     output.line(
-        f"Placed on {results['cores_used']} cores of {results['chips_used']} chip(s), spread so that "
-        f"the busiest has little to do; {results['least_cores']} cores would hold it. "
+        f"Placed on {results['cores_used']} cores of {results['chips_used']} chip(s), spread so "
+        f"that the busiest has little to do; {results['least_cores']} cores would hold it. "
         f"Latency {results['latency_steps']} steps."
     )
 

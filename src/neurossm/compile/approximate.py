@@ -32,12 +32,14 @@ class _Function:
     value: Callable[[FloatArray], FloatArray]
     curvature: float
     """Largest second derivative."""
+    step_log2: int
+    """Segments are `2**-step_log2` wide unless the user chooses."""
     right_slope: int
     """Slope of the right asymptote through the origin (GELU: x), or 0 (sigmoid: constant 1)."""
 
 
-SIGMOID = _Function("sigmoid", 8.0, special.expit, 0.0963, 0)
-GELU_FUNCTION = _Function("gelu", 4.0, lambda x: x * special.ndtr(x), 0.798, 1)
+SIGMOID = _Function("sigmoid", 8.0, special.expit, 0.0963, 3, 0)
+GELU_FUNCTION = _Function("gelu", 4.0, lambda x: x * special.ndtr(x), 0.798, 4, 1)
 
 
 def approximate(
@@ -75,7 +77,9 @@ def tabulate(
     name: str, inputs: tuple[str, ...], function: _Function, options: CompileOptions
 ) -> PiecewiseLinear:
     """Fit a line to every segment: the slope of few signed digits, and the base, of least error."""
-    width = 2.0**-options.table_step_log2
+    chosen = options.table_step_log2
+    step_log2 = function.step_log2 if chosen is None else chosen
+    width = 2.0**-step_log2
     count = round(2 * function.reach / width)
     base, slope, errors = np.empty(count), np.empty(count), np.empty(count)
     for i in range(count):
@@ -89,7 +93,7 @@ def tabulate(
         inputs,
         function.name,
         -function.reach,
-        options.table_step_log2,
+        step_log2,
         base,
         slope,
         float(errors.max()),

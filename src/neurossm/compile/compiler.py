@@ -14,6 +14,7 @@ from neurossm.compile.approximate import approximate
 from neurossm.compile.certify import certify
 from neurossm.compile.fold import fold
 from neurossm.compile.options import CompileOptions
+from neurossm.compile.place import place
 from neurossm.compile.quantise import quantise
 from neurossm.compile.ranges import calibrated_ranges, proved_ranges
 from neurossm.compile.rounding import input_statistics
@@ -81,8 +82,16 @@ def compile_model(
     if options.rounding == "adjusted" and data is not None:
         statistics = input_statistics(approximated, data)
     ops = quantise(approximated, ranges, options, limits.accumulator_bits, statistics)
-    program = Program(ops, approximated, profile.name, approximations, _provenance(graph, options))
-    return certify(program)
+    provenance = {
+        "model": graph.provenance,
+        "options": asdict(options),
+        "rounding": "nearest" if statistics is None else "adjusted",
+        "neurossm": neurossm.__version__,
+        "numpy": np.__version__,
+    }
+    program = certify(Program(ops, approximated, profile.name, approximations, provenance))
+    place(program, profile)  # refuses what does not fit
+    return program
 
 
 def _check_widths(options: CompileOptions, profile: Profile) -> None:
@@ -112,12 +121,3 @@ def load_graph(model: Any) -> tuple[Graph, NDArray[np.generic] | None]:
     from neurossm.models.export import export
 
     return export(model), None
-
-
-def _provenance(graph: Graph, options: CompileOptions) -> dict[str, Any]:
-    return {
-        "model": graph.provenance,
-        "options": asdict(options),
-        "neurossm": neurossm.__version__,
-        "numpy": np.__version__,
-    }

@@ -88,7 +88,8 @@ class CompileOptions:
     max_steps
         Longest sample, in time steps.
     table_step_log2
-        Segments of the piecewise-linear tables are `2**-table_step_log2` wide.
+        Segments of the piecewise-linear tables are `2**-table_step_log2` wide; None takes 1/8 for
+        sigmoid and 1/16 for GELU, 128 segments each.
     slope_digits
         Nonzero signed binary digits of a table's slope: shifts and additions per evaluation.
     pole_margin_log2
@@ -107,7 +108,7 @@ class CompileOptions:
     scaling: str = "proved"
     headroom_bits: int = 1
     max_steps: int = 1 << 20
-    table_step_log2: int = 2
+    table_step_log2: int | None = None
     slope_digits: int = 3
     pole_margin_log2: int = 16
     threshold_scale: float = 1.3
@@ -127,6 +128,8 @@ class CompileOptions:
             ("pole_margin_log2", 4, 24),
         ):
             value = getattr(self, name)
+            if value is None and name == "table_step_log2":
+                continue
             if not _is_integer(value) or not low <= value <= high:
                 raise InputError(f"{name} = {value}, must be an integer from {low} to {high}")
         if not 0 < self.threshold_scale < float("inf"):

@@ -159,7 +159,9 @@ def read_pickled(path: Path) -> object:
             "code; save model.state_dict() instead of the model"
         ) from error
     except (RuntimeError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise FormatError(f"{path}: not a checkpoint, or a damaged one: torch cannot read it") from error
+        raise FormatError(
+            f"{path}: not a checkpoint, or a damaged one: torch cannot read it"
+        ) from error
     return content
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
@@ -100,7 +101,7 @@ def to_svg(plot: Plot) -> str:
         plot.figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
     text = buffer.getvalue()
     text = text[text.index("<svg") :]
-    text = re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S)
+    text = _numbered(re.sub(r"<metadata>.*?</metadata>", "", text, flags=re.S))
     # Identifiers must differ between the figures of one page.
     text = re.sub(r'(\bid="|url\(#|href="#)', rf"\g<1>{plot.key}-", text)
     text = text.replace(INK, "currentColor").replace(FAINT, "var(--faint)")
@@ -120,4 +121,19 @@ def save(plot: Plot, folder: str) -> Sequence[str]:
             metadata = {"Date": None} if suffix == "svg" else None
             plot.figure.savefig(path, dpi=150, facecolor="white", metadata=metadata)
         paths.append(path)
+    drawn = Path(paths[-1])
+    drawn.write_text(_numbered(drawn.read_text("utf-8")), "utf-8")
     return paths
+
+
+def _numbered(svg: str) -> str:
+    """Number the identifiers that Matplotlib makes, in the order of their first appearance.
+
+    They are hashes; those of clip paths hash an object's address, which no two runs share.
+    """
+    numbers: dict[str, str] = {}
+
+    def number(found: re.Match[str]) -> str:
+        return found[1] + numbers.setdefault(found[2], f"{found[2][0]}{len(numbers)}")
+
+    return re.sub(r'(\bid="|url\(#|href="#)([a-z][0-9a-f]{10})(?=["\)])', number, svg)
