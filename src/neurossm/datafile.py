@@ -50,6 +50,14 @@ class Data:
             )
         return Data(self.x[:limit], None if self.y is None else self.y[:limit], self.where)
 
+    def check_labels(self, classes: int) -> None:
+        """Raise InputError if a label is no class of a model with so many."""
+        if self.y is not None and (self.y.min() < 0 or self.y.max() >= classes):
+            raise InputError(
+                f"{self.where}: labels reach from {self.y.min()} to {self.y.max()}; the model has "
+                f"classes 0 to {classes - 1}"
+            )
+
 
 def load_data(path: str | Path) -> Data:
     """Read `x` and, if there, `y` from an npz file; no code in it is ever run.
@@ -65,8 +73,10 @@ def load_data(path: str | Path) -> Data:
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            if not hasattr(archive, "files"):
+        # NumPy leaves a file it opened itself open when it turns out to be truncated
+        with open(path, "rb") as file:
+            archive = np.load(file, allow_pickle=False)
+            if not isinstance(archive, np.lib.npyio.NpzFile):
                 raise FormatError(f"{path}: a single array; expected an .npz file with x")
             if "x" not in archive.files:
                 found = ", ".join(archive.files) or "nothing"

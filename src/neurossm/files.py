@@ -54,17 +54,27 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         os.replace(temporary, target)
 
 
-def require_writable(path: str | os.PathLike[str]) -> None:
+def require_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None) -> None:
     """Check that a file can be written to `path`, without writing it.
 
     Call it before long work whose result goes there.
 
+    Parameters
+    ----------
+    path
+        The file to write.
+    inputs
+        Files that are read: none of them may be the one to write.
+
     Raises
     ------
     InputError
-        The folder is missing or not writable, or `path` is a folder, a device or write-protected.
+        The folder is missing or not writable, or `path` is a folder, a device, write-protected or
+        one of the inputs.
     """
     target = Path(os.path.realpath(path))
+    if any(other is not None and Path(os.path.realpath(other)) == target for other in inputs):
+        raise InputError(f"{path}: is read by the same command; write to another file")
     try:
         problem = _write_problem(target)
     except OSError as error:  # such as a name that is too long

@@ -67,8 +67,10 @@ def schema_of(path: Path) -> str | None:
 
 
 @contextmanager
-def open_file(path: Path, schema: str, version: int) -> Iterator[h5py.File]:
+def open_file(path: Path, schema: str, version: int, made_by: str = "") -> Iterator[h5py.File]:
     """Open a file for reading after checking that it is what the caller expects.
+
+    `made_by` names the command that makes such files, for messages.
 
     Raises
     ------
@@ -85,11 +87,11 @@ def open_file(path: Path, schema: str, version: int) -> Iterator[h5py.File]:
     except _DAMAGE as error:
         raise FormatError(
             f"{path}: not a readable HDF5 file (foreign, damaged or truncated); "
-            f"expected a file of schema {schema!r}"
+            f"expected a {_described(schema, made_by)}"
         ) from error
     with file:
         try:
-            _check_header(file, schema, version)
+            _check_header(file, schema, version, made_by)
             yield file
         except NeuroSSMError as error:
             raise FormatError(f"{path}: {_one_line(error)}") from error
@@ -97,12 +99,17 @@ def open_file(path: Path, schema: str, version: int) -> Iterator[h5py.File]:
             raise FormatError(f"{path}: damaged {schema} file: {_one_line(error)}") from error
 
 
-def _check_header(file: h5py.File, schema: str, version: int) -> None:
+def _described(schema: str, made_by: str) -> str:
+    return f"{schema!r}" + (f", as `{made_by}` writes" if made_by else "")
+
+
+def _check_header(file: h5py.File, schema: str, version: int, made_by: str) -> None:
     found = file.attrs.get("schema")
+    expected = _described(schema, made_by)
     if not isinstance(found, str):
-        raise FormatError(f"foreign HDF5 file without a 'schema'; expected {schema!r}")
+        raise FormatError(f"foreign HDF5 file without a 'schema'; expected a {expected}")
     if found != schema:
-        raise FormatError(f"holds a {found!r}, expected a {schema!r}")
+        raise FormatError(f"holds a {found!r}, expected a {expected}")
     number = file.attrs.get("version")
     if not isinstance(number, (int, np.integer)):
         raise FormatError(f"{schema} file without a version number")

@@ -118,7 +118,7 @@ def command(
         from neurossm.files import require_writable
 
         path = program_path or Path(f"{model.stem}.{Path(target).stem}.h5")
-        require_writable(path)
+        require_writable(path, model, calibration)
         widths = {
             name.removesuffix("_bits"): numbers.pop(name)
             for name in list(numbers)

@@ -28,7 +28,7 @@ def command(model: Path, graph_path: Path, json_path: str | None) -> None:
         from neurossm.files import require_writable
         from neurossm.models.export import export
 
-        require_writable(graph_path)
+        require_writable(graph_path, model)
         graph = export(model)
         graph.save(graph_path)
         channels = graph.channels()

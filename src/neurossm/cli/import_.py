@@ -60,7 +60,7 @@ def command(
         from neurossm.files import require_writable
         from neurossm.importers import Options, import_checkpoint
 
-        require_writable(model_path)
+        require_writable(model_path, checkpoint, config, calibration)
         options = Options(input_, discretization, real_transform, dt_transform, activation, prenorm)
         samples = None if calibration is None else load_data(calibration).x
         imported = import_checkpoint(checkpoint, config, options, samples)

@@ -69,9 +69,11 @@ def command(
         from neurossm.files import require_writable
         from neurossm.program import Program
 
-        require_writable(page_path)
+        require_writable(page_path, program, data, model)
         loaded, everything = Program.load(program), load_data(data)
-        samples = everything.limited(limit or min(report.DEFAULT_LIMIT, len(everything.x)))
+        if limit is None:
+            limit = min(report.DEFAULT_LIMIT, len(everything.x))
+        samples = everything.limited(limit)
         with output.progress("watching", 2 * len(samples.x)) as advance:
             evidence = report.gather(
                 loaded,

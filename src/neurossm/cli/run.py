@@ -45,9 +45,10 @@ def command(
         from neurossm.program import Program
 
         if logits_path is not None:
-            require_writable(logits_path)
+            require_writable(logits_path, program, data)
         loaded = Program.load(program)
         samples = load_data(data).limited(limit)
+        samples.check_labels(loaded.readout.out.channels)
         started = time.perf_counter()
         steps = samples.x.shape[1] if samples.x.ndim > 1 else 0
         with output.progress(f"running on {engine}", steps) as advance:

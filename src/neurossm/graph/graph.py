@@ -127,7 +127,7 @@ class Graph:
     @staticmethod
     def load(path: str | Path) -> Graph:
         """Read a graph written by `save`; FormatError or InputError say what is wrong."""
-        with open_file(Path(path), SCHEMA, VERSION) as file:
+        with open_file(Path(path), SCHEMA, VERSION, "neurossm export") as file:
             return read_graph(file)
 
 

@@ -183,7 +183,7 @@ class Program:
     @staticmethod
     def load(path: str | Path) -> Program:
         """Read a program written by `save`; InputError or FormatError say what is wrong."""
-        with open_file(Path(path), SCHEMA, VERSION) as file:
+        with open_file(Path(path), SCHEMA, VERSION, "neurossm compile") as file:
             return _read(file)
 
 
