@@ -63,7 +63,8 @@ def _width_options(command: _Decorated) -> _Decorated:
 @click.option(
     "--calibration",
     type=click.Path(path_type=Path),
-    help="DATA.npz for calibrated scaling. [default: the checkpoint's own batch]",
+    help="DATA.npz: ranges for calibrated scaling, rounding of weights, a GSU's static "
+    "threshold. [default: the checkpoint's own batch]",
 )
 @click.option(
     "--headroom-bits",
