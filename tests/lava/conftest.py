@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from neurossm import lava
 from neurossm.lava import Worker
 from neurossm.lava.plan import Plan, Stage, Wire
 from neurossm.lava.worker import Job
+from neurossm.program import Program, Spike, Ternary, recordable, reference
 
 Traces = dict[str, np.ndarray]
 
@@ -75,3 +78,60 @@ def play(worker: Worker, tmp_path: Path) -> Callable[..., Traces]:
         return {name: np.load(path) for name, path in traces.items()}
 
     return run
+
+
+@pytest.fixture(scope="session")
+def new_tally() -> type[Tally]:
+    """Begin to compare Lava with the reference: `new_tally().compare(program, data, worker)`."""
+    return Tally
+
+
+class Tally:
+    """What has been compared so far."""
+
+    def __init__(self) -> None:
+        self.programs: Counter[str] = Counter()
+        self.integers: Counter[str] = Counter()
+        self.rates: list[float] = []
+        self.minus_ones = 0
+
+    def compare(self, program: Program, data: np.ndarray, worker: Worker) -> None:
+        """Compare every tensor, every state, every logit and every count of saturations."""
+        names = recordable(program)
+        expected = reference.run(program, data, record=names)
+        got = lava.run(program, data, record=names, worker=worker, timeout=120)
+        for name in names:
+            kind = "state" if ".state_" in name else type(program[name]).__name__
+            assert got.tensors[name].shape == expected.tensors[name].shape, name
+            differ = int(np.count_nonzero(got.tensors[name] != expected.tensors[name]))
+            assert differ == 0, f"{name}: {differ} of {expected.tensors[name].size} differ"
+            self.integers[kind] += expected.tensors[name].size
+        assert np.array_equal(got.logits, expected.logits)
+        assert got.logits.dtype == np.int64
+        assert got.saturations == expected.saturations
+        self.integers["Readout"] += expected.logits.size
+        self.programs["all"] += 1
+        self.programs["saturating"] += bool(expected.saturations)
+        self.programs["negative exponents"] += any(
+            (op.out.exponent < 0).any() for op in program.ops
+        )
+        for op in program.ops:
+            if isinstance(op, (Spike, Ternary)):
+                spikes = expected.tensors[op.name]
+                self.rates.append(float(np.abs(spikes).mean()))
+                self.minus_ones += int((spikes == -1).sum())
+
+    def report(self, title: str) -> int:
+        """Print and return how many integers of which operation were compared."""
+        rates = np.array(self.rates)
+        between = int(((rates >= 0.01) & (rates <= 0.99)).sum())
+        text = (
+            f"\n{title}: {sum(self.integers.values()):,} integers equal in "
+            f"{self.programs['all']} programs, {dict(self.integers)}; "
+            f"{self.programs['saturating']} saturate, "
+            f"{self.programs['negative exponents']} have negative exponents; "
+            f"{between} of {rates.size} layers fire between 1 and 99 %, "
+            f"{self.minus_ones} spikes are -1"
+        )
+        print(text)  # noqa: T201 - shown by `pytest -s`, and what the test is for
+        return between

@@ -16,7 +16,7 @@ from neurossm.lava import (
     floating,
     kernels,
 )
-from neurossm.lava.parameters import require_integers
+from neurossm.lava.record import require_integers
 
 
 def ints(*values):
@@ -137,7 +137,7 @@ def test_kernels_compile_where_nothing_can_be_cached(monkeypatch):
         return lambda function: function
 
     monkeypatch.setattr(kernels.numba, "njit", njit)
-    assert kernels._jit("int64(int64)")(abs)(-3) == 3
+    assert kernels.jit("int64(int64)")(abs)(-3) == 3
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,5 @@
 """Lava against the definition: the same integers, every step, every state, in one stream."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
@@ -12,7 +10,7 @@ from neurossm.compile import CompileOptions, Widths, compile_model
 from neurossm.errors import InputError, LimitError, MissingDependencyError, RunError
 from neurossm.graph.evaluate import evaluate
 from neurossm.lava import availability
-from neurossm.program import Spike, recordable, reference
+from neurossm.program import reference
 
 EXAMPLES = 50
 AWKWARD = [(), ("thresholds",), ("huge_gains",), ("huge_gains", "negative_gains"), ("zero_rows",)]
@@ -55,55 +53,8 @@ def compilations(draw):
     return graph, CompileOptions(widths=widths, scaling=scaling, headroom_bits=0)
 
 
-class Tally:
-    """What has been compared so far."""
-
-    def __init__(self):
-        self.programs = Counter()
-        self.integers = Counter()
-        self.rates = []
-
-    def compare(self, program, data, worker):
-        """Compare every tensor, every state, every logit and every count of saturations."""
-        names = recordable(program)
-        expected = reference.run(program, data, record=names)
-        got = lava.run(program, data, record=names, worker=worker, timeout=120)
-        for name in names:
-            kind = "state" if ".state_" in name else type(program[name]).__name__
-            assert got.tensors[name].shape == expected.tensors[name].shape, name
-            differ = int(np.count_nonzero(got.tensors[name] != expected.tensors[name]))
-            assert differ == 0, f"{name}: {differ} of {expected.tensors[name].size} differ"
-            self.integers[kind] += expected.tensors[name].size
-        assert np.array_equal(got.logits, expected.logits)
-        assert got.logits.dtype == np.int64
-        assert got.saturations == expected.saturations
-        self.integers["Readout"] += expected.logits.size
-        self.programs["all"] += 1
-        self.programs["saturating"] += bool(expected.saturations)
-        self.programs["negative exponents"] += any(
-            (op.out.exponent < 0).any() for op in program.ops
-        )
-        self.rates += [
-            float(expected.tensors[op.name].mean()) for op in program.ops if isinstance(op, Spike)
-        ]
-
-    def report(self, title):
-        """Print and return how many integers of which operation were compared."""
-        rates = np.array(self.rates)
-        between = int(((rates >= 0.01) & (rates <= 0.99)).sum())
-        text = (
-            f"\n{title}: {sum(self.integers.values()):,} integers equal in "
-            f"{self.programs['all']} programs, {dict(self.integers)}; "
-            f"{self.programs['saturating']} saturate, "
-            f"{self.programs['negative exponents']} have negative exponents; "
-            f"{between} of {rates.size} layers fire between 1 and 99 %"
-        )
-        print(text)  # noqa: T201 - shown by `pytest -s`, and what the test is for
-        return between
-
-
-def test_lava_equals_the_reference_on_random_programs(worker, networks):
-    tally = Tally()
+def test_lava_equals_the_reference_on_random_programs(worker, networks, new_tally):
+    tally = new_tally()
 
     @SETTINGS
     @given(seed=st.integers(0, 2**31), size=sizes(), saturating=st.sampled_from([0.0, 0.3]))
@@ -119,8 +70,8 @@ def test_lava_equals_the_reference_on_random_programs(worker, networks):
     assert between >= 10
 
 
-def test_lava_equals_the_reference_on_compiled_networks(worker, networks):
-    tally = Tally()
+def test_lava_equals_the_reference_on_compiled_networks(worker, networks, new_tally):
+    tally = new_tally()
 
     @SETTINGS
     @given(seed=st.integers(0, 2**31), size=sizes(), how=compilations())
@@ -143,10 +94,10 @@ def test_lava_equals_the_reference_on_compiled_networks(worker, networks):
 
 
 @pytest.mark.parametrize("steps", [1, 2, 7])
-def test_samples_of_any_length_stream_without_gaps(worker, networks, steps):
+def test_samples_of_any_length_stream_without_gaps(worker, networks, new_tally, steps):
     program = networks.random_program(11, blocks=3, kind="float")
     data = networks.random_data(program.input, 1, batch=5, steps=steps)
-    Tally().compare(program, data, worker)
+    new_tally().compare(program, data, worker)
 
 
 def test_a_sample_does_not_depend_on_its_neighbours(worker, networks):

@@ -11,7 +11,7 @@ from neurossm import lava
 from neurossm.program import Program, recordable
 
 FOLDER = Path(__file__).parents[1] / "golden"
-CASES = sorted(path.stem for path in FOLDER.glob("*.h5") if not path.stem.startswith("gsu"))
+CASES = sorted(path.stem for path in FOLDER.glob("*.h5"))
 
 
 @pytest.mark.parametrize("case", CASES)

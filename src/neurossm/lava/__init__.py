@@ -12,7 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 from neurossm.lava.availability import prepare_lava, require_lava, require_loihi2
 from neurossm.lava.engine import plan_graph, plan_program, run, run_graph
-from neurossm.lava.parameters import Decoder, Logistic, Modes, Product, Rescale, Segments, Sum
+from neurossm.lava.parameters import (
+    GELU,
+    Decoder,
+    DynamicTernary,
+    Logistic,
+    Modes,
+    Normalise,
+    Product,
+    Rescale,
+    Segments,
+    Sum,
+    Ternary,
+)
 from neurossm.lava.plan import Plan
 from neurossm.lava.runner import Worker
 from neurossm.lava.schedule import Schedule
@@ -22,19 +34,27 @@ if TYPE_CHECKING:
     from neurossm.lava.processes.affine import Affine
     from neurossm.lava.processes.embedding import Embedding
     from neurossm.lava.processes.glu import GLU
+    from neurossm.lava.processes.gsu import GSU
+    from neurossm.lava.processes.layer_norm import LayerNorm
     from neurossm.lava.processes.player import Player
     from neurossm.lava.processes.readout import Readout
     from neurossm.lava.processes.ssm import SSM
+    from neurossm.lava.processes.ternary_ssm import TernarySSM
 
 __all__ = [
+    "GELU",
     "GLU",
+    "GSU",
     "SSM",
     "Affine",
     "Decoder",
+    "DynamicTernary",
     "Embedding",
+    "LayerNorm",
     "Logistic",
     "Modes",
     "Network",
+    "Normalise",
     "Plan",
     "Player",
     "Product",
@@ -43,6 +63,8 @@ __all__ = [
     "Schedule",
     "Segments",
     "Sum",
+    "Ternary",
+    "TernarySSM",
     "Worker",
     "build",
     "plan_graph",
@@ -57,10 +79,13 @@ _NEED_LAVA = {
     "Affine": "processes.affine",
     "Embedding": "processes.embedding",
     "GLU": "processes.glu",
+    "GSU": "processes.gsu",
+    "LayerNorm": "processes.layer_norm",
     "Network": "network",
     "Player": "processes.player",
     "Readout": "processes.readout",
     "SSM": "processes.ssm",
+    "TernarySSM": "processes.ternary_ssm",
     "build": "network",
 }
 

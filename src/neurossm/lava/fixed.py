@@ -10,10 +10,29 @@ from typing import Any
 import numpy as np
 
 from neurossm.arrays import IntArray
-from neurossm.lava import kernels
-from neurossm.lava.parameters import Decoder, Modes, Product, Rescale, Segments, Sum
+from neurossm.lava import kernels, kernels_norm
+from neurossm.lava.parameters import (
+    Decoder,
+    Modes,
+    Norm,
+    Product,
+    Rescale,
+    Segments,
+    Sum,
+    Ternary,
+)
 
-__all__ = ["add", "decode", "lookup", "multiply", "rescale", "step"]
+__all__ = [
+    "add",
+    "decode",
+    "limits",
+    "lookup",
+    "multiply",
+    "normalise",
+    "rescale",
+    "step",
+    "ternary",
+]
 
 
 def limits(bits: int) -> tuple[int, int]:
@@ -25,6 +44,24 @@ def rescale(p: Rescale, x: IntArray) -> tuple[IntArray, int]:
     """Map x (H) to y (H)."""
     y = np.empty_like(x)
     return y, kernels.affine(x, p.gain, p.shift, p.offset, *limits(p.bits), y)
+
+
+def normalise(p: Norm | None, x: IntArray) -> tuple[IntArray, int]:
+    """Normalise x (H): by constants, by its own mean and variance, or not at all."""
+    if p is None:
+        return x, 0
+    if isinstance(p, Rescale):
+        return rescale(p, x)
+    y = np.empty_like(x)
+    saturated = kernels_norm.layer_norm(x, p.gain, p.shift, p.offset, p.eps, *limits(p.bits), y)
+    return y, saturated
+
+
+def ternary(p: Ternary, y: IntArray) -> IntArray:
+    """Return spikes -1, 0, 1 (H) for y (H)."""
+    threshold = np.asarray(p.threshold)
+    spikes: IntArray = (y > threshold).astype(np.int64) - (y < -threshold)
+    return spikes
 
 
 def lookup(p: Segments, x: IntArray) -> tuple[IntArray, int]:

@@ -9,14 +9,40 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
+from scipy import special
 
 from neurossm.arrays import FloatArray
 from neurossm.lava import kernels
-from neurossm.lava.parameters import Decoder, Logistic, Modes, Product, Rescale, Segments, Sum
+from neurossm.lava.parameters import (
+    GELU,
+    Decoder,
+    DynamicTernary,
+    Function,
+    Logistic,
+    Modes,
+    Norm,
+    Product,
+    Rescale,
+    Sum,
+    Ternary,
+)
 
-__all__ = ["Coefficients", "add", "coefficients", "decode", "lookup", "multiply", "rescale", "step"]
+__all__ = [
+    "Coefficients",
+    "add",
+    "coefficients",
+    "decode",
+    "lookup",
+    "multiply",
+    "normalise",
+    "rescale",
+    "step",
+    "ternary",
+]
 
 Coefficients = tuple[FloatArray, ...]
+_NORMAL_EXPONENT = 20
+"""Normalised deviations are in units of 2**-20, as in integers."""
 
 
 def rescale(p: Rescale, x: FloatArray) -> FloatArray:
@@ -25,11 +51,35 @@ def rescale(p: Rescale, x: FloatArray) -> FloatArray:
     return y
 
 
-def lookup(p: Segments | Logistic, x: FloatArray) -> FloatArray:
+def normalise(p: Norm | None, x: FloatArray) -> FloatArray:
+    """Normalise x (H): by constants, by its own mean and variance, or not at all."""
+    if p is None:
+        return x
+    if isinstance(p, Rescale):
+        return rescale(p, x)
+    deviation = x.size * x - x.sum()
+    root = np.sqrt(deviation @ deviation + p.eps)
+    normal = _scale(deviation / root if root > 0 else 0 * deviation, _NORMAL_EXPONENT)
+    return rescale(Rescale(p.gain, p.shift, p.offset), normal)
+
+
+def ternary(p: Ternary | DynamicTernary, y: FloatArray) -> FloatArray:
+    """Return spikes -1, 0, 1 (H) for y (H)."""
+    if isinstance(p, DynamicTernary):
+        threshold = np.asarray(p.factor * np.abs(y).max())
+    else:
+        threshold = np.asarray(p.threshold)
+    spikes: FloatArray = (y > threshold).astype(np.float64) - (y < -threshold)
+    return spikes
+
+
+def lookup(p: Function, x: FloatArray) -> FloatArray:
     """Evaluate a function at x (H)."""
+    if isinstance(p, GELU):
+        gelu: FloatArray = x * special.ndtr(x)
+        return gelu
     if isinstance(p, Logistic):
-        e = np.exp(-np.abs(x))  # never overflows
-        logistic: FloatArray = np.where(x >= 0, 1 / (1 + e), e / (1 + e))
+        logistic: FloatArray = special.expit(x)
         return logistic
     base, slope = np.asarray(p.base), np.asarray(p.slope)
     width = 2.0**p.width

@@ -13,17 +13,24 @@ from neurossm.arrays import FloatArray
 from neurossm.errors import UnsupportedError
 from neurossm.graph.data import check_data
 from neurossm.lava.parameters import (
+    GELU,
     Decoder,
+    DynamicTernary,
     Logistic,
     Modes,
+    Normalise,
     Product,
     Rescale,
     Segments,
     Sum,
+    Ternary,
 )
 from neurossm.lava.primitives import Primitive, Primitives, Rows, Source, Threshold, Unit, Weights
 
 __all__ = ["encode", "from_graph"]
+
+_MESSAGE_BITS: dict[type[nodes.Node], int] = {nodes.Spike: 0, nodes.Ternary: 2}
+"""Width of messages that are no real numbers; with 0 Lava's Dense takes a -1 for 1."""
 
 
 def encode(graph: nodes.Graph, data: NDArray[np.generic]) -> FloatArray:
@@ -55,8 +62,7 @@ def _primitives(graph: nodes.Graph, node: nodes.Node) -> list[Primitive]:
         if isinstance(source, nodes.Mean):
             decoder = Decoder(node.weight, node.bias)
             return [Primitive(node.name, source.inputs, decoder, channels)]
-        binary = isinstance(source, nodes.Spike)
-        weights = Weights(node.weight, message_bits=0 if binary else 32)
+        weights = Weights(node.weight, _MESSAGE_BITS.get(type(source), 32))
         bias = Rescale(np.ones_like(node.bias), offset=node.bias)
         product = f"{node.name}.product"
         return [
@@ -77,6 +83,15 @@ def _batch_norm(node: nodes.BatchNorm) -> Rescale:
     return Rescale(gain, offset=node.bias - gain * node.mean)
 
 
+def _layer_norm(node: nodes.LayerNorm) -> Normalise:
+    channels = node.gain.size
+    return Normalise(node.gain * np.sqrt(channels), 20, node.bias, node.eps * channels**3)
+
+
+def _ternary(node: nodes.Ternary) -> Ternary | DynamicTernary:
+    return DynamicTernary(node.factor) if node.threshold is None else Ternary(node.threshold)
+
+
 def _modes(node: nodes.SSM) -> Modes:
     c = 2 * node.B_bar * node.C
     return Modes(node.A_bar.real, node.A_bar.imag, c.real, c.imag, node.D)
@@ -86,12 +101,15 @@ _CONVERSIONS: dict[type[nodes.Node], Callable[[Any], Unit]] = {
     nodes.Input: lambda node: Source(32),
     nodes.Embedding: lambda node: Rows(node.weight),
     nodes.BatchNorm: _batch_norm,
+    nodes.LayerNorm: _layer_norm,
     nodes.Affine: lambda node: Rescale(node.scale, offset=node.shift),
     nodes.SSM: _modes,
     nodes.Spike: lambda node: Threshold(node.threshold),
+    nodes.Ternary: _ternary,
     nodes.Sigmoid: lambda node: Logistic(),
+    nodes.GELU: lambda node: GELU(),
     nodes.PiecewiseLinear: lambda node: Segments(
-        node.start, node.width_log2, node.base, node.slope
+        node.start, -node.width_log2, node.base, node.slope
     ),
     nodes.Product: lambda node: Product(np.zeros(1, np.int64)),
     nodes.Add: lambda node: Sum(),

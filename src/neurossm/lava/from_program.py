@@ -9,7 +9,16 @@ import numpy as np
 
 from neurossm import program as ops
 from neurossm.errors import LimitError, UnsupportedError
-from neurossm.lava.parameters import Decoder, Modes, Product, Rescale, Segments, Sum
+from neurossm.lava.parameters import (
+    Decoder,
+    Modes,
+    Normalise,
+    Product,
+    Rescale,
+    Segments,
+    Sum,
+    Ternary,
+)
 from neurossm.lava.primitives import Primitive, Primitives, Rows, Source, Threshold, Unit, Weights
 
 __all__ = ["from_program"]
@@ -89,6 +98,8 @@ _CONVERSIONS: dict[type[ops.Op], Callable[[Any], Unit]] = {
     ops.Affine: lambda op: Rescale(op.gain, op.shift, op.offset, op.out.bits),
     ops.SSM: _modes,
     ops.Spike: lambda op: Threshold(op.threshold),
+    ops.Ternary: lambda op: Ternary(op.threshold),
+    ops.LayerNorm: lambda op: Normalise(op.gain, op.shift, op.offset, op.eps, op.out.bits),
     ops.Table: lambda op: Segments(
         op.origin, op.width, op.base, op.slope, op.slope_shift, op.out.bits
     ),

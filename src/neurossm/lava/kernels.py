@@ -14,13 +14,24 @@ from typing import Any
 
 import numba
 
-__all__ = ["add", "affine", "product", "ssm_step", "ssm_step_floating", "table"]
+__all__ = [
+    "COLUMN",
+    "add",
+    "affine",
+    "jit",
+    "product",
+    "rshift",
+    "ssm_step",
+    "ssm_step_floating",
+    "store",
+    "table",
+]
 
-_COLUMN = "int64[::1]"
-_MATRIX = "int64[:,::1]"
+COLUMN = "int64[::1]"
+MATRIX = "int64[:,::1]"
 
 
-def _jit(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def jit(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Compile for one signature (other types are refused) and keep the machine code on disk."""
 
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -34,16 +45,16 @@ def _jit(signature: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     return decorate
 
 
-@_jit("int64(int64, int64)")
-def _rshift(value: int, shift: int) -> int:
+@jit("int64(int64, int64)")
+def rshift(value: int, shift: int) -> int:
     """Divide by 2**shift to the nearest integer, halves up; a negative shift multiplies."""
     if shift > 0:
         return (value + (1 << (shift - 1))) >> shift
     return value << -shift
 
 
-@_jit(f"int64(int64, int64, int64, {_COLUMN}, int64)")
-def _store(value: int, low: int, high: int, out: Any, h: int) -> int:
+@jit(f"int64(int64, int64, int64, {COLUMN}, int64)")
+def store(value: int, low: int, high: int, out: Any, h: int) -> int:
     """Clamp `value` to [low, high] into `out[h]`; return 1 if that changed it, else 0."""
     if value < low:
         out[h] = low
@@ -55,19 +66,19 @@ def _store(value: int, low: int, high: int, out: Any, h: int) -> int:
     return 0
 
 
-@_jit(f"int64({_COLUMN}, {_COLUMN}, {_COLUMN}, {_COLUMN}, int64, int64, {_COLUMN})")
+@jit(f"int64({COLUMN}, {COLUMN}, {COLUMN}, {COLUMN}, int64, int64, {COLUMN})")
 def affine(x: Any, gain: Any, shift: Any, offset: Any, low: int, high: int, out: Any) -> int:
     """Write `sat(rshift(gain*x, shift) + offset)` (H) to `out`; return how many saturated."""
     saturated = 0
     for h in range(x.size):
-        saturated += _store(_rshift(gain[h] * x[h], shift[h]) + offset[h], low, high, out, h)
+        saturated += store(rshift(gain[h] * x[h], shift[h]) + offset[h], low, high, out, h)
     return saturated
 
 
-@_jit(
-    f"UniTuple(int64, 2)({_COLUMN}, {_MATRIX}, {_MATRIX}, {_MATRIX}, {_MATRIX}, {_MATRIX},"
-    f"{_MATRIX}, {_MATRIX}, {_MATRIX}, {_COLUMN}, {_COLUMN}, {_COLUMN},"
-    f"int64, int64, int64, int64, {_COLUMN})"
+@jit(
+    f"UniTuple(int64, 2)({COLUMN}, {MATRIX}, {MATRIX}, {MATRIX}, {MATRIX}, {MATRIX},"
+    f"{MATRIX}, {MATRIX}, {MATRIX}, {COLUMN}, {COLUMN}, {COLUMN},"
+    f"int64, int64, int64, int64, {COLUMN})"
 )
 def ssm_step(
     u: Any,
@@ -103,22 +114,22 @@ def ssm_step(
     saturated_state = 0
     saturated_y = 0
     for h in range(u.size):
-        total = _rshift(d[h] * u[h], d_shift[h])
+        total = rshift(d[h] * u[h], d_shift[h])
         for n in range(a_re.shape[1]):
             shift = pole_shift[h, n]
             drive = u[h] << (shift + input_shift[h, n])
-            re = _rshift(a_re[h, n] * s_re[h, n] - a_im[h, n] * s_im[h, n] + drive, shift)
-            im = _rshift(a_re[h, n] * s_im[h, n] + a_im[h, n] * s_re[h, n], shift)
-            saturated_state += _store(re, state_low, state_high, s_re[h], n)
-            saturated_state += _store(im, state_low, state_high, s_im[h], n)
+            re = rshift(a_re[h, n] * s_re[h, n] - a_im[h, n] * s_im[h, n] + drive, shift)
+            im = rshift(a_re[h, n] * s_im[h, n] + a_im[h, n] * s_re[h, n], shift)
+            saturated_state += store(re, state_low, state_high, s_re[h], n)
+            saturated_state += store(im, state_low, state_high, s_im[h], n)
             read = c_re[h, n] * s_re[h, n] - c_im[h, n] * s_im[h, n]
-            total += _rshift(read, readout_shift[h])
-        saturated_y += _store(total, low, high, y, h)
+            total += rshift(read, readout_shift[h])
+        saturated_y += store(total, low, high, y, h)
     return saturated_state, saturated_y
 
 
-@_jit(
-    f"int64({_COLUMN}, int64, int64, {_COLUMN}, {_COLUMN}, int64, int64, int64, {_COLUMN})",
+@jit(
+    f"int64({COLUMN}, int64, int64, {COLUMN}, {COLUMN}, int64, int64, int64, {COLUMN})",
 )
 def table(
     x: Any,
@@ -141,26 +152,26 @@ def table(
     for h in range(x.size):
         distance = x[h] - origin
         i = min(max(distance >> width, 0), last)
-        rise = _rshift(slope[i] * (distance - (i << width)), slope_shift)
-        saturated += _store(base[i] + rise, low, high, out, h)
+        rise = rshift(slope[i] * (distance - (i << width)), slope_shift)
+        saturated += store(base[i] + rise, low, high, out, h)
     return saturated
 
 
-@_jit(f"int64({_COLUMN}, {_COLUMN}, {_COLUMN}, int64, int64, {_COLUMN})")
+@jit(f"int64({COLUMN}, {COLUMN}, {COLUMN}, int64, int64, {COLUMN})")
 def product(x: Any, y: Any, shift: Any, low: int, high: int, out: Any) -> int:
     """Write `sat(rshift(x*y, shift))` (H) to `out`; return how many saturated."""
     saturated = 0
     for h in range(x.size):
-        saturated += _store(_rshift(x[h] * y[h], shift[h]), low, high, out, h)
+        saturated += store(rshift(x[h] * y[h], shift[h]), low, high, out, h)
     return saturated
 
 
-@_jit(f"int64({_COLUMN}, {_COLUMN}, int64, int64, {_COLUMN})")
+@jit(f"int64({COLUMN}, {COLUMN}, int64, int64, {COLUMN})")
 def add(x: Any, y: Any, low: int, high: int, out: Any) -> int:
     """Write `sat(x + y)` (H) to `out`; return how many saturated."""
     saturated = 0
     for h in range(x.size):
-        saturated += _store(x[h] + y[h], low, high, out, h)
+        saturated += store(x[h] + y[h], low, high, out, h)
     return saturated
 
 
@@ -168,7 +179,7 @@ _REALS = "float64[:,::1]"
 _REAL = "float64[::1]"
 
 
-@_jit(
+@jit(
     f"void({_REAL}, {_REALS}, {_REALS}, {_REALS}, {_REALS}, {_REALS}, {_REALS}, {_REALS}, {_REAL},"
     f"{_REAL})"
 )

@@ -21,9 +21,12 @@ from neurossm.lava.primitives import Weights
 from neurossm.lava.processes.affine import Affine
 from neurossm.lava.processes.embedding import Embedding
 from neurossm.lava.processes.glu import GLU
+from neurossm.lava.processes.gsu import GSU
+from neurossm.lava.processes.layer_norm import LayerNorm
 from neurossm.lava.processes.player import Player
 from neurossm.lava.processes.readout import Readout
 from neurossm.lava.processes.ssm import SSM
+from neurossm.lava.processes.ternary_ssm import TernarySSM
 from neurossm.lava.schedule import Schedule
 
 if TYPE_CHECKING:
@@ -35,8 +38,11 @@ _PROCESSES = {
     "Affine": Affine,
     "Embedding": Embedding,
     "GLU": GLU,
+    "GSU": GSU,
+    "LayerNorm": LayerNorm,
     "Readout": Readout,
     "SSM": SSM,
+    "TernarySSM": TernarySSM,
 }
 
 

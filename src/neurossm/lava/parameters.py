@@ -11,23 +11,29 @@ integers of so many `bits`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Any
+from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from neurossm.errors import InputError
+from neurossm.lava.record import FloatingOnly, spread
 
 __all__ = [
+    "GELU",
     "Decoder",
+    "DynamicTernary",
+    "Function",
     "Logistic",
     "Modes",
+    "Norm",
+    "Normalise",
     "Product",
     "Rescale",
     "Segments",
     "Sum",
-    "require_integers",
+    "Ternary",
 ]
 
 
@@ -42,7 +48,7 @@ class Rescale:
 
     def __post_init__(self) -> None:
         """Give every array the shape of the gain."""
-        _spread(self, (np.size(self.gain),), "gain", "shift", "offset")
+        spread(self, (np.size(self.gain),), "gain", "shift", "offset")
 
     @property
     def channels(self) -> int:
@@ -68,12 +74,81 @@ class Segments:
 
     def __post_init__(self) -> None:
         """Give the arrays one shape."""
-        _spread(self, (np.size(self.base),), "base", "slope")
+        spread(self, (np.size(self.base),), "base", "slope")
 
 
 @dataclass(frozen=True, eq=False)
-class Logistic:
+class Logistic(FloatingOnly):
     """`y = 1 / (1 + exp(-x))`: floating_pt only."""
+
+    instead = "Segments"
+
+
+@dataclass(frozen=True, eq=False)
+class GELU(FloatingOnly):
+    """`y = x Phi(x)` with the normal distribution function Phi: floating_pt only."""
+
+    instead = "Segments"
+
+
+Function: TypeAlias = Segments | Logistic | GELU
+"""A function applied channel by channel."""
+
+
+@dataclass(frozen=True, eq=False)
+class Normalise:
+    """`y = gain (x - mean) / sqrt(variance + eps) + offset`, statistics over the H channels.
+
+    In integers, with `S = sum_h x_h` and R, p such that `R 2**-(30 + p)` is `1 / sqrt(V)`::
+
+        d = H x - S        r = max(0, bit_length(max |d|) - 20)        d' = rshift(d, r)
+        V = sum_h d'_h**2 + floor(eps / 4**r)        n = rshift(d' R, 10 + p), 0 where V = 0
+        y = sat(rshift(gain n, shift) + offset)
+
+    R comes of three Newton steps; see `docs/fixed-point.md`, LayerNorm. Floating:
+    `n = 2**20 d / sqrt(sum_h d_h**2 + eps)`, `y = gain n 2**-shift + offset`. So, of a model's
+    gain g, bias b and eps e: `gain = g sqrt(H)`, `shift = 20`, `offset = b`, `eps = e H**3`.
+    """
+
+    gain: ArrayLike
+    shift: ArrayLike
+    offset: ArrayLike
+    eps: float
+    bits: int = 32
+
+    def __post_init__(self) -> None:
+        """Give every array the shape of the gain."""
+        spread(self, (np.size(self.gain),), "gain", "shift", "offset")
+
+    @property
+    def channels(self) -> int:
+        """Number of channels, H."""
+        return int(np.size(self.gain))
+
+
+Norm: TypeAlias = Rescale | Normalise
+"""A normalisation: a folded BatchNorm or a LayerNorm."""
+
+
+@dataclass(frozen=True, eq=False)
+class Ternary:
+    """`s = 1 where y > threshold, -1 where y < -threshold, else 0`; threshold (H), 0 or more."""
+
+    threshold: ArrayLike
+
+    def __post_init__(self) -> None:
+        """Check the sign."""
+        spread(self, (np.size(self.threshold),), "threshold")
+        if np.any(np.asarray(self.threshold) < 0):
+            raise InputError(f"threshold {np.min(self.threshold)} is negative")
+
+
+@dataclass(frozen=True, eq=False)
+class DynamicTernary(FloatingOnly):
+    """As `Ternary`, with `threshold = factor max_h |y_h|` anew at every step: floating_pt only."""
+
+    factor: float
+    instead = "Ternary with a static threshold"
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +160,7 @@ class Product:
 
     def __post_init__(self) -> None:
         """Make the shift an array."""
-        _spread(self, (np.size(self.shift),), "shift")
+        spread(self, (np.size(self.shift),), "shift")
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,8 +214,8 @@ class Modes:
         shape = np.shape(self.a_re)
         if len(shape) != 2:
             raise InputError(f"a_re: shape {shape}, expected (channels, modes)")
-        _spread(self, shape, "a_re", "a_im", "c_re", "c_im", "pole_shift", "input_shift")
-        _spread(self, shape[:1], "d", "d_shift", "readout_shift")
+        spread(self, shape, "a_re", "a_im", "c_re", "c_im", "pole_shift", "input_shift")
+        spread(self, shape[:1], "d", "d_shift", "readout_shift")
 
     @property
     def channels(self) -> int:
@@ -171,38 +246,5 @@ class Decoder:
         shape = np.shape(self.weight)
         if len(shape) != 2:
             raise InputError(f"weight: shape {shape}, expected (classes, channels)")
-        _spread(self, shape, "weight")
-        _spread(self, shape[:1], "bias")
-
-
-def _spread(record: Any, shape: tuple[int, ...], *names: str) -> None:
-    """Replace fields by contiguous int64 or float64 arrays of this shape; scalars are repeated."""
-    for name in names:
-        given = np.asarray(getattr(record, name))
-        dtype = np.int64 if given.dtype.kind in "iub" else np.float64
-        try:
-            array = np.array(np.broadcast_to(given, shape), dtype=dtype, order="C")
-        except ValueError:
-            raise InputError(f"{name}: shape {given.shape}, expected {shape}") from None
-        object.__setattr__(record, name, array)
-
-
-def require_integers(*records: Any) -> None:
-    """Refuse floats, which fixed-point arithmetic would have to truncate.
-
-    Raises
-    ------
-    InputError
-        A field of a record holds something else than integers, or a record has no integer form.
-    """
-    for record in records:
-        kind = type(record).__name__
-        if isinstance(record, Logistic):
-            raise InputError(f"{kind} has no fixed_pt form; use Segments")
-        for field in fields(record):
-            value = np.asarray(getattr(record, field.name))
-            if value.dtype.kind not in "iub":
-                raise InputError(
-                    f"{kind}.{field.name} holds {value.dtype} values; "
-                    "the fixed_pt model needs integers"
-                )
+        spread(self, shape, "weight")
+        spread(self, shape[:1], "bias")

@@ -33,7 +33,8 @@ class Stage:
     Parameters
     ----------
     kind
-        Class of the process: "Player", "Dense", "Embedding", "Affine", "SSM", "GLU", "Readout".
+        Class of the process: "Player", "Dense", "Embedding", "Affine", "LayerNorm", "SSM",
+        "TernarySSM", "GLU", "GSU", "Readout".
     name
         Name of the process.
     settings

@@ -9,12 +9,13 @@ from numpy.typing import NDArray
 
 from neurossm.lava.parameters import (
     Decoder,
-    Logistic,
+    DynamicTernary,
+    Function,
     Modes,
+    Norm,
     Product,
-    Rescale,
-    Segments,
     Sum,
+    Ternary,
 )
 
 __all__ = ["Primitive", "Primitives", "Rows", "Source", "Threshold", "Unit", "Weights"]
@@ -29,7 +30,10 @@ class Source:
 
 @dataclass(frozen=True, eq=False)
 class Weights:
-    """Matrix product with `weight` (O, I); `message_bits` 0 stands for binary spikes."""
+    """Matrix product with `weight` (O, I); `message_bits` 0 stands for binary spikes.
+
+    Ternary spikes take 2 bits: with 0, Lava casts what it receives to bool and -1 to 1.
+    """
 
     weight: NDArray[Any]
     message_bits: int
@@ -53,11 +57,12 @@ Unit: TypeAlias = (
     Source
     | Weights
     | Rows
-    | Rescale
+    | Norm
     | Modes
     | Threshold
-    | Segments
-    | Logistic
+    | Ternary
+    | DynamicTernary
+    | Function
     | Product
     | Sum
     | Decoder
@@ -93,10 +98,10 @@ class Primitives:
         """Return the primitives that read a tensor."""
         return [item for item in self.items if name in item.inputs]
 
-    def sole_reader(self, name: str, kind: type) -> Primitive | None:
-        """Return the only primitive that reads a tensor, if there is one and it is of this kind."""
+    def sole_reader(self, name: str, *kinds: type) -> Primitive | None:
+        """Return the only primitive that reads a tensor, if it is of one of these kinds."""
         readers = self.readers(name)
-        return readers[0] if len(readers) == 1 and isinstance(readers[0].unit, kind) else None
+        return readers[0] if len(readers) == 1 and isinstance(readers[0].unit, kinds) else None
 
     def maker(self, name: str, *kinds: type) -> Primitive | None:
         """Return the primitive that makes a tensor, if it is of one of these kinds."""

@@ -15,7 +15,8 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from neurossm.lava import fixed, floating
-from neurossm.lava.parameters import Rescale, require_integers
+from neurossm.lava.parameters import Rescale
+from neurossm.lava.record import require_integers
 from neurossm.lava.schedule import Schedule
 from neurossm.lava.stream import StreamModel
 

@@ -17,16 +17,10 @@ from numpy.typing import NDArray
 
 from neurossm.errors import InputError
 from neurossm.lava import fixed, floating
-from neurossm.lava.parameters import (
-    Logistic,
-    Product,
-    Rescale,
-    Segments,
-    Sum,
-    require_integers,
-)
+from neurossm.lava.parameters import Function, Norm, Product, Rescale, Sum
+from neurossm.lava.record import require_integers
+from neurossm.lava.residual import ResidualModel
 from neurossm.lava.schedule import Schedule
-from neurossm.lava.stream import StreamModel
 
 
 class GLU(AbstractProcess):  # type: ignore[misc]
@@ -46,7 +40,7 @@ class GLU(AbstractProcess):  # type: ignore[misc]
     product, total
         The product of the two, and its sum with x.
     norm
-        Affine map of the sum, such as a folded BatchNorm; None where there is none.
+        Normalisation of the sum, such as a folded BatchNorm; None where there is none.
     schedule
         When samples pass; zeros are sent otherwise.
     trace
@@ -61,10 +55,10 @@ class GLU(AbstractProcess):  # type: ignore[misc]
         *,
         value: Rescale,
         gate: Rescale,
-        sigmoid: Segments | Logistic,
+        sigmoid: Function,
         product: Product,
         total: Sum,
-        norm: Rescale | None = None,
+        norm: Norm | None = None,
         schedule: Schedule | None = None,
         trace: dict[str, str] | None = None,
         name: str | None = None,
@@ -91,7 +85,7 @@ class GLU(AbstractProcess):  # type: ignore[misc]
         self.saturations = Var(shape=(len(self.counted),), init=0)
 
 
-class _GLUModel(StreamModel):
+class _GLUModel(ResidualModel):
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
         self.value: Rescale = proc_params["value"]
@@ -99,23 +93,12 @@ class _GLUModel(StreamModel):
         self.sigmoid: Any = proc_params["sigmoid"]
         self.product: Product = proc_params["product"]
         self.total: Sum = proc_params["total"]
-        self.norm: Rescale | None = proc_params["norm"]
+        self.norm: Norm | None = proc_params["norm"]
 
-    def unit(self, a: NDArray[Any], x: NDArray[Any]) -> dict[str, NDArray[Any]]:
-        """Return the tensors by role; the last one is sent."""
-        raise NotImplementedError
-
-    def advance(self, position: int | None) -> None:
-        """Combine the mixing's output with the residual that came one step earlier."""
+    def receive(self) -> dict[str, NDArray[Any]]:
+        """Return the two halves of a."""
         a = self.a_in.recv()
-        x = self.waiting.copy()
-        self.waiting[:] = self.x_in.recv()
-        if position is None:
-            self.y_out.send(np.zeros_like(x))
-            return
-        tensors = self.unit(a, x)
-        self.trace(position, value_in=a[: x.size], gate_in=a[x.size :], **tensors)
-        self.y_out.send(tensors["y"])
+        return {"value_in": a[: a.size // 2], "gate_in": a[a.size // 2 :]}
 
 
 @implements(proc=GLU, protocol=LoihiProtocol)
@@ -132,19 +115,16 @@ class GLUFixed(_GLUModel):
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        require_integers(self.value, self.gate, self.sigmoid, self.product, self.total)
-        if self.norm is not None:
-            require_integers(self.norm)
+        require_integers(self.value, self.gate, self.sigmoid, self.product, self.total, self.norm)
 
-    def unit(self, a: NDArray[Any], x: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    def unit(self, received: dict[str, NDArray[Any]], x: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Compute in integers."""
-        a = a.astype(np.int64)
-        value, n_value = fixed.rescale(self.value, a[: x.size])
-        gate, n_gate = fixed.rescale(self.gate, a[x.size :])
+        value, n_value = fixed.rescale(self.value, received["value_in"].astype(np.int64))
+        gate, n_gate = fixed.rescale(self.gate, received["gate_in"].astype(np.int64))
         sigmoid, n_sigmoid = fixed.lookup(self.sigmoid, gate)
         product, n_product = fixed.multiply(self.product, value, sigmoid)
         total, n_sum = fixed.add(self.total, x, product)
-        y, n_y = (total, 0) if self.norm is None else fixed.rescale(self.norm, total)
+        y, n_y = fixed.normalise(self.norm, total)
         self.saturations += (n_value, n_gate, n_sigmoid, n_product, n_sum, n_y)
         return {
             "value": value,
@@ -168,10 +148,10 @@ class GLUFloating(_GLUModel):
     waiting: Any = LavaPyType(np.ndarray, float)
     saturations: Any = LavaPyType(np.ndarray, np.int64)
 
-    def unit(self, a: NDArray[Any], x: NDArray[Any]) -> dict[str, NDArray[Any]]:
+    def unit(self, received: dict[str, NDArray[Any]], x: NDArray[Any]) -> dict[str, NDArray[Any]]:
         """Compute in float64."""
-        value = floating.rescale(self.value, a[: x.size])
-        gate = floating.rescale(self.gate, a[x.size :])
+        value = floating.rescale(self.value, received["value_in"])
+        gate = floating.rescale(self.gate, received["gate_in"])
         sigmoid = floating.lookup(self.sigmoid, gate)
         product = floating.multiply(self.product, value, sigmoid)
         total = floating.add(self.total, x, product)
@@ -181,5 +161,5 @@ class GLUFloating(_GLUModel):
             "sigmoid": sigmoid,
             "product": product,
             "sum": total,
-            "y": total if self.norm is None else floating.rescale(self.norm, total),
+            "y": floating.normalise(self.norm, total),
         }

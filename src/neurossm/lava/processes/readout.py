@@ -16,7 +16,8 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from neurossm.lava import fixed, floating
-from neurossm.lava.parameters import Decoder, require_integers
+from neurossm.lava.parameters import Decoder
+from neurossm.lava.record import require_integers
 from neurossm.lava.schedule import Schedule
 from neurossm.lava.stream import StreamModel
 

@@ -16,10 +16,9 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import ArrayLike, NDArray
 
 from neurossm.errors import InputError
-from neurossm.lava import fixed, floating
-from neurossm.lava.parameters import Modes, Rescale, require_integers
+from neurossm.lava.neuron import FixedNeuron, FloatingNeuron
+from neurossm.lava.parameters import Modes, Rescale
 from neurossm.lava.schedule import Schedule
-from neurossm.lava.stream import StreamModel
 
 
 class SSM(AbstractProcess):  # type: ignore[misc]
@@ -98,38 +97,10 @@ class SSM(AbstractProcess):  # type: ignore[misc]
         self.saturations = Var(shape=(len(self.counted),), init=0)
 
 
-class _SSMModel(StreamModel):
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self.modes: Modes = proc_params["modes"]
-        self.threshold = proc_params["threshold"]
-        self.rescale: Rescale | None = proc_params["rescale"]
-
-    def neuron(self, a: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return u and y (H) and advance the states."""
-        raise NotImplementedError
-
-    def advance(self, position: int | None) -> None:
-        """Turn one input into one output and spikes; a sample begins with states of zero."""
-        a = self.a_in.recv()
-        if position is None:
-            self.y_out.send(np.zeros_like(a))
-            self.s_out.send(np.zeros(a.shape, bool))
-            return
-        if self.schedule.begins(position):
-            self.state_re[:] = 0
-            self.state_im[:] = 0
-        u, y = self.neuron(a)
-        s = y > self.threshold
-        self.trace(position, a=a, u=u, y=y, s=s, state_re=self.state_re, state_im=self.state_im)
-        self.y_out.send(y)
-        self.s_out.send(s)
-
-
 @implements(proc=SSM, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class SSMFixed(_SSMModel):
+class SSMFixed(FixedNeuron):
     """Integers, rounded and saturated."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=32)
@@ -139,26 +110,15 @@ class SSMFixed(_SSMModel):
     state_im: Any = LavaPyType(np.ndarray, np.int64)
     saturations: Any = LavaPyType(np.ndarray, np.int64)
 
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        require_integers(self.modes)
-        if self.rescale is not None:
-            require_integers(self.rescale)
-
-    def neuron(self, a: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Compute in integers."""
-        u, saturated_u = a.astype(np.int64), 0
-        if self.rescale is not None:
-            u, saturated_u = fixed.rescale(self.rescale, u)
-        y, saturated_state, saturated_y = fixed.step(self.modes, u, self.state_re, self.state_im)
-        self.saturations += (saturated_u, saturated_state, saturated_y)
-        return u, y
+    def fire(self, y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Send y as it is, and binary spikes."""
+        return y, y > self.proc_params["threshold"]
 
 
 @implements(proc=SSM, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt")
-class SSMFloating(_SSMModel):
+class SSMFloating(FloatingNeuron):
     """Real numbers."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
@@ -168,11 +128,6 @@ class SSMFloating(_SSMModel):
     state_im: Any = LavaPyType(np.ndarray, float)
     saturations: Any = LavaPyType(np.ndarray, np.int64)
 
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self.coefficients = floating.coefficients(self.modes)
-
-    def neuron(self, a: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Compute in float64."""
-        u = a if self.rescale is None else floating.rescale(self.rescale, a)
-        return u, floating.step(self.coefficients, u, self.state_re, self.state_im)
+    def fire(self, y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Send y as it is, and binary spikes."""
+        return y, y > self.proc_params["threshold"]
