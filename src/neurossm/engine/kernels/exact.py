@@ -109,7 +109,8 @@ def recur(
                     re = rshift(a_re * s_re - a_im * s_im + kick, pole_shift)
                     im = rshift(a_re * s_im + a_im * s_re, pole_shift)
                     s_re, s_im = min(max(re, low), high), min(max(im, low), high)
-                    clipped += (s_re != re) + (s_im != im)
+                    clipped += s_re != re
+                    clipped += s_im != im
                     states[at], states[at + 1] = s_re, s_im
                     y += rshift(p[i + 4] * s_re - p[i + 5] * s_im, readout)
                     if record.size > 0:
