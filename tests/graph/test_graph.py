@@ -41,7 +41,7 @@ def example(kind: type[g.Node]) -> g.Node:
     return made[kind]()
 
 
-@pytest.mark.parametrize("kind", NODE_TYPES.values(), ids=list(NODE_TYPES))
+@pytest.mark.parametrize("kind", list(NODE_TYPES.values()), ids=list(NODE_TYPES))
 def test_every_node_survives_its_file_and_differs_from_any_change(kind, tmp_path):
     node = example(kind)
     x = g.Input("x", (), "tokens" if kind is g.Embedding else "float", 3, -1.0, 1.0, 1.0)

@@ -25,7 +25,7 @@ FORMS = [
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("norm", "prenorm"), product(("batch", "layer", "none"), (True, False)))
+@pytest.mark.parametrize(("norm", "prenorm"), [*product(("batch", "layer", "none"), (True, False))])
 @pytest.mark.parametrize(
     "spec",
     [InputSpec.uint8(2), InputSpec.tokens(7), InputSpec.real(3, -1, 2)],

@@ -34,7 +34,7 @@ def step_through(model: Network, x: Tensor) -> Tensor:
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize(("norm", "prenorm"), product(("batch", "layer", "none"), (True, False)))
+@pytest.mark.parametrize(("norm", "prenorm"), [*product(("batch", "layer", "none"), (True, False))])
 @pytest.mark.parametrize("spec", INPUTS, ids=lambda spec: spec.kind)
 def test_forms_agree(
     make_network: Make,
