@@ -25,6 +25,8 @@ def test_the_threshold_is_the_scaled_mean_of_the_dynamic_one():
     assert (
         "mean of the dynamic one over 2 samples, where it spans 1 to 4" in approximation.description
     )
+    # Above their step's threshold: 4; -2; -6; 8, 8. Above 5: -6; 8, 8. Two of eight change.
+    assert "25.00% of the spikes change" in approximation.description
 
 
 def test_static_thresholds_stay():

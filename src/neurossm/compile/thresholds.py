@@ -21,7 +21,8 @@ def freeze_thresholds(
     """Give every dynamic `Ternary` the static threshold `scale * mean_t(factor * max_h |x_h|)`.
 
     The mean is over all samples and steps of `data`, as the unchanged network computes them. The
-    error of the approximation is the largest difference between the two thresholds seen there.
+    error of the approximation is the largest difference between the two thresholds seen there;
+    its description says how many spikes of the first samples it changes, all else being equal.
 
     Raises
     ------
@@ -36,7 +37,7 @@ def freeze_thresholds(
             f"{dynamic[0].name}: the threshold follows the largest activation of each step, which "
             "spiking cores do not compute; give --calibration DATA.npz to make it a static one"
         )
-    seen = _thresholds(graph, dynamic, data)
+    seen, magnitudes = _thresholds(graph, dynamic, data)
     channels = graph.channels()
     frozen: dict[str, Node] = {}
     approximations = []
@@ -48,7 +49,8 @@ def freeze_thresholds(
             Approximation(
                 f"{node.name}.threshold",
                 f"static threshold {static:.4g}: {scale:g} times the mean of the dynamic one over "
-                f"{len(data)} samples, where it spans {values.min():.3g} to {values.max():.3g}",
+                f"{len(data)} samples, where it spans {values.min():.3g} to {values.max():.3g}; "
+                f"{_changed(node, magnitudes[node.name], static):.2%} of the spikes change",
                 float(np.abs(values - static).max()),
             )
         )
@@ -56,14 +58,22 @@ def freeze_thresholds(
     return graph.with_nodes(nodes), tuple(approximations)
 
 
+def _changed(node: Ternary, magnitude: FloatArray, static: float) -> float:
+    """Return the share of spikes that `static` changes; their signs stay in any case."""
+    dynamic = node.factor * magnitude.max(axis=-1, keepdims=True)
+    return float(np.mean((magnitude > dynamic) != (magnitude > static)))
+
+
 def _thresholds(
     graph: Graph, dynamic: list[Ternary], data: NDArray[np.generic]
-) -> dict[str, FloatArray]:
-    """Return the dynamic thresholds of every step, flat, by the name of the Ternary."""
+) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
+    """Return by name the dynamic thresholds of every step, flat, and |x| of the first batch."""
     parts: dict[str, list[FloatArray]] = {node.name: [] for node in dynamic}
+    first: dict[str, FloatArray] = {}
     for batch in batches(graph.input, data, "calibration data"):
         values = evaluate(graph, batch, [node.inputs[0] for node in dynamic])
         for node in dynamic:
-            largest = np.abs(values[node.inputs[0]]).max(axis=-1)
-            parts[node.name].append(node.factor * largest.ravel())
-    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+            magnitude = np.abs(values[node.inputs[0]])  # (B, L, H)
+            first.setdefault(node.name, magnitude)
+            parts[node.name].append(node.factor * magnitude.max(axis=-1).ravel())
+    return {name: np.concatenate(arrays) for name, arrays in parts.items()}, first
