@@ -11,7 +11,7 @@ from neurossm import graph as g
 from neurossm import program as p
 from neurossm.compile import CompileOptions, Widths, compile_model
 from neurossm.compile.certify import certificates
-from neurossm.compile.options import _RANGES
+from neurossm.compile.options import WIDTH_RANGES
 from neurossm.errors import InputError, LimitError, UnsupportedError
 from neurossm.graph.evaluate import evaluate
 from neurossm.program.reference import run
@@ -126,9 +126,9 @@ def test_exponents_mean_what_they_say(networks):
 
 @pytest.mark.parametrize("options", [PROVED, CALIBRATED], ids=lambda o: o.scaling)
 @pytest.mark.parametrize("end", [0, 1])
-@pytest.mark.parametrize("name", list(_RANGES))
+@pytest.mark.parametrize("name", list(WIDTH_RANGES))
 def test_every_width_works_at_its_ends_or_is_refused_in_one_line(networks, name, end, options):
-    widths = Widths(**{name: _RANGES[name][end]})
+    widths = Widths(**{name: WIDTH_RANGES[name][end]})
     graph = networks.random_graph(0, mixer="gsu" if name == "graded" else "binary")
     try:
         _, agreement, _ = compiled(networks, graph, replace(options, widths=widths))
@@ -151,7 +151,7 @@ def test_low_widths_together(networks, options):
 
 @pytest.mark.parametrize("end", [0, 1])
 def test_all_widths_at_their_ends(networks, end):
-    widths = Widths(**{entry.name: _RANGES[entry.name][end] for entry in fields(Widths)})
+    widths = Widths(**{entry.name: WIDTH_RANGES[entry.name][end] for entry in fields(Widths)})
     options = replace(CALIBRATED, widths=widths)
     program, agreement, _ = compiled(networks, networks.random_graph(0), options)
     assert agreement > (0.7, 0.97)[end]

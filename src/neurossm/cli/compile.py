@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.compile.options import ROUNDINGS, ROW_SCALES, SCALINGS, CompileOptions, Widths
+from neurossm.errors import InputError
 
 __all__ = ["command"]
 
@@ -99,6 +101,11 @@ def _width_options(command: _Decorated) -> _Decorated:
     show_default=True,
     help="Unit of a row of weights: full width at one product per feature, or a mere shift.",
 )
+@click.option(
+    "--precision",
+    type=click.Path(path_type=Path),
+    help="Widths layer by layer, in a TOML file such as `neurossm tune` writes.",
+)
 @_width_options
 @json_option
 def command(
@@ -109,6 +116,7 @@ def command(
     rounding: str,
     row_scale: str,
     calibration: Path | None,
+    precision: Path | None,
     json_path: str | None,
     **numbers: Any,
 ) -> None:
@@ -132,12 +140,37 @@ def command(
             row_scale=row_scale,
             **numbers,
         )
+        if precision is not None:
+            options = _with_precision(options, precision)
         samples = None if calibration is None else load_data(calibration).x
         program = compile_model(model, target, options, samples)
         results = _results(program, target)
         program.save(path)
         _show(output, path, results, options)
         output.json(results)
+
+
+def _with_precision(context: click.Context, options: CompileOptions, path: Path) -> CompileOptions:
+    """Return the options with a file's widths; what it says must not be said again otherwise."""
+    from neurossm.compile.precision import load_precision
+
+    context = click.get_current_context()
+    precision = load_precision(path)
+    given = [
+        name
+        for name in (f"{field.name}_bits" for field in fields(Widths))
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE
+    ]
+    if given:
+        option = given[0].replace("_", "-")
+        raise click.UsageError(f"--precision sets all widths: change {path}, or drop --{option}")
+    chosen = context.get_parameter_source("scaling") is ParameterSource.COMMANDLINE
+    if chosen and precision.scaling not in (None, options.scaling):
+        raise InputError(
+            f"{path}: its widths were chosen for {precision.scaling} scaling, not for "
+            f"{options.scaling}; drop --scaling, or tune with it"
+        )
+    return precision.applied(options)
 
 
 def _results(program: Any, target: str) -> dict[str, Any]:
@@ -167,9 +200,11 @@ def _results(program: Any, target: str) -> dict[str, Any]:
 
 def _show(output: Output, path: Path, results: dict[str, Any], options: CompileOptions) -> None:
     rounding = results["rounding"]
-    widths = ", ".join(f"{name} {bits}" for name, bits in asdict(options.widths).items())
+    widths = _listed(asdict(options.widths))
     output.line(f"Compiled for {results['target']}: {path}")
     output.line(f"Widths in bits: {widths}")
+    for layer, own in options.layers.items():
+        output.line(f"  {layer}: {_listed(own)}")
     output.line(f"Scaling: {results['scaling']}. Mixing weights rounded: {rounding}.")
     output.table(
         "Tensors",
@@ -204,6 +239,10 @@ def _show(output: Output, path: Path, results: dict[str, Any], options: CompileO
         f"that the busiest has little to do; {results['least_cores']} cores would hold it. "
         f"Latency {results['latency_steps']} steps."
     )
+
+
+def _listed(widths: Mapping[str, int]) -> str:
+    return ", ".join(f"{name} {bits}" for name, bits in widths.items())
 
 
 def _exponent(exponent: int | list[int]) -> str:

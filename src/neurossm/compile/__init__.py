@@ -4,7 +4,7 @@
 `certify` -> `place`; `compiler` chains them.
 """
 
-from neurossm.compile.compiler import compile_model
+from neurossm.compile.compiler import Prepared, compile_model, prepare
 from neurossm.compile.options import CompileOptions, Widths
 
-__all__ = ["CompileOptions", "Widths", "compile_model"]
+__all__ = ["CompileOptions", "Prepared", "Widths", "compile_model", "prepare"]

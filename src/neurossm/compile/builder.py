@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from typing import Any, TypeVar
 
 import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
-from neurossm.compile.options import CompileOptions
+from neurossm.compile.options import CompileOptions, Widths
 from neurossm.compile.ranges import Range, Ranges
 from neurossm.compile.rounding import InputStatistics
 from neurossm.compile.scaling import (
@@ -30,6 +31,11 @@ _SEGMENT_LOG2 = 4
 """A table's segments are at least 2**4 integers wide."""
 
 
+Memory = dict[tuple[object, ...], Any]
+"""Results that the compilations of one graph with other widths share; see `Builder.recall`."""
+_Result = TypeVar("_Result")
+
+
 class ResidualOverflowError(Exception):
     """A tensor of the residual stream exceeds its width by rounding: its exponent is too large."""
 
@@ -44,11 +50,23 @@ class Builder:
     accumulator_bits: int
     residual_exponent: int
     statistics: Mapping[str, InputStatistics] = field(default_factory=dict)
+    memory: Memory = field(default_factory=dict)
     ops: dict[str, Op] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Remember which tensors belong to the residual stream."""
         self.stream = residual_names(self.graph)
+
+    def widths_for(self, name: str) -> Widths:
+        """Return the widths that a node's layer has."""
+        return self.options.widths_of(name)
+
+    def recall(self, key: tuple[object, ...], make: Callable[[], _Result]) -> _Result:
+        """Return what depends on nothing but the graph and `key`, computed once."""
+        if key not in self.memory:
+            self.memory[key] = make()
+        result: _Result = self.memory[key]
+        return result
 
     @property
     def proving(self) -> bool:
@@ -118,7 +136,7 @@ class Builder:
         LimitError
             It would have to be wider than the accumulator.
         """
-        bits = self.options.widths.mix
+        bits = self.widths_for(name).mix
         largest = self.range_of(name).largest().max(keepdims=True)
         exponent = min(int(fitting_exponent(largest, value_limit(bits))[0]), bits - 6)
         tables = [node for node in self.graph.readers(name) if isinstance(node, n.PiecewiseLinear)]
@@ -153,7 +171,7 @@ class Builder:
             if uniform:
                 exponents = np.full_like(exponents, exponents.min())
             factor = np.ldexp(scale, (exponents - have).astype(np.int32))
-            gain, right = gain_and_shift(factor, self.options.widths.gain)
+            gain, right = gain_and_shift(factor, self.widths_for(name).gain)
             offset = to_mantissa(shift, exponents)
             out = unchecked(bits, exponents, len(exponents))
             return Affine(name, (source,), out, gain, right, offset)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,17 +12,20 @@ from numpy.typing import NDArray
 
 import neurossm
 from neurossm.compile.approximate import approximate
+from neurossm.compile.builder import Memory
 from neurossm.compile.certify import certify
 from neurossm.compile.fold import fold
-from neurossm.compile.options import CompileOptions
+from neurossm.compile.options import CompileOptions, Widths
 from neurossm.compile.place import place
+from neurossm.compile.precision import check_layers
 from neurossm.compile.quantise import quantise
-from neurossm.compile.ranges import calibrated_ranges, proved_ranges
-from neurossm.compile.rounding import input_statistics
+from neurossm.compile.ranges import Ranges, calibrated_ranges, proved_ranges
+from neurossm.compile.rounding import InputStatistics, input_statistics
 from neurossm.errors import InputError, LimitError
 from neurossm.graph import Graph
 from neurossm.hw_profiles import Profile, load_profile
 from neurossm.program import Program
+from neurossm.program.program import Approximation
 from neurossm.storage import is_hdf5
 
 if TYPE_CHECKING:
@@ -61,9 +65,87 @@ def compile_model(
     LimitError
         Something does not fit the widths or the target.
     """
+    return prepare(model, target, options, calibration).compile()
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """A model up to where widths matter: compiles with any of them, and repeats no work.
+
+    Parameters
+    ----------
+    graph
+        Folded and approximated.
+    approximations
+        What was approximated, and by how much.
+    ranges
+        What every tensor can reach.
+    statistics
+        Of the mixing layers' inputs; None for rounding to nearest.
+    options
+        Those it was prepared with; `compile` may change the widths.
+    profile
+        The target.
+    source
+        Provenance of the model.
+    """
+
+    graph: Graph
+    approximations: tuple[Approximation, ...]
+    ranges: Ranges
+    statistics: Mapping[str, InputStatistics] | None
+    options: CompileOptions
+    profile: Profile
+    source: Mapping[str, Any]
+    memory: Memory = field(default_factory=dict)
+
+    def compile(
+        self, widths: Widths | None = None, layers: Mapping[str, Mapping[str, int]] | None = None
+    ) -> Program:
+        """Return the program with these widths; those of the options where None.
+
+        Raises
+        ------
+        InputError
+            Widths for layers that the model has not.
+        LimitError, UnsupportedError
+            As `compile_model`.
+        """
+        options = self.options
+        if widths is not None:
+            options = replace(options, widths=widths)
+        if layers is not None:
+            options = replace(options, layers=layers)
+        _check_widths(options, self.profile)
+        check_layers(self.graph, options.layers)
+        limit = self.profile.compile_limits().accumulator_bits
+        ops = quantise(self.graph, self.ranges, options, limit, self.statistics, self.memory)
+        provenance = {
+            "model": self.source,
+            "options": asdict(options),
+            "rounding": "nearest" if self.statistics is None else "adjusted",
+            "neurossm": neurossm.__version__,
+            "numpy": np.__version__,
+        }
+        draft = Program(ops, self.graph, self.profile.name, self.approximations, provenance)
+        program = certify(draft)
+        place(program, self.profile)  # refuses what does not fit
+        return program
+
+
+def prepare(
+    model: str | Path | Graph | nn.Module,
+    target: str = "loihi2-sim",
+    options: CompileOptions | None = None,
+    calibration: NDArray[np.generic] | None = None,
+) -> Prepared:
+    """Do what `compile_model` does before it needs the widths.
+
+    Arguments and errors are those of `compile_model`.
+    """
     options = options or CompileOptions()
     profile = load_profile(target)
-    limits = profile.compile_limits()
+    profile.compile_limits()  # refuses a target that cannot run programs
     graph, own_calibration = load_graph(model)
     _check_widths(options, profile)
     folded = fold(graph)
@@ -81,28 +163,23 @@ def compile_model(
     statistics = None
     if options.rounding == "adjusted" and data is not None:
         statistics = input_statistics(approximated, data)
-    ops = quantise(approximated, ranges, options, limits.accumulator_bits, statistics)
-    provenance = {
-        "model": graph.provenance,
-        "options": asdict(options),
-        "rounding": "nearest" if statistics is None else "adjusted",
-        "neurossm": neurossm.__version__,
-        "numpy": np.__version__,
-    }
-    program = certify(Program(ops, approximated, profile.name, approximations, provenance))
-    place(program, profile)  # refuses what does not fit
-    return program
+    return Prepared(
+        approximated, approximations, ranges, statistics, options, profile, graph.provenance
+    )
 
 
 def _check_widths(options: CompileOptions, profile: Profile) -> None:
     limits = profile.compile_limits()
     for name, limit in (("weight", limits.weight_bits), ("residual", limits.message_bits)):
-        bits = getattr(options.widths, name)
-        if bits > limit:
-            raise LimitError(
-                f"width of {name}: {bits} bits, but target {profile.name!r} has {limit}; "
-                "use fewer bits or another target"
-            )
+        everywhere = {"": options.widths} | {key: options.widths_of(key) for key in options.layers}
+        for layer, widths in everywhere.items():
+            bits = getattr(widths, name)
+            if bits > limit:
+                where = f" in layer {layer}" if layer else ""
+                raise LimitError(
+                    f"width of {name}{where}: {bits} bits, but target {profile.name!r} has {limit}"
+                    "; use fewer bits or another target"
+                )
 
 
 def load_graph(model: Any) -> tuple[Graph, NDArray[np.generic] | None]:

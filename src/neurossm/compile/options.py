@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 
 from neurossm.errors import InputError
 
 SCALINGS = ("proved", "calibrated")
 ROW_SCALES = ("power-of-two", "full")
 ROUNDINGS = ("adjusted", "nearest")
-_RANGES = {
+WIDTH_RANGES = {
     "weight": (2, 8),
     "decoder": (2, 16),
     "pole": (6, 24),
@@ -52,7 +53,7 @@ class Widths:
     """
 
     weight: int = 8
-    decoder: int = 8
+    decoder: int = 16
     pole: int = 16
     readout: int = 16
     state: int = 24
@@ -65,11 +66,17 @@ class Widths:
     def __post_init__(self) -> None:
         """Refuse widths no target could hold."""
         for entry in fields(self):
-            bits, (low, high) = getattr(self, entry.name), _RANGES[entry.name]
+            bits, (low, high) = getattr(self, entry.name), WIDTH_RANGES[entry.name]
             if not _is_integer(bits) or not low <= bits <= high:
                 raise InputError(
                     f"width of {entry.name}: {bits} bits, must be an integer from {low} to {high}"
                 )
+
+
+def layer_of(name: str) -> str:
+    """Return the layer a node belongs to: "blocks.3" for "blocks.3.ssm", "encoder" for itself."""
+    first, *rest = name.split(".")
+    return f"{first}.{rest[0]}" if rest and rest[0].isdigit() else first
 
 
 @dataclass(frozen=True)
@@ -80,6 +87,9 @@ class CompileOptions:
     ----------
     widths
         Bits of every kind of number.
+    layers
+        Other widths for single layers: by the layer's name ("blocks.0") and the width's. The
+        residual stream has one width and exponent for all layers.
     scaling
         "proved": bounds from interval analysis and pole series; nothing can overflow.
         "calibrated": ranges seen on data, doubled `headroom_bits` times; saturation guards them.
@@ -105,6 +115,7 @@ class CompileOptions:
     """
 
     widths: Widths = field(default_factory=Widths)
+    layers: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     scaling: str = "proved"
     headroom_bits: int = 1
     max_steps: int = 1 << 20
@@ -117,6 +128,8 @@ class CompileOptions:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
+        for layer in self.layers:
+            self.widths_of(layer)
         _check_choice("scaling", self.scaling, SCALINGS)
         _check_choice("row_scale", self.row_scale, ROW_SCALES)
         _check_choice("rounding", self.rounding, ROUNDINGS)
@@ -134,6 +147,32 @@ class CompileOptions:
                 raise InputError(f"{name} = {value}, must be an integer from {low} to {high}")
         if not 0 < self.threshold_scale < float("inf"):
             raise InputError(f"threshold_scale = {self.threshold_scale}, must be positive")
+
+    def widths_of(self, name: str) -> Widths:
+        """Return the widths that hold for a node, or for a layer.
+
+        Raises
+        ------
+        InputError
+            Its layer's widths are unknown, out of range, or that of the residual stream.
+        """
+        layer = layer_of(name)
+        own = self.layers.get(layer, {})
+        for width in own:
+            if width == "residual":
+                raise InputError(
+                    f"layer {layer}: residual = {own[width]}, but the residual stream has one "
+                    "width for all layers; set it by default"
+                )
+            if width not in WIDTH_RANGES:
+                raise InputError(
+                    f"layer {layer}: unknown width {width!r}, expected one of "
+                    f"{', '.join(WIDTH_RANGES)}"
+                )
+        try:
+            return replace(self.widths, **own)
+        except InputError as error:
+            raise InputError(f"layer {layer}: {error}") from None
 
 
 def _is_integer(value: object) -> bool:

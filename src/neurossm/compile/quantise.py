@@ -12,6 +12,7 @@ from neurossm.compile import quantise_pointwise as pointwise
 from neurossm.compile import quantise_ssm as ssm
 from neurossm.compile.builder import (
     Builder,
+    Memory,
     ResidualOverflowError,
     finest_exponent,
     residual_names,
@@ -34,6 +35,7 @@ def quantise(
     options: CompileOptions,
     accumulator_bits: int,
     statistics: Mapping[str, InputStatistics] | None = None,
+    memory: Memory | None = None,
 ) -> tuple[Op, ...]:
     """Return the operations of the integer program, bounds filled in.
 
@@ -49,6 +51,9 @@ def quantise(
         Width in which the target sums products.
     statistics
         Of the mixing layers' inputs, by name; layers without are rounded to nearest.
+    memory
+        What earlier calls with the same graph, ranges and statistics, and with options that
+        differ in widths only, computed already.
 
     Raises
     ------
@@ -58,10 +63,11 @@ def quantise(
         A sum that the accumulator cannot hold, or states too narrow.
     """
     _check_shape(graph)
+    memory = {} if memory is None else memory
     exponent = _residual_exponent(graph, ranges, options)
     for spare in range(_ATTEMPTS):
         builder = Builder(
-            graph, ranges, options, accumulator_bits, exponent - spare, statistics or {}
+            graph, ranges, options, accumulator_bits, exponent - spare, statistics or {}, memory
         )
         try:
             for node in graph.nodes:

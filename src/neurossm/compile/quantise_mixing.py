@@ -7,7 +7,7 @@ import numpy as np
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.compile.builder import Builder, uniform_exponent
 from neurossm.compile.certify import refuse_wrap
-from neurossm.compile.rounding import corrected_bias, round_adjusted
+from neurossm.compile.rounding import InputStatistics, corrected_bias, round_adjusted
 from neurossm.compile.scaling import (
     fitting_exponent,
     largest_mantissa,
@@ -37,7 +37,7 @@ def quantise_input(node: n.Input, b: Builder) -> None:
 
 def quantise_embedding(node: n.Embedding, b: Builder) -> None:
     """Append the Embedding and the Affine that brings it to the residual stream."""
-    bits = b.options.widths.weight
+    bits = b.widths_for(node.name).weight
     weight, scale = quantise_weights(node.weight.T, bits, b.options.row_scale)
     raw = f"{node.name}.sum"
     spec = unchecked(bits, 0, len(scale))
@@ -65,7 +65,7 @@ def quantise_linear(node: n.Linear, b: Builder) -> None:
     if node.name in b.stream or isinstance(reader, n.Input):
         _to_stream(b, node.name, raw, scale, bias)
         return
-    mix = b.options.widths.mix
+    mix = b.widths_for(node.name).mix
     wanted = fitting_exponent(b.range_of(node.name).largest(), value_limit(mix))
     uniform = b.feeds_table(node.name)
     if uniform:
@@ -76,11 +76,19 @@ def quantise_linear(node: n.Linear, b: Builder) -> None:
 
 def _rounded(node: n.Linear, b: Builder) -> tuple[IntArray, FloatArray, FloatArray]:
     """Return integer weights (O, I), their rows' units (O), and the bias that goes with them."""
-    bits = b.options.widths.weight
+    bits = b.widths_for(node.name).weight
     seen = b.statistics.get(node.name)
     if seen is None:
         return *quantise_weights(node.weight, bits, b.options.row_scale), node.bias
-    unit = row_units(node.weight, bits, b.options.row_scale)
+    return b.recall(
+        ("weights", node.name, bits), lambda: _adjusted(node, bits, b.options.row_scale, seen)
+    )
+
+
+def _adjusted(
+    node: n.Linear, bits: int, row_scale: str, seen: InputStatistics
+) -> tuple[IntArray, FloatArray, FloatArray]:
+    unit = row_units(node.weight, bits, row_scale)
     limit = largest_mantissa(bits)
     weight = round_adjusted(node.weight / unit[:, None], seen.covariance, limit)
     bias = corrected_bias(node.bias, node.weight, weight * unit[:, None], seen.mean)
@@ -121,7 +129,7 @@ def graded(b: Builder, name: str) -> str:
         return name
     result = f"{name}.graded"
     if result not in b.ops:
-        bits = b.options.widths.graded
+        bits = b.widths_for(name).graded
         largest = b.range_of(name).largest().max(keepdims=True)
         exponent = int(fitting_exponent(largest, value_limit(bits))[0])
         exponent = min(exponent, int(b.out(name).exponent.min()))
@@ -139,11 +147,14 @@ def _to_stream(b: Builder, name: str, source: str, scale: FloatArray, bias: Floa
 def _readout(node: n.Linear, mean: n.Mean, b: Builder) -> None:
     spec = b.out(mean.inputs[0])
     x_exponent = uniform_exponent(node.name, spec.exponent)
-    limit = largest_mantissa(b.options.widths.decoder)
+    limit = largest_mantissa(b.widths_for(node.name).decoder)
     scale = int(fitting_exponent(np.abs(node.weight).max(keepdims=True)[0], limit)[0])
     # Beside a large bias small weights lose bits that the logits would not show.
     for_bias = fitting_exponent(np.abs(node.bias).max(keepdims=True), 2.0 ** (LOGIT_BITS + 4))
     scale = min(scale, int(for_bias[0]) - x_exponent)
+    # The decoded sum of the longest sample, doubled to round it, must fit 62 bits.
+    total = np.abs(node.weight) @ spec.interval.largest() + np.ldexp(np.abs(node.bias), x_exponent)
+    scale = min(scale, int(fitting_exponent(total, 2.0**60 / b.options.max_steps).min()))
     weight = to_mantissa(node.weight, scale)
     exponent = scale + x_exponent
     bias = to_mantissa(node.bias, exponent)

@@ -76,7 +76,7 @@ def quantise_table(node: n.PiecewiseLinear, b: Builder) -> None:
     if node.name in b.stream:
         exponent, bits = b.residual_exponent, b.options.widths.residual
     else:
-        bits = b.options.widths.mix
+        bits = b.widths_for(node.name).mix
         limit = largest_mantissa(bits) - 1.0  # its values are known exactly, but for rounding
         largest = b.range_of(node.name).largest().max(keepdims=True)
         exponent = int(fitting_exponent(largest, limit)[0])
@@ -151,7 +151,7 @@ def quantise_layer_norm(node: n.LayerNorm, b: Builder) -> None:
     def make(exponents: IntArray) -> Op:
         out = int(exponents.min())
         factor = node.gain * np.sqrt(channels) * 2.0 ** (out - NORMAL_EXPONENT)
-        gain, shift = gain_and_shift(factor, b.options.widths.gain)
+        gain, shift = gain_and_shift(factor, b.widths_for(node.name).gain)
         offset = to_mantissa(node.bias, out)
         spec = unchecked(bits, out, channels)
         return LayerNorm(node.name, node.inputs, spec, gain, shift, offset, int(eps))

@@ -8,7 +8,7 @@ import numpy as np
 
 from neurossm.arrays import ComplexArray, FloatArray, IntArray
 from neurossm.compile.builder import Builder
-from neurossm.compile.options import CompileOptions
+from neurossm.compile.options import Widths
 from neurossm.compile.poles import quantise_poles, refit_residues
 from neurossm.compile.scaling import (
     MAX_EXPONENT,
@@ -33,9 +33,13 @@ def quantise_ssm(node: n.SSM, b: Builder) -> None:
 
     The drive has the largest exponents (per channel) that its width and the states allow.
     """
-    poles = prepare_poles(node, b.options)
+    widths = b.widths_for(node.name)
+    margin = b.options.pole_margin_log2
+    poles = b.recall(
+        ("poles", node.name, widths.pole), lambda: prepare_poles(node, widths.pole, margin)
+    )
     if b.proving:
-        _check_rounding(node.name, poles, b.options)
+        _check_rounding(node.name, poles, widths.state)
     before = b.graph[node.inputs[0]]
     if isinstance(before, n.Affine) and private_to_ssm(b.graph, before):
         name, source, scale, shift = before.name, before.inputs[0], before.scale, before.shift
@@ -44,26 +48,26 @@ def quantise_ssm(node: n.SSM, b: Builder) -> None:
         name, source = f"{node.name}.drive", before.name
         scale, shift = np.ones(size), np.zeros(size)
     seen = b.range_of(before.name)
-    bits = b.options.widths.drive
+    bits = widths.drive
     exponent = fitting_exponent(seen.largest(), value_limit(bits))
     peak = None if b.ranges.states is None else b.ranges.states[node.name]
     largest = np.ldexp(seen.largest(), exponent.astype(np.int32)).astype(np.float64) + 1
-    exponent -= drive_deficit(poles, largest, _in_drive_units(peak, exponent), b.options)
+    exponent -= drive_deficit(poles, largest, _in_drive_units(peak, exponent), widths.state)
     drive = b.requantise(name, source, exponent, bits, scale, shift).out
     peak = _in_drive_units(peak, drive.exponent)
     reading = replace(node, inputs=(name,))
-    b.add(integer_ssm(reading, poles, drive, peak, b.options, b.accumulator_bits))
+    b.add(integer_ssm(reading, poles, drive, peak, widths, b.accumulator_bits))
 
 
-def _check_rounding(name: str, poles: Poles, options: CompileOptions) -> None:
+def _check_rounding(name: str, poles: Poles, state_bits: int) -> None:
     """Refuse states that the rounding errors alone could fill, before any input."""
     drift = _drift(poles)
-    limit = largest_mantissa(options.widths.state) - 1
+    limit = largest_mantissa(state_bits) - 1
     if drift.max() >= limit:
         h, m = np.unravel_index(int(drift.argmax()), drift.shape)
         needed = int(np.ceil(np.log2(drift.max() + 2))) + 2
         raise LimitError(
-            f"{name}: states of {options.widths.state} bits cannot be proved: in channel {h}, mode "
+            f"{name}: states of {state_bits} bits cannot be proved: in channel {h}, mode "
             f"{m} rounding alone can add up to {drift.max():.0f} of {limit}; use at least {needed} "
             "bits, a smaller pole margin, or calibrated scaling"
         )
@@ -92,34 +96,32 @@ class Poles:
     """C refitted to the quantised poles, the factor 2 of the real part included."""
 
 
-def prepare_poles(node: n.SSM, options: CompileOptions) -> Poles:
+def prepare_poles(node: n.SSM, bits: int, margin_log2: int) -> Poles:
     """Quantise the poles of an SSM whose B is folded, and refit C to them."""
-    a_re, a_im, shift = quantise_poles(
-        node.A_bar, options.widths.pole, options.pole_margin_log2, node.name
-    )
+    a_re, a_im, shift = quantise_poles(node.A_bar, bits, margin_log2, node.name)
     q = (a_re + 1j * a_im) * np.exp2(-shift.astype(np.float64))
     C = 2 * refit_residues(node.C, node.A_bar, q)
     return Poles(a_re, a_im, shift, pole_series(a_re, a_im, shift), C)
 
 
 def drive_deficit(
-    poles: Poles, drive: FloatArray, state_peak: FloatArray | None, options: CompileOptions
+    poles: Poles, drive: FloatArray, state_peak: FloatArray | None, state_bits: int
 ) -> IntArray:
     """Return by how many bits (H) the input must be narrower so that every state can hold it.
 
     `drive` is the largest integer input (H) at the exponent tried; `state_peak` the largest
     states (H, N) in units of the input's integers, None for proved scaling.
     """
-    shift = _input_shift(poles, drive, state_peak, options)
+    shift = _input_shift(poles, drive, state_peak, state_bits)
     deficit: IntArray = np.maximum(0, -(poles.shift + shift).min(axis=1))
     return deficit
 
 
 def _input_shift(
-    poles: Poles, drive: FloatArray, state_peak: FloatArray | None, options: CompileOptions
+    poles: Poles, drive: FloatArray, state_peak: FloatArray | None, state_bits: int
 ) -> IntArray:
     """Return k (H, N): by what power of two the input enters each mode to fill its state."""
-    limit = largest_mantissa(options.widths.state) - 1.0
+    limit = largest_mantissa(state_bits) - 1.0
     if state_peak is not None:
         return fitting_exponent(state_peak, limit)
     series = np.maximum(poles.series.re_total, poles.series.im_total)
@@ -136,7 +138,7 @@ def integer_ssm(
     poles: Poles,
     drive: TensorSpec,
     state_peak: FloatArray | None,
-    options: CompileOptions,
+    widths: Widths,
     accumulator_bits: int,
 ) -> SSM:
     """Return the integer SSM for the integers of `drive`.
@@ -151,14 +153,14 @@ def integer_ssm(
         The states are too narrow for any input.
     """
     u = drive.interval
-    shift = _input_shift(poles, u.largest().astype(np.float64), state_peak, options)
+    shift = _input_shift(poles, u.largest().astype(np.float64), state_peak, widths.state)
     if (shift < -poles.shift).any():
         raise LimitError(
-            f"{node.name}: states of {options.widths.state} bits cannot hold the sum of any input; "
+            f"{node.name}: states of {widths.state} bits cannot hold the sum of any input; "
             "use wider states or a smaller pole margin"
         )
     shift = np.minimum(shift, MAX_EXPONENT - poles.shift)
-    widest = largest_mantissa(options.widths.readout)
+    widest = largest_mantissa(widths.readout)
     unit = np.exp2(-shift.astype(np.float64))  # a state integer in units of the input's integers
     wanted = poles.C * unit
     peak = np.maximum(np.abs(wanted.real), np.abs(wanted.imag)).max(axis=1)
@@ -182,7 +184,7 @@ def integer_ssm(
         np.zeros(len(c_re), np.int64),
         d,
         np.where(d == 0, 0, d_exponent - exponent),
-        options.widths.state,
+        widths.state,
     )
     return _fit_accumulator(draft, u, drive.exponent + exponent, d_exponent, accumulator_bits)
 
