@@ -31,15 +31,15 @@ from neurossm.lava.schedule import Schedule
 
 if TYPE_CHECKING:
     from neurossm.lava.network import Network, build
-    from neurossm.lava.processes.affine import Affine
-    from neurossm.lava.processes.embedding import Embedding
-    from neurossm.lava.processes.glu import GLU
-    from neurossm.lava.processes.gsu import GSU
-    from neurossm.lava.processes.layer_norm import LayerNorm
-    from neurossm.lava.processes.player import Player
-    from neurossm.lava.processes.readout import Readout
-    from neurossm.lava.processes.ssm import SSM
-    from neurossm.lava.processes.ternary_ssm import TernarySSM
+    from neurossm.lava.processes.affine.process import Affine
+    from neurossm.lava.processes.embedding.process import Embedding
+    from neurossm.lava.processes.glu.process import GLU
+    from neurossm.lava.processes.gsu.process import GSU
+    from neurossm.lava.processes.layer_norm.process import LayerNorm
+    from neurossm.lava.processes.player.process import Player
+    from neurossm.lava.processes.readout.process import Readout
+    from neurossm.lava.processes.ssm.process import SSM
+    from neurossm.lava.processes.ternary_ssm.process import TernarySSM
 
 __all__ = [
     "GELU",
@@ -76,16 +76,16 @@ __all__ = [
 ]
 
 _NEED_LAVA = {
-    "Affine": "processes.affine",
-    "Embedding": "processes.embedding",
-    "GLU": "processes.glu",
-    "GSU": "processes.gsu",
-    "LayerNorm": "processes.layer_norm",
+    "Affine": "processes.affine.process",
+    "Embedding": "processes.embedding.process",
+    "GLU": "processes.glu.process",
+    "GSU": "processes.gsu.process",
+    "LayerNorm": "processes.layer_norm.process",
     "Network": "network",
-    "Player": "processes.player",
-    "Readout": "processes.readout",
-    "SSM": "processes.ssm",
-    "TernarySSM": "processes.ternary_ssm",
+    "Player": "processes.player.process",
+    "Readout": "processes.readout.process",
+    "SSM": "processes.ssm.process",
+    "TernarySSM": "processes.ternary_ssm.process",
     "build": "network",
 }
 

@@ -18,15 +18,15 @@ from neurossm.lava.engine import plan_graph, plan_program
 from neurossm.lava.from_graph import encode
 from neurossm.lava.plan import CLOCK, LOGITS, Plan, Stage
 from neurossm.lava.primitives import Weights
-from neurossm.lava.processes.affine import Affine
-from neurossm.lava.processes.embedding import Embedding
-from neurossm.lava.processes.glu import GLU
-from neurossm.lava.processes.gsu import GSU
-from neurossm.lava.processes.layer_norm import LayerNorm
-from neurossm.lava.processes.player import Player
-from neurossm.lava.processes.readout import Readout
-from neurossm.lava.processes.ssm import SSM
-from neurossm.lava.processes.ternary_ssm import TernarySSM
+from neurossm.lava.processes.affine.process import Affine
+from neurossm.lava.processes.embedding.process import Embedding
+from neurossm.lava.processes.glu.process import GLU
+from neurossm.lava.processes.gsu.process import GSU
+from neurossm.lava.processes.layer_norm.process import LayerNorm
+from neurossm.lava.processes.player.process import Player
+from neurossm.lava.processes.readout.process import Readout
+from neurossm.lava.processes.ssm.process import SSM
+from neurossm.lava.processes.ternary_ssm.process import TernarySSM
 from neurossm.lava.schedule import Schedule
 
 if TYPE_CHECKING:

@@ -1,0 +1,1 @@
+"""Affine: one product and one sum per channel."""

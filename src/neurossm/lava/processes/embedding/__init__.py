@@ -1,0 +1,1 @@
+"""Embedding: one spike per token selects a row of weights."""

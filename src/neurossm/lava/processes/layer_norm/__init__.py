@@ -1,0 +1,1 @@
+"""LayerNorm: mean and variance over all channels of one step."""

@@ -1,0 +1,1 @@
+"""Player: streams recorded data into the network, one row per step."""

@@ -1,0 +1,1 @@
+"""SSM: a population of spiking state-space neurons."""
