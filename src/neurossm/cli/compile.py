@@ -150,7 +150,7 @@ def command(
         output.json(results)
 
 
-def _with_precision(context: click.Context, options: CompileOptions, path: Path) -> CompileOptions:
+def _with_precision(options: CompileOptions, path: Path) -> CompileOptions:
     """Return the options with a file's widths; what it says must not be said again otherwise."""
     from neurossm.compile.precision import load_precision
 
