@@ -180,7 +180,7 @@ def random_data(source: Any, seed: int, batch: int = 3, steps: int = 20) -> np.n
     return source.low + share * (source.high - source.low)
 
 
-class _Builder:
+class Builder:
     """Adds operations to a program, each as wide as its bounds need, or narrower at random."""
 
     def __init__(self, rng: np.random.Generator, saturating: float) -> None:
@@ -202,7 +202,7 @@ class _Builder:
         channels = fields.pop("channels")
         draft = kind(name, inputs, p.unchecked(62, 0, channels), **fields)
         sources = [self.ops[source].out.interval for source in inputs]
-        bits = max(_bits(draft.bounds(*sources).low), _bits(draft.bounds(*sources).high), 2)
+        bits = max(bits_of(draft.bounds(*sources).low), bits_of(draft.bounds(*sources).high), 2)
         if draft.saturates:
             bits = self.narrowed(bits, most=5 if kind is p.Readout else 3)
         self.ops[name] = replace(draft, out=p.unchecked(bits, 0, channels)).certified(*sources)
@@ -246,7 +246,7 @@ class _Builder:
         }
         draft = p.SSM(name, (source,), p.unchecked(62, 0, channels), **fields, state_bits=40)
         parts = draft.state_bounds(self.ops[source].out.interval)
-        bits = max(_bits(end) for part in parts for end in (part.low, part.high))
+        bits = max(bits_of(end) for part in parts for end in (part.low, part.high))
         fields["state_bits"] = min(self.narrowed(bits, most=6), 40)
         return self.add(p.SSM, name, (source,), channels=channels, **fields)
 
@@ -287,7 +287,7 @@ class _Builder:
         return np.quantile(seen.reshape(-1, channels), share, axis=0, method="lower").astype(int)
 
 
-def _bits(values: np.ndarray) -> int:
+def bits_of(values: np.ndarray) -> int:
     """Return the width of the narrowest signed integer that holds all values."""
     return (
         max((int(value) if value >= 0 else ~int(value)).bit_length() for value in values.flat) + 1
@@ -314,12 +314,12 @@ def random_program(
     `saturating` a tensor or state is given fewer bits than it needs; with 0 none can saturate.
     """
     rng = np.random.default_rng(seed)
-    b = _Builder(rng, saturating)
+    b = Builder(rng, saturating)
     exponent = int(rng.integers(3, 10)) if kind == "float" else 0
     wires = 1 if kind == "tokens" else inputs
     low, high = (-1.5, 2.25) if kind == "float" else (0.0, 255.0)
     source = p.Input("input", (), p.unchecked(20, exponent, wires), kind, inputs, low, high)
-    bits = max(_bits(source.bounds().low), _bits(source.bounds().high), 2)
+    bits = max(bits_of(source.bounds().low), bits_of(source.bounds().high), 2)
     b.ops["input"] = replace(source, out=p.unchecked(bits, exponent, wires)).certified()
     if kind == "tokens":
         rows = b.integers(-127, 127, inputs, channels)
@@ -344,7 +344,7 @@ def random_program(
 
 
 def _block(
-    b: _Builder, name: str, stream: str, channels: int, modes: int, norm: str, mixer: str
+    b: Builder, name: str, stream: str, channels: int, modes: int, norm: str, mixer: str
 ) -> str:
     drive = b.affine(f"{name}.norm" if norm == "pre" else f"{name}.ssm.drive", stream, 12)
     ssm = b.ssm(f"{name}.ssm", drive, modes)

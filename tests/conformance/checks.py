@@ -1,0 +1,104 @@
+"""What every integer of an engine is compared with, and in how many ways an engine is asked.
+
+The cases are files, so that an altered copy of the package reads them by itself: a program, and
+what it leads to, in the format of the golden vectors.
+"""
+
+from __future__ import annotations
+
+import importlib
+import itertools
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+Vectors = dict[str, np.ndarray]
+
+
+def write(folder: Path, name: str, program: Any, data: np.ndarray) -> None:
+    """Write a program and all that the reference computes, as golden vectors."""
+    from neurossm.program import recordable
+    from neurossm.program.reference import run
+
+    ran = run(program, data, record=recordable(program))
+    arrays = {f"tensors/{tensor}": values for tensor, values in ran.tensors.items()}
+    arrays |= {f"saturations/{tensor}": np.int64(n) for tensor, n in ran.saturations.items()}
+    program.save(folder / f"{name}.h5")
+    np.savez(folder / f"{name}.npz", data=data, logits=ran.logits, **arrays)
+
+
+def read(path: Path) -> Vectors:
+    """Read what a program leads to."""
+    with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
+        return {name: file[name] for name in file.files}
+
+
+def first_difference(ran: Any, wanted: Vectors, names: Iterable[str]) -> str | None:
+    """Return where a run differs from the vectors, or None."""
+    for name in names:
+        found, expected = ran.tensors[name], wanted[f"tensors/{name}"]
+        if found.shape != expected.shape or not np.array_equal(found, expected):
+            return name
+    if not np.array_equal(ran.logits, wanted["logits"]):
+        return "the logits"
+    counts = {f"saturations/{name}": n for name, n in ran.saturations.items()}
+    if counts != {name: n for name, n in wanted.items() if name.startswith("saturations/")}:
+        return "the saturations"
+    return None
+
+
+def reference(program: Any, wanted: Vectors) -> str | None:
+    """Return where the reference differs, or None."""
+    run = importlib.import_module("neurossm.program.reference").run
+    names = importlib.import_module("neurossm.program").recordable(program)
+    return first_difference(run(program, wanted["data"], names), wanted, names)
+
+
+def fast(program: Any, wanted: Vectors) -> str | None:
+    """Return where the fast engine differs, asked in four ways, or None."""
+    data = wanted["data"]
+    run = importlib.import_module("neurossm.engine.fast").run
+    names = importlib.import_module("neurossm.program").recordable(program)
+    tensors = tuple(name for name in names if ".state_" not in name)
+    # fused where nobody watches; states as floats; all in integers
+    found = run(program, data, threads=1)
+    place = first_difference(found, wanted, ())
+    last = wanted[f"tensors/{program.readout.inputs[0]}"]
+    if place is None and not np.array_equal(found.totals, last.sum(axis=1)):
+        place = "the readout's sums"
+    if place is None:
+        found = run(program, data, tensors, threads=1, count=tensors)
+        place = first_difference(found, wanted, tensors)
+        for name in tensors:
+            count = np.count_nonzero(wanted[f"tensors/{name}"], axis=1)
+            if place is None and not np.array_equal(found.nonzeros[name], count):
+                place = f"the nonzeros of {name}"
+    if place is None:
+        place = first_difference(run(program, data, names, threads=1), wanted, names)
+    return place or session(program, wanted)
+
+
+def session(program: Any, wanted: Vectors) -> str | None:
+    """Return where the fast engine differs that is given one piece after the other, or None."""
+    Session = importlib.import_module("neurossm.engine.session").Session
+    data, watched = wanted["data"], program.readout.inputs[0]
+    stream = Session(program, streams=len(data), record=(watched,))
+    stream.advance(data[:, :1])
+    stream.reset()
+    for begin, end in _pieces(data.shape[1]):
+        stream.advance(data[:, begin:end])
+        if not np.array_equal(stream.tensors[watched], wanted[f"tensors/{watched}"][:, end - 1]):
+            return f"{watched} in a session"
+    if not np.array_equal(stream.logits, wanted["logits"]):
+        return "the logits of a session"
+    counts = {f"saturations/{name}": n for name, n in stream.saturations.items()}
+    same = counts == {name: n for name, n in wanted.items() if name.startswith("saturations/")}
+    return None if same else "the saturations of a session"
+
+
+def _pieces(steps: int) -> Iterator[tuple[int, int]]:
+    """Yield pieces of one step, of some, and the rest."""
+    ends = sorted({0, min(1, steps), min(4, steps), steps})
+    yield from itertools.pairwise(ends)

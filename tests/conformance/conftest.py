@@ -1,0 +1,62 @@
+"""What the conformance tests share: plain modules of this folder, loaded by their path.
+
+`tests` is no package (see tests/conftest.py), so the modules are registered under their plain
+names, in an order in which each finds those it imports.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+HERE = Path(__file__).parent
+MODULES = ("branches", "programs")
+
+
+def load(path: Path) -> ModuleType:
+    """Return the module of a file, loaded once."""
+    if path.stem not in sys.modules:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[path.stem])
+    return sys.modules[path.stem]
+
+
+load(HERE.parent / "random_networks.py")
+for _name in MODULES:
+    load(HERE / f"{_name}.py")
+
+
+@pytest.fixture(scope="session")
+def branches() -> ModuleType:
+    """Counts of branches: `count(program, data, tensors, logits)`."""
+    return sys.modules["branches"]
+
+
+@pytest.fixture(scope="session")
+def programs() -> ModuleType:
+    """Programs and data: `networks()`, `compiled()`, `loose()`, `corners()`."""
+    return sys.modules["programs"]
+
+
+_said: list[str] = []
+
+
+@pytest.fixture
+def say() -> Callable[[str], None]:
+    """Print lines after the last test: what was compared and counted."""
+    return _said.append
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what the tests had to say."""
+    if _said:
+        terminalreporter.section("conformance")
+        terminalreporter.write_line("\n".join(_said))

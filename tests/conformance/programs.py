@@ -1,0 +1,487 @@
+"""The programs and data of the conformance tests: compiled, in a compiler's shape, loose, corners.
+
+Everything follows from seeds. A *loose* program is a chain of operations that no compiler would
+put together: any operation reads any tensor, and most widths are too narrow. *Corners* are made by
+hand for branches that chance hardly meets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import random_networks as networks
+
+from neurossm import graph as g
+from neurossm import program as p
+from neurossm.compile import CompileOptions, compile_model
+from neurossm.compile.certify import certify
+from neurossm.errors import LimitError
+
+
+class Case(NamedTuple):
+    """A program and data to run it on."""
+
+    name: str
+    program: p.Program
+    data: np.ndarray
+
+
+def shaped(count: int = 70) -> Iterator[Case]:
+    """Yield programs of random integers in a compiler's shape."""
+    for seed in range(count):
+        rng = np.random.default_rng([1, seed])
+        program = networks.random_program(seed, **_sizes(rng), saturating=seed % 3 / 2)
+        yield Case(f"shaped {seed}", program, _data(program, rng))
+
+
+def compiled(count: int = 48) -> Iterator[Case]:
+    """Yield compiled networks: proved, and calibrated on a part of the data so that they clip."""
+    for seed in range(count):
+        rng = np.random.default_rng([2, seed])
+        sizes = _sizes(rng)
+        sizes |= {
+            "pole_kind": rng.choice(networks.POLES),
+            "awkward": (networks.AWKWARD[seed % 11],),
+        }
+        sizes["layer_norm"] = sizes["norm"] != "none" and bool(rng.integers(2))
+        graph = networks.random_graph(seed, **sizes)
+        data = networks.random_data(graph.input, seed, batch=3, steps=int(rng.integers(2, 40)))
+        options = CompileOptions(
+            scaling=("proved", "calibrated")[seed % 2], headroom_bits=0, max_steps=1 << 10
+        )
+        try:
+            program = compile_model(graph, options=options, calibration=data[:1, :1])
+        except LimitError:
+            continue
+        yield Case(f"compiled {seed}", program, data)
+
+
+def _sizes(rng: np.random.Generator) -> dict[str, Any]:
+    """Return sizes on both sides of the widths of vectors, panels and tiles."""
+    return {
+        "channels": int(rng.choice([1, 2, 3, 5, 8, 9, 16, 17, 33])),
+        "modes": int(rng.integers(1, 6)),
+        "blocks": int(rng.integers(1, 3)),
+        "classes": int(rng.integers(1, 5)),
+        "inputs": int(rng.integers(1, 6)),
+        "kind": str(rng.choice(networks.KINDS)),
+        "norm": str(rng.choice(networks.NORMS)),
+        "mixer": str(rng.choice(networks.MIXERS)),
+    }
+
+
+def _data(program: p.Program, rng: np.random.Generator) -> np.ndarray:
+    """Return data for a program: for floats, halves of a step, ends and neighbours of halves."""
+    steps = int(rng.choice([1, 2, 3, 8, 20, 30, 65]))
+    data = networks.random_data(program.input, int(rng.integers(1 << 30)), 3, steps)
+    if program.input.kind != "float":
+        return data
+    return sharpened(program.input, data, rng)
+
+
+def sharpened(source: p.Input, data: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Put numbers where rounding is decided among floats (B, L, size)."""
+    one = np.exp2(-source.out.exponent.astype(float))  # (size)
+    halves = np.round(data / one * 2) / 2
+    below = np.nextafter(np.abs(halves), 0) * np.sign(halves)
+    picks = rng.integers(0, 8, data.shape)
+    sharp = np.select(
+        [picks == 0, picks == 1, picks == 2, picks == 3, picks == 4],
+        [halves * one, below * one, 0.49999999999999994 * one + 0 * data, source.low, source.high],
+        data,
+    )
+    sharp = np.clip(sharp, source.low, source.high)
+    return sharp.astype(np.float32) if rng.integers(4) == 0 and _single(source) else sharp
+
+
+def _single(source: p.Input) -> bool:
+    """Tell whether 32-bit floats hold the ends of the range, so that none is beyond them."""
+    return all(float(np.float32(end)) == end for end in (source.low, source.high))
+
+
+class Loose(networks.Builder):
+    """Adds random operations on random tensors; most that saturate are too narrow."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        super().__init__(rng, saturating=0.0)
+        self.size = int(rng.choice([1, 4, 30, 999]))
+        self.channels = int(rng.choice([1, 2, 3, 7, 16, 17, 35]))
+
+    def narrowed(self, bits: int, most: int = 3) -> int:
+        least = 2 if self.rng.uniform() < 0.5 else max(2, bits - most)
+        return min(int(self.rng.integers(least, bits + 1)), 36)
+
+    def numbers(self, *shape: int) -> np.ndarray:
+        return self.integers(-self.size, self.size, *shape)
+
+    def start(self) -> str:
+        """Add an input and a sum of it."""
+        rng, kind = self.rng, str(self.rng.choice(networks.KINDS))
+        size = int(rng.integers(1, 5))
+        exponent = rng.integers(-3, 6, size) if kind == "float" else 0
+        low, high = (-float(rng.integers(1, 40)), float(rng.integers(0, 40)))
+        if kind != "float":
+            low, high = 0.0, 255.0
+        wires = 1 if kind == "tokens" else size
+        op = p.Input("input", (), p.unchecked(20, exponent, wires), kind, size, low, high)
+        self.ops["input"] = op.certified()
+        if kind == "tokens":
+            rows = self.numbers(size, self.channels)
+            return self.add(p.Embedding, "0", ("input",), channels=self.channels, weight=rows)
+        return self.dense("0", "input", self.channels, limit=self.size)
+
+    def grow(self, name: str) -> None:
+        """Add one operation, or none where its integers would not fit."""
+        rng = self.rng
+        kinds = ["rescale", "recur", "spike", "ternary", "curve", "times", "plus", "mix", "norm"]
+        names = [n for n in self.ops if n != "input"]
+        recent = names[-4:] if rng.uniform() < 0.7 else names
+        source = str(rng.choice(recent))
+        try:
+            getattr(self, f"_{rng.choice(kinds)}")(name, source)
+        except LimitError:
+            self.ops.pop(name, None)
+
+    def _partner(self, source: str) -> str:
+        channels = self.ops[source].out.channels
+        same = [n for n, op in self.ops.items() if op.out.channels == channels and n != "input"]
+        return str(self.rng.choice(same))
+
+    def _rescale(self, name: str, source: str) -> None:
+        H = self.ops[source].out.channels
+        fields = {
+            "gain": self.numbers(H),
+            "shift": self.integers(-2, int(self.rng.choice([0, 3, 9])), H),
+            "offset": self.numbers(H) * self.integers(0, 1, H),
+        }
+        self.add(p.Affine, name, (source,), channels=H, **fields)
+
+    def _recur(self, name: str, source: str) -> None:
+        self.ssm(name, source, int(self.rng.integers(1, 6)))
+
+    def ssm(self, name: str, source: str, modes: int) -> str:
+        rng, H = self.rng, self.ops[source].out.channels
+        A = self.integers(1, int(rng.choice([2, 8, 20])), H, modes)
+        radius = np.sqrt(rng.uniform(0, 1 - 2.0**-8, (H, modes)))
+        angle = rng.choice([0, 0.1, 1, np.pi / 2, 2, np.pi], (H, modes))
+        q = radius * np.exp(1j * angle) * 2.0**A
+        lowest = -np.minimum(A, int(rng.integers(0, 6)))
+        fields = {
+            "a_re": np.trunc(q.real).astype(int),
+            "a_im": np.trunc(q.imag).astype(int),
+            "pole_shift": A,
+            "input_shift": rng.integers(lowest, lowest + int(rng.integers(1, 6)), (H, modes)),
+            "c_re": self.numbers(H, modes),
+            "c_im": self.numbers(H, modes),
+            "readout_shift": self.integers(0, int(rng.choice([0, 2, 6])), H),
+            "d": self.numbers(H) * self.integers(0, 1, H),
+            "d_shift": self.integers(-2, 5, H),
+        }
+        draft = p.SSM(name, (source,), p.unchecked(62, 0, H), **fields, state_bits=40)
+        parts = draft.state_bounds(self.ops[source].out.interval)
+        bits = max(networks.bits_of(end) for part in parts for end in (part.low, part.high))
+        fields["state_bits"] = min(self.narrowed(bits), 30)
+        return self.add(p.SSM, name, (source,), channels=H, **fields)
+
+    def _thresholds(self, name: str) -> np.ndarray:
+        """Return numbers that occur in a tensor, or small ones."""
+        if self.rng.uniform() < 0.3:
+            return self.integers(-2, 2, self.ops[name].out.channels)
+        return self.middle(name)
+
+    def _spike(self, name: str, source: str) -> None:
+        H, threshold = self.ops[source].out.channels, self._thresholds(source)
+        self.add(p.Spike, name, (source,), channels=H, threshold=threshold)
+
+    def _ternary(self, name: str, source: str) -> None:
+        H, threshold = self.ops[source].out.channels, np.abs(self._thresholds(source))
+        self.add(p.Ternary, name, (source,), channels=H, threshold=threshold)
+
+    def _curve(self, name: str, source: str) -> None:
+        rng, out = self.rng, self.ops[source].out
+        size = int(rng.integers(1, 7))
+        span = max(1, int(out.high.max()) - int(out.low.min()))
+        width = max(0, int(np.log2(span / size)) - int(rng.integers(0, 4)))
+        fields = {
+            "origin": int(out.low.min()) + int(rng.integers(-3, span // 2 + 1)),
+            "width": width,
+            "base": self.numbers(size),
+            "slope": self.integers(-5, 5, size),
+            "slope_shift": int(rng.integers(-2, 6)),
+        }
+        self.add(p.Table, name, (source,), channels=out.channels, **fields)
+
+    def _times(self, name: str, source: str) -> None:
+        H = self.ops[source].out.channels
+        shift = self.integers(-2, int(self.rng.choice([1, 6])), H)
+        self.add(p.Product, name, (source, self._partner(source)), channels=H, shift=shift)
+
+    def _plus(self, name: str, source: str) -> None:
+        H = self.ops[source].out.channels
+        self.add(p.Add, name, (source, self._partner(source)), channels=H)
+
+    def _mix(self, name: str, source: str) -> None:
+        channels = int(self.rng.choice([1, self.channels]))
+        self.dense(name, source, channels, limit=min(self.size, 127))
+
+    def _norm(self, name: str, source: str) -> None:
+        rng, H = self.rng, self.ops[source].out.channels
+        fields = {
+            "gain": self.numbers(H),
+            "shift": self.integers(-1, 24, H),
+            "offset": self.numbers(H),
+            "eps": int(rng.choice([0, 1, 77, 1 << 22, 1 << 45])),
+        }
+        self.add(p.LayerNorm, name, (source,), channels=H, **fields)
+
+    def finish(self, steps: int) -> p.Program:
+        """Add a readout of the last tensor; half of the time a sample is as long as allowed."""
+        rng, source = self.rng, self.ops["input"]
+        assert isinstance(source, p.Input)
+        last, classes = next(reversed(self.ops)), int(rng.integers(1, 5))
+        fields = {
+            "weight": self.numbers(classes, self.ops[last].out.channels),
+            "bias": self.numbers(classes),
+            "shift": int(rng.integers(0, 5)),
+            "max_steps": steps if rng.integers(2) else 1 << 10,
+        }
+        self.add(p.Readout, "decoder", (last,), channels=classes, **fields)
+        nodes = (g.Input("input", (), source.kind, source.size, source.low, source.high, 1.0),)
+        return p.Program(tuple(self.ops.values()), g.Graph(nodes), "none")
+
+
+def loose(count: int = 90) -> Iterator[Case]:
+    """Yield programs of random operations on random tensors."""
+    for seed in range(count):
+        rng = np.random.default_rng([3, seed])
+        builder = Loose(rng)
+        builder.start()
+        for number in range(1, int(rng.integers(5, 14))):
+            builder.grow(str(number))
+        steps = int(rng.choice([1, 2, 3, 8, 20, 30, 65]))
+        program = builder.finish(steps)
+        data = networks.random_data(program.input, seed, 3, steps)
+        if program.input.kind == "float":
+            data = sharpened(program.input, data, rng)
+        yield Case(f"loose {seed}", program, data)
+
+
+def corners() -> Iterator[Case]:
+    """Yield programs around one operation each, at the edges of its semantics or of 2^53."""
+    for name, build in _CORNERS.items():
+        rng = np.random.default_rng([4, len(name)])
+        yield build(name, rng)
+
+
+def around(
+    name: str, rng: np.random.Generator, bits: int, channels: int, *ops: p.Op, steps: int = 9
+) -> Case:
+    """Return a program that ends in `ops`, on integers of magnitude up to 2^bits from input `x`."""
+    source = p.Input("x", (), p.unchecked(bits + 2, bits, channels), "float", channels, -1.0, 1.0)
+    last = ops[-1]
+    H = last.out.channels
+    narrow = _affine("small", last.name, H, 20, gain=1, shift=min(40, last.out.bits))
+    decoder = p.Readout(
+        "decoder",
+        ("small",),
+        p.unchecked(40, 0, 2),
+        np.arange(2 * H).reshape(2, -1) - H,
+        np.array([5, -5]),
+        0,
+        1 << 10,
+    )
+    nodes = (g.Input("x", (), "float", channels, -1.0, 1.0, 1.0),)
+    program = p.Program((source, *ops, narrow, decoder), g.Graph(nodes), "none")
+    return Case(name, certify(program), _extremes(rng, bits, channels, steps))
+
+
+def _extremes(rng: np.random.Generator, bits: int, channels: int, steps: int) -> np.ndarray:
+    """Return data (2, steps, channels) whose integers are random, small, or next to the ends."""
+    one = 2.0**-bits
+    special = np.array([-1, 1, -1 + one, 1 - one, one, -one, 0, 0.5, -0.5, 0.5 - one])
+    shape = (2, steps, channels)
+    data = np.round(rng.uniform(-1, 1, shape) / one) * one
+    data = np.where(rng.uniform(size=shape) < 0.4, rng.choice(special, shape), data)
+    data[0, :4] = np.array([[-1.0], [1.0], [1 - one], [-1 + one]])
+    data[1, : steps // 2] = 1 - one  # constant inputs drive real poles to their bounds
+    return data
+
+
+def _affine(name: str, source: str, channels: int, bits: int, **fields: Any) -> p.Affine:
+    default = {"gain": 1, "shift": 0, "offset": 0} | fields
+    arrays = {key: np.broadcast_to(value, (channels,)) for key, value in default.items()}
+    return p.Affine(name, (source,), p.unchecked(bits, 0, channels), **arrays)
+
+
+def _ssm(channels: int, modes: int, **fields: Any) -> p.SSM:
+    """Return an SSM of three kinds of poles: slow, fast and real."""
+    shape = (channels, modes)
+    poles = np.resize(np.array([[250, 30], [-40, 200], [255, 0], [-250, 0]]), (*shape, 2))
+    default = {
+        "a_re": poles[..., 0],
+        "a_im": poles[..., 1],
+        "pole_shift": 8,
+        "input_shift": np.full(shape, -3),
+        "c_re": np.resize([7, -5, 3], shape),
+        "c_im": np.resize([-2, 9], shape),
+        "readout_shift": np.resize([0, 2], channels),
+        "d": np.resize([3, -5, 0], channels),
+        "d_shift": np.resize([-1, 2], channels),
+        "state_bits": 24,
+    }
+    return p.SSM("op", ("x",), p.unchecked(60, 0, channels), **(default | fields))
+
+
+def _layernorm(channels: int, bits: int = 40, **fields: Any) -> p.LayerNorm:
+    default = {"gain": 1, "shift": 0, "offset": 0} | fields
+    eps = default.pop("eps", 0)
+    arrays = {key: np.resize(value, channels) for key, value in default.items()}
+    return p.LayerNorm("op", ("x",), p.unchecked(bits, 0, channels), eps=eps, **arrays)
+
+
+def _dense(weight: Any) -> p.Dense:
+    weight = np.array(weight)
+    return p.Dense("op", ("x",), p.unchecked(63, 0, len(weight)), weight)
+
+
+def _add(x: str, y: str, bits: int) -> p.Add:
+    return p.Add("op", (x, y), p.unchecked(bits, 0, 1))
+
+
+def _product(channels: int, shift: Any, y: str = "x", bits: int = 62) -> p.Product:
+    return p.Product("op", ("x", y), p.unchecked(bits, 0, channels), np.resize(shift, channels))
+
+
+def _table(bits: int = 62, **fields: Any) -> p.Table:
+    default = {
+        "origin": -8,
+        "width": 2,
+        "base": np.array([5, -3, 0, 7]),
+        "slope": np.array([1, -3, 0, 5]),
+        "slope_shift": 1,
+    }
+    return p.Table("op", ("x",), p.unchecked(bits, 0, 2), **(default | fields))
+
+
+_Maker = Callable[[str, np.random.Generator], Case]
+
+
+def _corner(bits: int, channels: int, *ops: p.Op, steps: int = 9) -> _Maker:
+    return lambda name, rng: around(name, rng, bits, channels, *ops, steps=steps)
+
+
+_CORNERS: dict[str, _Maker] = {
+    "affine small": _corner(4, 2, _affine("op", "x", 2, 4, gain=[3, -5], shift=[1, 3], offset=1)),
+    "affine just beyond floats": _corner(50, 1, _affine("op", "x", 1, 60, gain=9, shift=1)),
+    "affine with an offset beyond floats": _corner(
+        50, 1, _affine("op", "x", 1, 60, gain=1, shift=1, offset=1 << 52)
+    ),
+    "affine that loses its half": _corner(40, 1, _affine("op", "x", 1, 60, gain=1, shift=-12)),
+    "affine of all shifts": _corner(
+        20, 8, _affine("op", "x", 8, 62, gain=[1, 3, -7, 0, 9, 1, 1, -1], shift=range(-4, 4))
+    ),
+    "spike beyond floats": _corner(
+        53, 1, p.Spike("op", ("x",), p.unchecked(2, 0, 1), np.array([(1 << 53) - 1]))
+    ),
+    "spike of a sum beyond floats": _corner(
+        52,
+        1,
+        _affine("y", "x", 1, 60, gain=4, offset=3),
+        p.Spike("op", ("y",), p.unchecked(2, 0, 1), np.array([(1 << 54) + 2])),
+    ),
+    "spike at small numbers": _corner(
+        2, 9, p.Spike("op", ("x",), p.unchecked(2, 0, 9), np.arange(9) - 4)
+    ),
+    "ternary at small numbers": _corner(
+        2, 9, p.Ternary("op", ("x",), p.unchecked(3, 0, 9), np.arange(9) // 2)
+    ),
+    "ternary of integers": _corner(
+        53, 1, p.Ternary("op", ("x",), p.unchecked(3, 0, 1), np.array([(1 << 53) - 1]))
+    ),
+    "ternary beyond floats": _corner(
+        52, 1, p.Ternary("op", ("x",), p.unchecked(3, 0, 1), np.array([1 << 60]))
+    ),
+    "table small": _corner(4, 2, _table(4)),
+    "table of one segment": _corner(
+        4, 2, _table(7, base=np.array([3]), slope=np.array([-5]), slope_shift=-1)
+    ),
+    "table beyond floats": _corner(50, 2, _table(slope=np.array([9, -9, 7, 9]))),
+    "table with a base beyond floats": _corner(
+        50, 2, _table(base=np.array([1 << 53, 1, 2, (1 << 53) + 4]))
+    ),
+    "product small": _corner(3, 2, _product(2, [1, 2], bits=4)),
+    "product beyond floats": _corner(27, 2, _product(2, [1, 2])),
+    "product that loses its half": _corner(
+        26, 1, _affine("y", "x", 1, 60, offset=1), _product(1, -1, "y")
+    ),
+    "product of integers": _corner(28, 2, _product(2, [3, -1])),
+    "add beyond floats": _corner(52, 1, _affine("y", "x", 1, 60, offset=1), _add("y", "y", 60)),
+    "add small": _corner(3, 1, _affine("y", "x", 1, 5), _add("y", "y", 4)),
+    "dense of bytes": _corner(7, 3, _dense([[127, -128, 3], [-128, -128, -128], [1, 0, 0]])),
+    "dense of offset bytes": _corner(6, 5, _dense(np.arange(-40, 45).reshape(17, 5))),
+    "dense of shorts": _corner(14, 3, _dense([[32767, -32768, 3], [1, 2, -30000]])),
+    "dense beyond shorts": _corner(15, 3, _dense([[32767, -32767, 32767], [1, 2, -30000]])),
+    "dense of wide weights": _corner(5, 2, _dense([[40000, -40000], [3, 5]])),
+    "dense of singles": _corner(16, 2, _dense([[200, -55], [1, 1]])),
+    "dense beyond singles": _corner(16, 2, _dense([[401, -55], [1, 1]])),
+    "dense beyond floats": _corner(45, 2, _dense([[401, -56], [1, 1]])),
+    "dense of one": _corner(9, 1, _dense([[-77]])),
+    "ssm saturating": _corner(8, 3, _ssm(3, 4, state_bits=7), steps=30),
+    "ssm saturating output": _corner(8, 3, replace(_ssm(3, 4), out=p.unchecked(9, 0, 3)), steps=30),
+    "ssm of all shifts": _corner(
+        8,
+        2,
+        _ssm(2, 3, pole_shift=[[8, 9, 12], [8, 10, 8]], input_shift=[[-8, -1, 0], [1, 2, 5]]),
+    ),
+    "ssm beyond floats": _corner(40, 2, _ssm(2, 3, state_bits=40, input_shift=np.full((2, 3), 5))),
+    "ssm with products beyond floats": _corner(
+        36,
+        2,
+        _ssm(
+            2,
+            3,
+            state_bits=40,
+            pole_shift=16,
+            a_re=[[65000, -9, 7]] * 2,
+            a_im=[[99, 65001, -65000]] * 2,
+        ),
+    ),
+    "ssm with a readout beyond floats": _corner(
+        12, 2, _ssm(2, 3, c_re=np.full((2, 3), (1 << 36) + 1), readout_shift=np.array([1, 3]))
+    ),
+    "ssm with a sum beyond floats": _corner(
+        12, 2, _ssm(2, 8, c_re=np.full((2, 8), (1 << 31) + 1), readout_shift=np.array([0, 0]))
+    ),
+    "ssm with a direct path beyond floats": _corner(
+        12, 2, _ssm(2, 3, d=np.array([(1 << 45) + 1, 3]), d_shift=np.array([1, 1]))
+    ),
+    "layernorm of 3": _corner(
+        4, 3, _layernorm(3, 3, gain=[1, -1, 2], shift=[18, 18, 18]), steps=40
+    ),
+    "layernorm of many": _corner(
+        9,
+        19,
+        _layernorm(19, 22, gain=[999, -777, 5], shift=[3, -1, 0, 9], offset=[-9, 0, 77], eps=99),
+    ),
+    "layernorm of wide numbers": _corner(
+        40, 6, _layernorm(6, 40, gain=[999, -5], shift=[-2, 3], offset=[1, -1], eps=12345)
+    ),
+    "layernorm beyond floats": _corner(
+        51, 6, _layernorm(6, 40, gain=[999, -5], shift=[-2, 3], offset=[1, -1], eps=12345)
+    ),
+    "layernorm with a gain beyond floats": _corner(
+        9, 3, _layernorm(3, 62, gain=[(1 << 34) + 1, 5, 7], shift=[1, 2, 1])
+    ),
+    "layernorm of nothing": _corner(1, 1, _layernorm(1, offset=[5])),
+    "layernorm of eps": _corner(1, 2, _layernorm(2, gain=[9, 9], offset=[5], eps=(1 << 52) - 1)),
+    "layernorm at the smallest root": _corner(
+        1, 2, _layernorm(2, 12, gain=[9, -9], shift=[2, 3], eps=(1 << 30) - 9)
+    ),
+}
+"""By name; chosen so that the two sides of each bound of `neurossm.engine.bounds` are met."""
+
+
+__all__ = ["Case", "compiled", "corners", "loose", "shaped"]
