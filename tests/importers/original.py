@@ -88,6 +88,11 @@ S4: dict[str, dict[str, Any]] = {
             "real_transform": "sigmoid",
         },
     },
+    "train-s4": {
+        "layer": {"_name_": "s4", "d_state": 8, "mode": "diag", "init": "diag-inv", "n_ssm": 2},
+        "norm": "batch",
+        "prenorm": True,
+    },
     "example-s4-nplr": {"layer": "S4Block", "prenorm": False, "args": {"mode": "nplr"}},
 }
 
@@ -133,19 +138,21 @@ def prepare(checkout: Path) -> None:
     stub("snntorch.surrogate", fast_sigmoid=lambda slope: RECORDER.spike)
 
 
-class Official(nn.Module):
-    """Encoder, backbone and decoder, as their Lightning module chains them."""
+class Chain(nn.Module):
+    """Encoder, backbone and decoder, as the Lightning module of either project chains them."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         super().__init__()
+        from src.models import sequence
         from src.models.nn.utils import PassthroughSequential
-        from src.models.sequence import SequenceModel
         from src.tasks.decoders import SequenceDecoder
 
+        if not hasattr(sequence, "SequenceModel"):
+            from src.models.sequence.backbones import model as sequence
         size, tokens = 6, config.pop("tokens", 0)
         encoder = nn.Embedding(tokens, size) if tokens else nn.Linear(2, size)
         self.encoder = PassthroughSequential(encoder)
-        self.model = SequenceModel(
+        self.model = sequence.SequenceModel(
             d_model=size,
             n_layers=2,
             residual="R",
@@ -166,13 +173,18 @@ class Official(nn.Module):
         return x
 
 
-def official(config: dict[str, Any]) -> nn.Module:
-    config = {**config, "layer": dict(config["layer"])}
-    return Official(config)
+def chain(config: dict[str, Any]) -> nn.Module:
+    model = Chain({**config, "layer": dict(config["layer"])})
+    if config["layer"]["_name_"] == "s4":
+        for block in model.blocks:
+            block.layer.activation = Spike()
+    return model
 
 
 def example(checkout: Path, config: dict[str, Any]) -> nn.Module:
     """Build the class `S4Model` of ``example.py``, without running that script."""
+    if isinstance(config["layer"], dict):
+        return chain(config)
     from models.s4 import s4, s4d
 
     tree = ast.parse((checkout / "example.py").read_text())
@@ -215,7 +227,7 @@ def trace(model: nn.Module, x: Tensor) -> dict[str, Any]:
     inputs: list[Tensor] = []
     outputs: list[Tensor] = []
     handles = []
-    blocks = model.blocks if isinstance(model, Official) else model.s4_layers
+    blocks = model.blocks if isinstance(model, Chain) else model.s4_layers
     for block in blocks:
         handles.append(block.register_forward_pre_hook(lambda _, a: inputs.append(a[0].detach())))
         handles.append(block.register_forward_hook(lambda _, a, r: outputs.append(r[0].detach())))
@@ -245,7 +257,7 @@ def main() -> None:
     cases = OFFICIAL if kind == "official" else S4
     made: dict[str, Any] = {}
     for seed, (name, config) in enumerate(cases.items()):
-        make = official if kind == "official" else (lambda c: example(checkout, c))
+        make = chain if kind == "official" else (lambda c: example(checkout, c))
         made[name] = {"config": config, **run(make, config, seed)}
     torch.save(made, results)
 

@@ -25,7 +25,9 @@ NAMES = (
     "official gsu, stand-alone kernel",
     "s4d.py in example.py",
     "s4 in example.py, prenorm",
+    "s4 in train.py",
 )
+FLOAT32 = 2e-4  # of scale: what single precision costs
 
 Write = Callable[..., Path]
 
@@ -53,10 +55,44 @@ def test_same_function_in_float64(
     spikes = [f"blocks.{i}.{spike}" for i in range(kind.blocks)]
     sums = [f"blocks.{i}.add" for i in range(kind.blocks)]
     got = evaluate(export(checkpoint), x, [*spikes, *sums])
-    for i in range(kind.blocks):
-        assert 0.05 < np.abs(wanted.spikes[i]).mean() < 0.95
-        np.testing.assert_array_equal(got[spikes[i]], wanted.spikes[i])
-        np.testing.assert_allclose(got[sums[i]], wanted.sums[i], rtol=0, atol=1e-9)
+    for i, block in enumerate(wanted.blocks):
+        assert 0.05 < np.abs(block.spikes).mean() < 0.95
+        np.testing.assert_array_equal(got[spikes[i]], block.spikes)
+        np.testing.assert_allclose(got[sums[i]], block.sum, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_layer_by_layer_on_the_same_inputs(
+    name: str, foreign: ModuleType, write: Write, options: Callable[[Any], Options]
+) -> None:
+    kind = foreign.KINDS[name]
+    state = foreign.random_state(kind)
+    model = import_checkpoint(write(state), options=options(kind)).model.float()
+    inputs = foreign.evaluate(kind, state, foreign.random_input(kind, steps=400)).inputs
+    for i, block in enumerate(model.blocks):
+        x = torch.from_numpy(inputs[i]).float()  # (B, L, H)
+        wanted = foreign.block(kind, foreign.double(state), i, x.numpy().astype(np.float64))
+        y, spikes, out = _float32(block, x, gsu=kind.layer == "gsu")
+        scale = np.abs(wanted.y).max()
+        np.testing.assert_allclose(y, wanted.y, rtol=0, atol=FLOAT32 * scale)
+        flipped = spikes != wanted.spikes
+        assert flipped.sum() <= 3  # of 7,200
+        limit = 0.15 * np.abs(y).max(-1, keepdims=True) if kind.layer == "gsu" else 0.0
+        assert (np.abs(np.abs(y) - limit)[flipped] < FLOAT32 * scale).all()
+        same = ~flipped.any(axis=-1)  # steps at which all spikes agree
+        tolerance = FLOAT32 * np.abs(wanted.out).max()
+        np.testing.assert_allclose(out[same], wanted.out[same], rtol=0, atol=tolerance)
+
+
+def _float32(block: Any, x: torch.Tensor, *, gsu: bool) -> tuple[Any, Any, Any]:
+    """Return the SSM's output, the spikes and the output of a block, (B, L, H)."""
+    x = x.transpose(1, 2)  # (B, H, L)
+    with torch.no_grad():
+        y = block.mixer.ssm(block.norm(x) if block.prenorm else x).transpose(1, 2).numpy()
+        out = block(x).transpose(1, 2).numpy()
+    limit = np.float32(0.15) * np.abs(y).max(-1, keepdims=True) if gsu else 0.0
+    spikes = (y > limit).astype(float) - (gsu * (y < -limit)).astype(float)
+    return y, spikes, out
 
 
 def test_parameters_are_the_files_digit_by_digit(foreign: ModuleType, write: Write) -> None:

@@ -34,6 +34,7 @@ CASES = (
     ("s4", "example-s4d-prenorm"),
     ("s4", "example-s4"),
     ("s4", "example-s4-transforms"),
+    ("s4", "train-s4"),
 )
 REFUSED = (
     ("official", "bidirectional", "bidirectional"),
@@ -129,9 +130,10 @@ def test_float32_layer_by_layer(
         wanted = _time_major(run["out"][i], steps)
         with torch.no_grad():
             # In example.py the layer is recorded, elsewhere the whole block.
-            inner = block.norm(x) if project == "official" and block.prenorm else x
+            whole = isinstance(record["config"]["layer"], dict)
+            inner = block.norm(x) if whole and block.prenorm else x
             y = block.mixer.ssm(inner).transpose(1, 2)
-            out = (block(x) if project == "official" else block.mixer(x)).transpose(1, 2)
+            out = (block(x) if whole else block.mixer(x)).transpose(1, 2)
         y_wanted, spikes = _spikes(imported, run, i, steps)
         scale = float(y_wanted.abs().max())
         torch.testing.assert_close(y, y_wanted, rtol=0, atol=FLOAT32 * scale)

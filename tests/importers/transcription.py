@@ -60,15 +60,26 @@ KINDS = {
     "official gsu, stand-alone kernel": Kind("s4d", "gsu", rule="zoh", gelu=False),
     "s4d.py in example.py": Kind("s4d", "binary-s4d", "example", "layer", False, "zoh"),
     "s4 in example.py, prenorm": Kind("s4", "binary-s4d", "example", "layer", True, "zoh"),
+    "s4 in train.py": Kind("s4", "binary-s4d", rule="zoh", independent=2),
 }
 
 
 @dataclass
-class Trace:
-    """What a network computes: spikes and sums of each block (B, L, H), logits."""
+class Step:
+    """What a block computes, all (B, L, H): the SSM's output, spikes, residual sum, output."""
 
-    spikes: list[np.ndarray] = field(default_factory=list)
-    sums: list[np.ndarray] = field(default_factory=list)
+    y: np.ndarray
+    spikes: np.ndarray
+    sum: np.ndarray
+    out: np.ndarray
+
+
+@dataclass
+class Trace:
+    """What a network computes: the input of each block and what it makes of it, and logits."""
+
+    inputs: list[np.ndarray] = field(default_factory=list)
+    blocks: list[Step] = field(default_factory=list)
     logits: np.ndarray = field(default_factory=lambda: np.zeros(0))
 
 
@@ -140,7 +151,7 @@ def random_input(kind: Kind, seed: int = 0, samples: int = 3, steps: int = 50) -
 
 def evaluate(kind: Kind, state: dict[str, torch.Tensor], x: np.ndarray) -> Trace:
     """Compute a network in evaluation, pixels divided by 255."""
-    w = {name: value.numpy().astype(np.float64) for name, value in state.items()}
+    w = double(state)
     encoder, decoder = kind.ends
     trace = Trace()
     if kind.tokens:
@@ -148,19 +159,27 @@ def evaluate(kind: Kind, state: dict[str, torch.Tensor], x: np.ndarray) -> Trace
     else:
         z = x / 255 @ w[f"{encoder}weight"].T + w[f"{encoder}bias"]
     for i in range(kind.blocks):
-        layer, norm = kind.layer_prefix.format(i), kind.norm_prefix.format(i)
-        y = ssm(kind, w, layer, normed(kind.norm, w, norm, z) if kind.prenorm else z)
-        mix = gsu if kind.layer == "gsu" else binary
-        out, spikes = mix(kind, w, layer, y)
-        z = z + out
-        trace.spikes.append(spikes)
-        trace.sums.append(z)
-        if not kind.prenorm:
-            z = normed(kind.norm, w, norm, z)
+        trace.inputs.append(z)
+        trace.blocks.append(block(kind, w, i, z))
+        z = trace.blocks[-1].out
     if kind.final_norm:
         z = normed(kind.norm, w, kind.final_norm, z)
     trace.logits = z.mean(axis=1) @ w[f"{decoder}weight"].T + w[f"{decoder}bias"]
     return trace
+
+
+def double(state: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
+    return {name: value.numpy().astype(np.float64) for name, value in state.items()}
+
+
+def block(kind: Kind, w: dict[str, Any], i: int, z: np.ndarray) -> Step:
+    """Compute block i of its input z (B, L, H)."""
+    layer, norm = kind.layer_prefix.format(i), kind.norm_prefix.format(i)
+    y = ssm(kind, w, layer, normed(kind.norm, w, norm, z) if kind.prenorm else z)
+    mix = gsu if kind.layer == "gsu" else binary
+    out, spikes = mix(kind, w, layer, y)
+    total = z + out
+    return Step(y, spikes, total, total if kind.prenorm else normed(kind.norm, w, norm, total))
 
 
 def ssm(kind: Kind, w: dict[str, Any], layer: str, u: np.ndarray) -> np.ndarray:
