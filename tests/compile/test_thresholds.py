@@ -38,3 +38,25 @@ def test_static_thresholds_stay():
 def test_data_are_needed():
     with pytest.raises(InputError, match="t: the threshold follows .* give --calibration"):
         freeze_thresholds(GRAPH, 1.3, None)
+
+
+def test_without_a_scale_the_fewest_spikes_change():
+    # Thresholds 1, 1, 1 and 4, mean 1.75: all spike but the 1.5. From 1.5 to below 1.95 the
+    # static one says the same.
+    data = np.array([[[2.0, 1.95], [2.0, 1.95], [-2.0, 1.95], [8.0, 1.5]]])
+    frozen, (approximation,) = freeze_thresholds(GRAPH, None, data)
+    chosen = frozen["t"].threshold[0]
+    assert 1.5 <= chosen < 1.95
+    assert chosen * 1.036 > 1.95  # the largest that changes nothing, in steps of 3.5 %
+    assert "0.00% of the spikes change" in approximation.description
+
+
+def test_the_steps_kept_are_spread_over_all_samples(monkeypatch):
+    from neurossm.compile import thresholds
+
+    monkeypatch.setattr(thresholds, "_STEPS", 50)
+    data = np.ones((64, 3, 2))
+    data[32:, :, 1] = 0.6  # above half of 1, below 0.8
+    frozen, (approximation,) = freeze_thresholds(GRAPH, 1.6, data)
+    assert frozen["t"].threshold[0] == 0.8
+    assert "25.00% of the spikes change" in approximation.description

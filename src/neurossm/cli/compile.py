@@ -69,6 +69,12 @@ def _width_options(command: _Decorated) -> _Decorated:
     "threshold. [default: the checkpoint's own batch]",
 )
 @click.option(
+    "--threshold-scale",
+    type=float,
+    help="A GSU's static threshold as a multiple of its mean on calibration data; more means "
+    "fewer spikes. [default: what changes the fewest]",
+)
+@click.option(
     "--headroom-bits",
     type=int,
     default=_DEFAULTS.headroom_bits,

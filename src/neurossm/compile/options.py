@@ -105,7 +105,8 @@ class CompileOptions:
     pole_margin_log2
         Poles are kept where `1 / (1 - |A_bar|)` is below 2 to this power.
     threshold_scale
-        A dynamic GSU threshold becomes its mean over calibration data times this factor.
+        A dynamic GSU threshold becomes its mean over calibration data times this factor; None
+        takes, layer by layer, the factor that changes the fewest spikes.
     row_scale
         What one unit of a row of weights stands for: a "power-of-two", or "full": what makes the
         row's largest weight fill the width, undone by one product per feature after the sum.
@@ -122,7 +123,7 @@ class CompileOptions:
     table_step_log2: int | None = None
     slope_digits: int = 3
     pole_margin_log2: int = 16
-    threshold_scale: float = 1.3
+    threshold_scale: float | None = None
     row_scale: str = "full"
     rounding: str = "adjusted"
 
@@ -145,7 +146,7 @@ class CompileOptions:
                 continue
             if not _is_integer(value) or not low <= value <= high:
                 raise InputError(f"{name} = {value}, must be an integer from {low} to {high}")
-        if not 0 < self.threshold_scale < float("inf"):
+        if self.threshold_scale is not None and not 0 < self.threshold_scale < float("inf"):
             raise InputError(f"threshold_scale = {self.threshold_scale}, must be positive")
 
     def widths_of(self, name: str) -> Widths:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,15 +14,29 @@ from neurossm.graph.data import batches
 from neurossm.graph.evaluate import evaluate
 from neurossm.program.program import Approximation
 
+_SCALES = np.geomspace(4.0, 0.25, 81)
+"""Multiples of a dynamic threshold's mean that are tried, 3.5 % apart."""
+_STEPS = 20_000
+"""About so many time steps are kept to count the spikes that change."""
+
 
 def freeze_thresholds(
-    graph: Graph, scale: float, data: NDArray[np.generic] | None
+    graph: Graph, scale: float | None, data: NDArray[np.generic] | None
 ) -> tuple[Graph, tuple[Approximation, ...]]:
-    """Give every dynamic `Ternary` the static threshold `scale * mean_t(factor * max_h |x_h|)`.
+    """Give every dynamic `Ternary` a static threshold, ``scale * mean_t(factor * max_h |x_h|)``.
 
     The mean is over all samples and steps of `data`, as the unchanged network computes them. The
     error of the approximation is the largest difference between the two thresholds seen there;
-    its description says how many spikes of the first samples it changes, all else being equal.
+    its description says how many of the layer's spikes change, all else being equal.
+
+    Parameters
+    ----------
+    graph
+        A network.
+    scale
+        None: for each layer the one that changes the fewest spikes.
+    data
+        Raw input samples.
 
     Raises
     ------
@@ -37,43 +51,75 @@ def freeze_thresholds(
             f"{dynamic[0].name}: the threshold follows the largest activation of each step, which "
             "spiking cores do not compute; give --calibration DATA.npz to make it a static one"
         )
-    seen, magnitudes = _thresholds(graph, dynamic, data)
+    seen = _look(graph, dynamic, data)
     channels = graph.channels()
     frozen: dict[str, Node] = {}
     approximations = []
     for node in dynamic:
-        values = seen[node.name]
-        static = scale * float(values.mean())
+        layer = seen[node.name]
+        factor = layer.best_scale() if scale is None else scale
+        static = factor * layer.mean
         frozen[node.name] = replace(node, threshold=np.full(channels[node.name], static))
         approximations.append(
             Approximation(
                 f"{node.name}.threshold",
-                f"static threshold {static:.4g}: {scale:g} times the mean of the dynamic one over "
-                f"{len(data)} samples, where it spans {values.min():.3g} to {values.max():.3g}; "
-                f"{_changed(node, magnitudes[node.name], static):.2%} of the spikes change",
-                float(np.abs(values - static).max()),
+                f"static threshold {static:.4g}: {factor:.3g} times the mean of the dynamic one "
+                f"over {len(data)} samples, where it spans {layer.low:.3g} to {layer.high:.3g}; "
+                f"{layer.changed(static):.2%} of the spikes change",
+                max(abs(static - layer.low), abs(static - layer.high)),
             )
         )
     nodes = (frozen.get(node.name, node) for node in graph.nodes)
     return graph.with_nodes(nodes), tuple(approximations)
 
 
-def _changed(node: Ternary, magnitude: FloatArray, static: float) -> float:
-    """Return the share of spikes that `static` changes; their signs stay in any case."""
-    dynamic = node.factor * magnitude.max(axis=-1, keepdims=True)
-    return float(np.mean((magnitude > dynamic) != (magnitude > static)))
+@dataclass
+class _Seen:
+    """A dynamic threshold on data: its mean and extremes over all steps, and |x| of some steps."""
+
+    factor: float
+    steps: int = 0
+    total: float = 0.0
+    low: float = float("inf")
+    high: float = 0.0
+    kept: list[FloatArray] = field(default_factory=list)
+
+    def add(self, magnitude: FloatArray, every: int) -> None:
+        """Add |x| (B, L, H), and keep that of one step in so many."""
+        thresholds = self.factor * magnitude.max(axis=-1)
+        self.steps += thresholds.size
+        self.total += float(thresholds.sum())
+        self.low = min(self.low, float(thresholds.min()))
+        self.high = max(self.high, float(thresholds.max()))
+        self.kept.append(magnitude.reshape(-1, magnitude.shape[-1])[::every].copy())
+
+    @property
+    def mean(self) -> float:
+        return self.total / self.steps
+
+    def changed(self, static: float) -> float:
+        """Return the share of spikes that a static threshold changes; no sign ever does."""
+        return float(self.changes(np.array([static]))[0])
+
+    def changes(self, static: FloatArray) -> FloatArray:
+        """Return that share for several thresholds."""
+        magnitude = np.concatenate(self.kept)  # (steps, H)
+        spikes = magnitude > self.factor * magnitude.max(axis=-1, keepdims=True)
+        return np.array([np.mean(spikes != (magnitude > value)) for value in static])
+
+    def best_scale(self) -> float:
+        """Return the multiple of the mean that changes the fewest spikes; of several, the largest.
+
+        A larger threshold means fewer spikes.
+        """
+        return float(_SCALES[int(self.changes(_SCALES * self.mean).argmin())])
 
 
-def _thresholds(
-    graph: Graph, dynamic: list[Ternary], data: NDArray[np.generic]
-) -> tuple[dict[str, FloatArray], dict[str, FloatArray]]:
-    """Return by name the dynamic thresholds of every step, flat, and |x| of the first batch."""
-    parts: dict[str, list[FloatArray]] = {node.name: [] for node in dynamic}
-    first: dict[str, FloatArray] = {}
+def _look(graph: Graph, dynamic: list[Ternary], data: NDArray[np.generic]) -> dict[str, _Seen]:
+    seen = {node.name: _Seen(node.factor) for node in dynamic}
     for batch in batches(graph.input, data, "calibration data"):
+        every = -(-len(data) * batch.shape[1] // _STEPS)
         values = evaluate(graph, batch, [node.inputs[0] for node in dynamic])
         for node in dynamic:
-            magnitude = np.abs(values[node.inputs[0]])  # (B, L, H)
-            first.setdefault(node.name, magnitude)
-            parts[node.name].append(node.factor * magnitude.max(axis=-1).ravel())
-    return {name: np.concatenate(arrays) for name, arrays in parts.items()}, first
+            seen[node.name].add(np.abs(values[node.inputs[0]]), every)
+    return seen
