@@ -1,4 +1,4 @@
-"""The shipped model on real digits: integers against the definition, floats against PyTorch."""
+"""The shipped models on real digits: integers against the definition, floats against PyTorch."""
 
 from collections import Counter
 from pathlib import Path
@@ -9,9 +9,11 @@ import torch
 
 from neurossm import lava
 from neurossm.compile import compile_model
+from neurossm.engine import fast
+from neurossm.graph.evaluate import evaluate
 from neurossm.models import load
 from neurossm.models.export import export
-from neurossm.program import Add, Affine, Spike, reference
+from neurossm.program import Add, Affine, Spike, Ternary, reference
 
 FOLDER = Path(__file__).parents[2] / "examples" / "smnist"
 DIGITS = 20
@@ -73,3 +75,48 @@ def test_floating_lava_equals_pytorch_in_float64(digits):
         stream = residuals[i].numpy().transpose(0, 2, 1)
         np.testing.assert_allclose(got[f"blocks.{i}.add"], stream, rtol=0, atol=1e-9)
     np.testing.assert_allclose(got[graph.output.name], expected, rtol=0, atol=1e-9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("model", "count"), [("gsu_small", 4), ("gsu", 2)])
+def test_every_engine_gives_the_same_gsu_on_digits_in_one_stream(digits, model, count):
+    x, labels = digits[0][:count], digits[1][:count]
+    program = compile_model(FOLDER / f"{model}.pt")
+    names = [op.name for op in program.ops if isinstance(op, (Ternary, Add, Affine))]
+    got = lava.run(program, x, record=names)
+    expected = reference.run(program, x, record=names)
+    other = fast.run(program, x, record=names)
+    compared = Counter()
+    for name in names:
+        assert np.array_equal(got.tensors[name], expected.tensors[name]), name
+        assert np.array_equal(got.tensors[name], other.tensors[name]), name
+        compared[type(program[name]).__name__] += got.tensors[name].size
+    assert np.array_equal(got.logits, expected.logits)
+    assert np.array_equal(got.logits, other.logits)
+    compared["Readout"] += got.logits.size
+    assert got.saturations == expected.saturations == other.saturations == {}
+    spikes = [got.tensors[name] for name in names if isinstance(program[name], Ternary)]
+    rates = [np.round([float((s == value).mean()) for value in (-1, 1)], 3) for s in spikes]
+    print(  # noqa: T201 - shown by `pytest -s`, and what the test is for
+        f"\n{model}, {count} digits: {sum(compared.values()):,} integers equal, {dict(compared)}; "
+        f"rates of -1 and 1: {rates}"
+    )
+    channels = program["encoder"].out.channels
+    assert compared["Ternary"] == compared["Add"] == len(spikes) * channels * 784 * count
+    assert all(set(np.unique(s)) == {-1, 0, 1} for s in spikes)
+    assert (got.logits.argmax(axis=1) == labels).all()
+
+
+@pytest.mark.slow
+def test_floating_lava_equals_the_float_graph_of_gsu(digits):
+    x = digits[0][:FLOAT_DIGITS]
+    graph = export(FOLDER / "gsu_small.pt")
+    names = [node.name for node in graph.nodes if node.name.endswith(("ternary", "add"))]
+    expected = evaluate(graph, x, record=names)
+    got = lava.run_graph(graph, x, record=names)
+    for name in names:
+        if name.endswith("ternary"):
+            assert np.array_equal(got[name], expected[name]), name
+            assert (got[name] == -1).mean() > 0.01
+        np.testing.assert_allclose(got[name], expected[name], rtol=0, atol=1e-9)
+    np.testing.assert_allclose(got["decoder"], expected["decoder"], rtol=0, atol=1e-9)
