@@ -1,22 +1,31 @@
 """The models' arithmetic by hand, in integers and in real numbers."""
 
+import math
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from neurossm.errors import InputError
 from neurossm.lava import (
+    GELU,
     Decoder,
+    DynamicTernary,
     Logistic,
     Modes,
+    Normalise,
     Product,
     Rescale,
     Segments,
     Sum,
+    Ternary,
     fixed,
     floating,
     kernels,
 )
 from neurossm.lava.record import require_integers
+from neurossm.program import LayerNorm, Tally, unchecked
 
 
 def ints(*values):
@@ -54,6 +63,73 @@ def test_product_and_sum():
     assert (z.tolist(), saturated) == ([-7, 127], 1)
     z, saturated = fixed.add(Sum(bits=8), ints(100, -100), ints(27, -29))
     assert (z.tolist(), saturated) == ([127, -128], 1)
+
+
+def test_ternary_compares_strictly_on_both_sides():
+    parameters = Ternary([5, 5, 5, 5, 5, 0, 0])
+    assert fixed.ternary(parameters, ints(6, 5, 0, -5, -6, 1, 0)).tolist() == [1, 0, 0, 0, -1, 1, 0]
+    got = floating.ternary(Ternary([0.5, 0.5, 0.5]), np.array([0.6, -0.5, -0.51]))
+    assert got.tolist() == [1.0, 0.0, -1.0]
+    with pytest.raises(InputError, match="threshold -1 is negative"):
+        Ternary([3, -1])
+
+
+def test_dynamic_threshold_follows_the_largest_magnitude():
+    # half of 8: 4 is not beyond it, -5 is
+    got = floating.ternary(DynamicTernary(0.5), np.array([4.0, -8.0, 4.5, -5.0]))
+    assert got.tolist() == [0, -1, 1, -1]
+
+
+def test_layer_norm_by_hand():
+    # x = 3, 1: S = 4, d = 2*3 - 4 = 2 and -2; V = 8 (eps 0), so n = 2 / sqrt(8) 2^20 = 741455
+    # up to 2^-15 of it; gain 3 / 2^20 makes 2.12, plus 10
+    parameters = Normalise([3, 3], [20, 20], [10, 10], 0)
+    y, saturated = fixed.normalise(parameters, ints(3, 1))
+    assert (y.tolist(), saturated) == ([12, 8], 0)
+    # equal channels have no deviation: the offset alone; in 4 bits 10 is clipped to 7
+    y, saturated = fixed.normalise(Normalise([3, 3], 20, [10, 0], 0, bits=4), ints(9, 9))
+    assert (y.tolist(), saturated) == ([7, 0], 1)
+
+
+@st.composite
+def normalisations(draw):
+    """Draw x, gain, shift, offset of a few channels, eps and a width."""
+    channels = draw(st.sampled_from([1, 2, 3, 5, 64]))
+
+    def numbers(low, high):
+        return draw(st.lists(st.integers(low, high), min_size=channels, max_size=channels))
+
+    reach = draw(st.sampled_from([0, 1, 3, 1000, 2**19, 2**23, 2**31 - 1, 2**45]))
+    eps = draw(st.one_of(st.just(0), st.integers(0, 2**20), st.integers(0, 2**52 - 1)))
+    x, gain = numbers(-reach, reach), numbers(-(2**15), 2**15)
+    return x, gain, numbers(-4, 24), numbers(-(2**20), 2**20), eps, draw(st.integers(4, 40))
+
+
+@given(normalisations())
+def test_layer_norm_is_the_operation_of_programs(drawn):
+    x, gain, shift, offset, eps, bits = drawn
+    tally = Tally()
+    op = LayerNorm("n", ("x",), unchecked(bits, 0, len(x)), gain, shift, offset, eps)
+    _, expected = op.step({}, np.array([x]), tally=tally)
+    y, saturated = fixed.normalise(Normalise(gain, shift, offset, eps, bits), ints(*x))
+    assert y.tolist() == expected[0].tolist()
+    assert saturated == sum(tally.values())
+
+
+def test_floating_layer_norm_is_the_usual_one():
+    # of a model's gain g, bias b, eps e: gain = g sqrt(H), shift 20, offset b, eps = e H^3
+    rng = np.random.default_rng(2)
+    x, g, b, e = rng.normal(size=5), rng.normal(size=5), rng.normal(size=5), 1e-3
+    got = floating.normalise(Normalise(g * 5**0.5, 20, b, e * 125), x)
+    expected = g * (x - x.mean()) / np.sqrt(x.var() + e) + b
+    np.testing.assert_allclose(got, expected, rtol=1e-14)
+    assert floating.normalise(Normalise([2.0], 20, [3.0], 0.0), np.array([7.0])).tolist() == [3.0]
+
+
+def test_gelu_is_x_times_the_normal_distribution_function():
+    x = np.array([-40.0, -1.0, 0.0, 0.5, 40.0])
+    expected = [v * math.erfc(-v / 2**0.5) / 2 for v in x]
+    np.testing.assert_allclose(floating.lookup(GELU(), x), expected, rtol=1e-14, atol=0)
 
 
 def test_ssm_step_by_hand():
@@ -121,8 +197,13 @@ def test_integers_are_required_for_fixed_point():
     require_integers(Rescale([3]), Sum())
     with pytest.raises(InputError, match=r"Rescale\.gain holds float64"):
         require_integers(Rescale([1.5]))
-    with pytest.raises(InputError, match="Logistic has no fixed_pt form"):
-        require_integers(Logistic())
+    for kind in (Logistic(), GELU()):
+        with pytest.raises(InputError, match=r"has no fixed_pt form; use Segments"):
+            require_integers(kind)
+    with pytest.raises(InputError, match="use Ternary with a static threshold"):
+        require_integers(DynamicTernary(0.15))
+    with pytest.raises(InputError, match=r"Normalise\.eps holds float64"):
+        require_integers(Normalise([1], 0, 0, 0.5))
 
 
 def test_kernels_refuse_floats_even_unchecked():

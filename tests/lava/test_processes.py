@@ -11,11 +11,15 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 from neurossm.errors import RunError
 from neurossm.lava import (
     GLU,
+    GSU,
     SSM,
     Affine,
     Decoder,
+    DynamicTernary,
     Embedding,
+    LayerNorm,
     Modes,
+    Normalise,
     Player,
     Product,
     Readout,
@@ -23,6 +27,8 @@ from neurossm.lava import (
     Schedule,
     Segments,
     Sum,
+    Ternary,
+    TernarySSM,
 )
 from neurossm.lava.plan import Plan, Stage, Wire
 from neurossm.lava.primitives import Weights
@@ -38,7 +44,9 @@ def column(*values):
     return np.array(values, dtype=np.int32)[:, None]
 
 
-@pytest.mark.parametrize("kind", [SSM, GLU, Affine, Embedding, Player, Readout])
+@pytest.mark.parametrize(
+    "kind", [SSM, TernarySSM, GLU, GSU, Affine, LayerNorm, Embedding, Player, Readout]
+)
 def test_every_model_is_tagged_and_fixed_point_ones_hold_integers(kind):
     # Lava takes an untagged model under any tag, and casts floats to the declared type in silence
     module = sys.modules[kind.__module__]
@@ -103,6 +111,126 @@ def test_ssm_scales_its_input(play, chain, tag):
     assert got["a"].ravel().tolist() == [5, -5]
     assert got["u"].ravel().tolist() == [11, -9]
     assert got["y"].ravel().tolist() == [33, -27]
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_ternary_ssm_sends_graded_values_and_three_kinds_of_spikes(play, chain, tag):
+    # pole 1/2: s = s/2 + u, y = s; graded g = y/2 + 1; threshold 3; samples of 3 steps
+    settings = {
+        "modes": Modes([[1]], [[0]], [[1]], [[0]], [0], pole_shift=1),
+        "graded": Rescale([1], [1], [1]),
+        "ternary": Ternary(3),
+    }
+    # y = 8, 4, 2 and -16, -8, -4; g = 5, 3, 2 and -7, -3, -1
+    data = column(8, 0, 0, -16, 0, 0)
+    identity = {"rescale": Rescale([1])}
+    wanted = {
+        "y": ("TernarySSM.0", "y", (6, 1), TAGS[tag]),
+        "graded": ("TernarySSM.0", "graded", (6, 1), TAGS[tag]),
+        "s": ("TernarySSM.0", "s", (6, 1), np.int8),
+        "received": ("Affine.1", "a", (6, 1), TAGS[tag]),
+    }
+    for port, expected in (("y_out", [5, 3, 2, -7, -3, -1]), ("s_out", [1, 0, 0, -1, 0, 0])):
+        plan = chain(
+            ("TernarySSM", settings, "a_in", port), ("Affine", identity, "a_in", "y_out"), tag=tag
+        )
+        got = play(plan, data, 3, wanted)
+        assert got["y"].ravel().tolist() == [8, 4, 2, -16, -8, -4]
+        assert got["graded"].ravel().tolist() == [5, 3, 2, -7, -3, -1]
+        assert got["s"].ravel().tolist() == [1, 0, 0, -1, 0, 0]
+        assert got["received"].ravel().tolist() == expected
+
+
+def test_ternary_spikes_keep_their_sign_through_lavas_dense(play, chain):
+    # two neurons without memory: y = u; the Dense must see -1 and 1, not 1 and 1
+    modes = Modes([[0], [0]], [[0], [0]], [[0], [0]], [[0], [0]], [1, 1])
+    settings = {"modes": modes, "ternary": Ternary([10, 10])}
+    identity = {"rescale": Rescale([1])}
+    plan = chain(
+        ("TernarySSM", settings, "a_in", "s_out"),
+        dense([[3, -5]], 2),
+        ("Affine", identity, "a_in", "y_out"),
+    )
+    data = np.array([[11, -11], [-11, 10], [11, 11]], np.int32)
+    got = play(plan, data, 3, {"a": ("Affine.2", "a", (3, 1), np.int64)})
+    assert got["a"].ravel().tolist() == [8, -3, -2]
+
+
+def test_dynamic_threshold_looks_at_all_channels(play, chain):
+    modes = Modes([[0], [0]], [[0], [0]], [[0], [0]], [[0], [0]], [1, 1])
+    settings = {"modes": modes, "ternary": DynamicTernary(0.5)}
+    plan = chain(("TernarySSM", settings, "a_in", "s_out"), tag="floating_pt")
+    data = np.array([[1.0, -3.0], [2.0, -3.0]])
+    got = play(plan, data, 2, {"s": ("TernarySSM.0", "s", (2, 2), np.int8)})
+    assert got["s"].tolist() == [[0, -1], [1, -1]]
+    plan = chain(("TernarySSM", settings, "a_in", "s_out"))
+    with pytest.raises(RunError, match="DynamicTernary has no fixed_pt form; use Ternary with a"):
+        play(plan, column(1, 1).reshape(1, 2), 1, {})
+
+
+@pytest.mark.parametrize("tag", TAGS)
+def test_layer_norm(play, chain, tag):
+    # mean 2, deviations 1 and -1, standard deviation 1: y = 8 * (+-1) + 1 of gain 8 sqrt(2)
+    normalise = {"normalise": Normalise([11585, 11585], 30, [1, 1], 0)}  # 8 sqrt(2) = 11585 / 2^10
+    plan = chain(("LayerNorm", normalise, "a_in", "y_out"), tag=tag)
+    wanted = {role: ("LayerNorm.0", role, (2, 2), TAGS[tag]) for role in ("a", "y")}
+    got = play(plan, np.array([[3, 1], [5, 5]], np.int32), 2, wanted)
+    assert got["a"].tolist() == [[3, 1], [5, 5]]
+    np.testing.assert_allclose(got["y"], [[9, -7], [1, 1]], rtol=1e-4 * (tag != "fixed_pt"))
+
+
+def scaling(name, weight):
+    """Stage of a Dense that multiplies the input by a number."""
+    weights = {"weights": Weights(np.array([[weight]]), 8)}
+    return Stage("Dense", name, weights, {"s_in": Wire("input", "s_out")}, 0)
+
+
+@pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.parametrize("full", [True, False])
+def test_gsu_adds_the_residual_of_the_same_step(play, tag, full):
+    # x = 10, 20, 30 goes through two Dense (2x and -x, one step late) and around them
+    unit = {"product": Product([3]), "total": Sum()}
+    if full:
+        unit |= {
+            "first": Rescale([1], 0, [1]),
+            "second": Rescale([-1], 0, [2]),
+            "gate_norm": Rescale([1], [1], [-4]),
+            "activation": Segments(origin=0, width=10, base=[5], slope=[2]),
+            "norm": Rescale([-1], 0, [7]),
+        }
+    ports = {
+        "first_in": Wire("one", "a_out"),
+        "second_in": Wire("two", "a_out"),
+        "x_in": Wire("input", "s_out"),
+    }
+    stages = (
+        Stage("Player", "input", {"bits": 32}, {}, 0),
+        scaling("one", 2),
+        scaling("two", -1),
+        Stage("GSU", "gsu", unit, ports, 1),
+    )
+    roles = ("first_in", "second_in", "first", "second", "product", "gate_norm", "activation")
+    wanted = {role: ("gsu", role, (3, 1), TAGS[tag]) for role in (*roles, "sum", "y")}
+    got = {
+        k: v.ravel().tolist()
+        for k, v in play(Plan(stages, tag), column(10, 20, 30), 3, wanted).items()
+    }
+    assert got["first_in"] == [20, 40, 60]
+    assert got["second_in"] == [-10, -20, -30]
+    fixed = tag == "fixed_pt"
+    if not full:
+        # 20*-10/8 = -25, 40*-20/8 = -100, 60*-30/8 = -225
+        assert got["product"] == got["activation"] == [-25, -100, -225]
+        assert got["sum"] == got["y"] == [-15, -80, -195]
+        return
+    assert got["first"] == [21, 41, 61]
+    assert got["second"] == [12, 22, 32]
+    # 252/8 = 31.5, 902/8 = 112.75, 1952/8 = 244; half of it less 4, then 5 + 2 of that
+    assert got["product"] == ([32, 113, 244] if fixed else [31.5, 112.75, 244])
+    assert got["gate_norm"] == ([12, 53, 118] if fixed else [11.75, 52.375, 118])
+    assert got["activation"] == ([29, 111, 241] if fixed else [28.5, 109.75, 241])
+    assert got["sum"] == [x + a for x, a in zip((10, 20, 30), got["activation"], strict=True)]
+    assert got["y"] == [7 - total for total in got["sum"]]
 
 
 @pytest.mark.parametrize("tag", TAGS)
@@ -239,6 +367,14 @@ class TestDense:
         ):
             got = self.run(play, chain, [[127], [-127], [1]], data, bits)
             assert np.array_equal(got, np.array(data) @ np.array([[127, -127, 1]]))
+
+    def test_wide_graded_values_into_ternary_weights(self, play, chain):
+        # the accumulator holds twice the sum: 2 * 3 * (2^28 - 1) < 2^31
+        most = 2**28 - 1
+        data = [[most, -most, most], [most, most, 0], [-most, most, -most], [1, -2, 3]]
+        weight = [[1, -1, 1], [-1, 0, 1], [0, 0, 0]]
+        got = self.run(play, chain, weight, data, 29)
+        assert np.array_equal(got, np.array(data) @ np.array(weight).T)
 
     def test_the_accumulator_wraps_beyond_what_the_builder_admits(self, play, chain):
         # 2 * sum|m| * max|s| = 2^31 - 2^24: exact; one more weight of 1 and 2^31 wraps
