@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from neurossm.errors import FormatError, InputError, NeuroSSMError
 from neurossm.files import atomic_path
@@ -194,9 +195,13 @@ def _read_field(group: h5py.Group, name: str, hint: Any) -> Any:
     kind = next(option for option in options if option is not type(None))
     if dataclasses.is_dataclass(kind):
         return read_record(subgroup(group, name), typing.cast("type[Any]", kind))
-    if typing.get_origin(kind) is np.ndarray:
+    if typing.get_origin(kind) in _ARRAY_ORIGINS:
         return _read_array(group, name)
     return _read_scalar(group, name, kind)
+
+
+# Before NumPy 2.5, NDArray[...] was short for ndarray[...]; now it is an alias with a name.
+_ARRAY_ORIGINS = (np.ndarray, NDArray)
 
 
 def _is_union(hint: Any) -> bool:
