@@ -44,9 +44,9 @@ def folder(foreign: ModuleType, write: Write, tmp_path: Path) -> Callable[[str],
     return prepare
 
 
-def _verify(folder: Path) -> Any:
+def _verify(folder: Path, other: str = "fast") -> Any:
     arguments = ("--data", folder / "data.npz", "--model", folder / "model.pt")
-    engines = ("--engine", "reference", "--engine", "fast")
+    engines = ("--engine", "reference", "--engine", other)
     _ok("verify", folder / "p.h5", *arguments, *engines, "--json", folder / "verify.json")
     return json.loads((folder / "verify.json").read_text())
 
@@ -100,6 +100,42 @@ def test_gsu_brings_its_calibration_along(folder: Callable[[str], Path]) -> None
     _ok("import", at / "source.ckpt", "-o", at / "model.pt", "--input", "uint8", *data)
     _ok("compile", at / "model.pt", "--target", "loihi2-sim", "-o", at / "p.h5")
     assert _verify(at)["rungs"]["float_approximated"] is not None
+
+
+@pytest.mark.lava
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("official binary-s4d", ("--input", "uint8")),
+        ("official binary-s4d, postnorm", ("--input", "uint8", "--discretization", "zoh")),
+        ("official binary-s4d, tokens, no norm", ()),
+        ("official gsu", ("--input", "uint8")),
+        ("official gsu, postnorm, no activation", ("--input", "uint8", "--activation", "none")),
+        ("official gsu, stand-alone kernel", ("--input", "uint8")),
+        ("s4d.py in example.py", ("--input", "uint8", "--activation", "spike")),
+        ("s4 in example.py, prenorm", ("--input", "uint8", "--prenorm")),
+        ("s4 in train.py", ("--input", "float:0:255")),
+    ],
+)
+def test_lava_equals_the_reference(
+    name: str, options: tuple[str, ...], folder: Callable[[str], Path], foreign: ModuleType
+) -> None:
+    at = folder(name)
+    if "float:0:255" in options:
+        with np.load(at / "data.npz") as data:
+            np.savez(at / "data.npz", x=data["x"].astype(float), y=data["y"])
+    _ok("import", at / "source.ckpt", "-o", at / "model.pt", *options)
+    data = ("--calibration", at / "data.npz") if "gsu" in name else ()
+    _ok("compile", at / "model.pt", "--target", "loihi2-sim", "-o", at / "p.h5", *data)
+    results = _verify(at, "lava")
+    assert results["passed"]
+    (pair,) = results["engines"]
+    assert {pair["a"], pair["b"]} == {"reference", "lava"}
+    assert pair["mismatches"] == 0
+    kind = foreign.KINDS[name]
+    # Of each block at least spikes and residual sum, 12 samples of 30 steps, and 3 logits each.
+    assert pair["compared"] >= 2 * kind.blocks * foreign.H * 12 * 30 + 3 * 12
+    assert set(results["rungs"]) == {"float_approximated", "approximated_fixed"}
 
 
 def test_json(folder: Callable[[str], Path]) -> None:
