@@ -166,11 +166,12 @@ def test_hardware_missing_says_what_it_needs():
 
 
 @pytest.mark.filterwarnings("ignore")  # networkx and Lava warn about themselves
-def test_users_run_a_network_themselves(networks):
+@pytest.mark.parametrize("mixer", ["binary", "gsu"])
+def test_users_run_a_network_themselves(networks, mixer):
     from lava.magma.core.run_conditions import RunSteps
     from lava.magma.core.run_configs import Loihi2SimCfg
 
-    program = networks.random_program(16, blocks=1)
+    program = networks.random_program(16, blocks=1, mixer=mixer)
     data = networks.random_data(program.input, 1, batch=2, steps=6)
     network = program.to_lava(data)
     assert network.latency_steps == 2
