@@ -1,0 +1,244 @@
+"""`neurossm tune`: search for the narrowest widths that keep the accuracy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from neurossm.cli.output import Output, json_option, open_output
+from neurossm.compile.options import SCALINGS, WIDTH_RANGES, CompileOptions
+
+if TYPE_CHECKING:
+    from neurossm.tune import Score, Tuning
+
+__all__ = ["command"]
+
+
+@click.command("tune")
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--data",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="DATA.npz with x, and labels y where there are any.",
+)
+@click.option(
+    "-o",
+    "--output",
+    "precision_path",
+    required=True,
+    type=click.Path(path_type=Path),
+    help="File to write, for `neurossm compile --precision`.",
+)
+@click.option(
+    "--max-drop",
+    "max_drop_points",
+    type=float,
+    default=0.1,
+    show_default=True,
+    metavar="POINTS",
+    help="Largest loss of accuracy in percentage points: 0.1 allows 99.3 % instead of 99.4 %. "
+    "(The --max-drop of `verify` is a fraction: 0.001.)",
+)
+@click.option(
+    "--min-agreement",
+    type=click.FloatRange(0, 1),
+    default=0.0,
+    help="Least share of predictions equal to the float model's, 0 to 1.",
+)
+@click.option(
+    "--samples",
+    type=int,
+    default=1000,
+    show_default=True,
+    help="Samples to search with, at most half of all; the others confirm.",
+)
+@click.option("--confirm-samples", type=int, help="Samples to confirm with. [default: the others]")
+@click.option("--limit", type=int, help="Only the first N samples.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(list(WIDTH_RANGES)),
+    help="A kind of width to tune; may be repeated. [default: all]",
+)
+@click.option(
+    "--trim/--no-trim",
+    default=True,
+    show_default=True,
+    help="Also narrow what saves no whole byte, down to the last bit.",
+)
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the split of the data.")
+@click.option("--target", default="loihi2-sim", show_default=True, help="As in `compile`.")
+@click.option(
+    "--scaling",
+    type=click.Choice(SCALINGS),
+    default=CompileOptions().scaling,
+    show_default=True,
+    help="As in `compile`; calibrated scaling lets states be narrower.",
+)
+@click.option(
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="DATA.npz, as in `compile`. [default: the checkpoint's own batch]",
+)
+@json_option
+def command(
+    model: Path,
+    data: Path,
+    precision_path: Path,
+    max_drop_points: float,
+    min_agreement: float,
+    samples: int,
+    confirm_samples: int | None,
+    limit: int | None,
+    only: tuple[str, ...],
+    trim: bool,
+    seed: int,
+    target: str,
+    scaling: str,
+    calibration: Path | None,
+    json_path: str | None,
+) -> None:
+    """Find the narrowest widths of MODEL, by layer, that lose at most --max-drop of accuracy.
+
+    One part of the data searches, the other confirms. The widths are written for
+    `neurossm compile --precision`.
+    """
+    with open_output(json_path) as output:
+        from neurossm.compile.precision import save_precision
+        from neurossm.datafile import load_data
+        from neurossm.files import require_writable
+        from neurossm.tune import Settings, tune_widths
+
+        require_writable(precision_path)
+        loaded = load_data(data).limited(limit)
+        tuning = tune_widths(
+            model,
+            loaded.x,
+            loaded.y,
+            Settings(max_drop_points, min_agreement, samples, confirm_samples, only, trim, seed),
+            target,
+            CompileOptions(scaling=scaling),
+            None if calibration is None else load_data(calibration).x,
+            output.progress,
+        )
+        save_precision(precision_path, tuning.precision, _remarks(tuning, model.name))
+        results = _results(tuning, precision_path)
+        _show(output, tuning, precision_path)
+        output.json(results)
+
+
+def _remarks(tuning: Tuning, model: str) -> tuple[str, ...]:
+    confirmed, samples = tuning.confirmed, tuning.samples[1]
+    allowed = f"{tuning.settings.max_drop_points:g} percentage points"
+    return (
+        f"Written by `neurossm tune {model}` for a loss of accuracy of at most {allowed}.",
+        f"On {samples} held-out samples: {confirmed.drop_points:.3f} points lost,",
+        f"{100 * confirmed.agreement:.2f} % of the predictions as in float;",
+        f"{tuning.chosen.score.size_bytes} bytes instead of {tuning.start.score.size_bytes}.",
+    )
+
+
+def _show(output: Output, tuning: Tuning, path: Path) -> None:
+    output.table(
+        "Pareto front on the samples of the search: bytes against agreement",
+        ["bytes", "of the start", "top-1 agreement", "accuracy change (points)", ""],
+        [
+            (
+                score.size_bytes,
+                f"{score.size_bytes / tuning.start.score.size_bytes:.1%}",
+                f"{score.agreement:.2%}",
+                f"{-score.drop_points:+.2f}",
+                "chosen" if score is tuning.chosen.score else "",
+            )
+            for score in tuning.front
+        ],
+    )
+    names = [name for name in WIDTH_RANGES if any(g.width == name for g in tuning.groups)]
+    bits = tuning.chosen.choice
+    layers = dict.fromkeys(group.layer for group in tuning.groups)
+    output.table(
+        "Widths in bits",
+        ["layer", *names],
+        [
+            [layer, *({g.width: bits[g] for g in bits if g.layer == layer}.get(n) for n in names)]
+            for layer in layers
+        ],
+    )
+    against = "accuracy" if tuning.labelled else "agreement with the float model (no labels given)"
+    for part, score, count, reference in (
+        ("search", tuning.chosen.score, tuning.samples[0], tuning.float_accuracy[0]),
+        ("held out", tuning.confirmed, tuning.samples[1], tuning.float_accuracy[1]),
+    ):
+        paired = score.paired
+        output.line(
+            f"{part}, {count} samples: {against} {reference + paired.difference:.2%} against "
+            f"{reference:.2%}: {100 * paired.difference:+.2f} points "
+            f"({100 * paired.low:+.2f} to {100 * paired.high:+.2f}), "
+            f"top-1 agreement {score.agreement:.2%}"
+        )
+    if tuning.stepped_back:
+        output.line(
+            f"{tuning.stepped_back} of {len(tuning.path) - 1} steps were taken back: the held-out "
+            "samples did not confirm them."
+        )
+    output.line(
+        f"{tuning.start.score.size_bytes} bytes became {tuning.chosen.score.size_bytes} "
+        f"({tuning.chosen.score.size_bytes / tuning.start.score.size_bytes:.1%}); "
+        f"{tuning.tried} choices tried. Written: {path}"
+    )
+
+
+def _results(tuning: Tuning, path: Path) -> dict[str, Any]:
+    precision = tuning.precision
+    return {
+        "precision": str(path),
+        "max_drop_points": tuning.settings.max_drop_points,
+        "seed": tuning.settings.seed,
+        "scaling": precision.scaling,
+        "default": precision.default,
+        "layers": precision.layers,
+        "groups": [
+            {
+                "layer": group.layer,
+                "width": group.width,
+                "start": tuning.start.choice[group],
+                "bits": tuning.chosen.choice[group],
+            }
+            for group in tuning.groups
+        ],
+        "start": _score(tuning.start.score, tuning.float_accuracy[0]),
+        "search": {
+            "samples": tuning.samples[0],
+            **_score(tuning.chosen.score, tuning.float_accuracy[0]),
+        },
+        "confirmation": {
+            "samples": tuning.samples[1],
+            "tried": tuning.confirmations,
+            **_score(tuning.confirmed, tuning.float_accuracy[1]),
+        },
+        "path": [
+            {
+                "group": None if step.group is None else str(step.group),
+                "bits": None if step.group is None else step.choice[step.group],
+                **_score(step.score, tuning.float_accuracy[0]),
+            }
+            for step in tuning.path
+        ],
+        "stepped_back": tuning.stepped_back,
+        "tried": tuning.tried,
+        "front": [_score(score, tuning.float_accuracy[0]) for score in tuning.front],
+    }
+
+
+def _score(score: Score, reference: float) -> dict[str, Any]:
+    return {
+        "bytes": score.size_bytes,
+        "top1_agreement": score.agreement,
+        "distance": score.distance,
+        "accuracy": reference + score.paired.difference,
+        "float_accuracy": reference,
+        "drop_points": score.drop_points,
+    }

@@ -1,0 +1,109 @@
+"""How much a program differs from the float model, on a fixed set of samples."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import special
+
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.compile.place_groups import neuron_groups
+from neurossm.engine import run
+from neurossm.graph import Graph
+from neurossm.graph.evaluate import evaluate
+from neurossm.hw_profiles import Profile
+from neurossm.parity.statistics import PairedComparison, compare_paired
+from neurossm.program import Program
+
+ENGINE = "fast"
+
+
+@dataclass(frozen=True)
+class Score:
+    """A program against the float model.
+
+    Parameters
+    ----------
+    size_bytes
+        States, parameters and synapses, see `size_bytes`.
+    agreement
+        Share of samples with the float model's prediction (0 to 1).
+    distance
+        Half the sum of the absolute differences of the class probabilities, averaged over the
+        samples: 0 for equal logits, 1 at most. It changes smoothly where `agreement` leaps.
+    paired
+        Accuracy of the program less that of the float model; without labels, the float model's
+        predictions count as right.
+    """
+
+    size_bytes: int
+    agreement: float
+    distance: float
+    paired: PairedComparison
+
+    @property
+    def drop_points(self) -> float:
+        """Accuracy lost, in percentage points; negative where the program is better."""
+        return 0.0 - 100 * self.paired.difference
+
+
+class Judge:
+    """Scores programs on the same samples.
+
+    Parameters
+    ----------
+    graph
+        The trained network, evaluated in float64.
+    profile
+        The target, whose accounting of bytes is used.
+    data
+        (samples, L, size).
+    labels
+        (samples), or None.
+    progress
+        Called with the number of samples done so far while the float model is evaluated.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        profile: Profile,
+        data: NDArray[np.generic],
+        labels: IntArray | None,
+        progress: Callable[[int], None] | None = None,
+    ) -> None:
+        self.data = data
+        self.accumulator_bits = profile.compile_limits().accumulator_bits
+        logits = evaluate(graph, data, progress=progress)[graph.output.name]
+        self.chances: FloatArray = special.softmax(logits, axis=1)
+        self.top: IntArray = logits.argmax(axis=1)
+        self.labels = self.top if labels is None else labels
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy of the float model."""
+        return float((self.top == self.labels).mean())
+
+    def score(self, program: Program) -> Score:
+        """Run the samples through a program and compare."""
+        logits = run(program, self.data, engine=ENGINE).logits
+        top = logits.argmax(axis=1)
+        chances = special.softmax(program.readout.out.to_float(logits), axis=1)
+        return Score(
+            size_bytes(program, self.accumulator_bits),
+            float((top == self.top).mean()),
+            float(np.abs(chances - self.chances).sum(axis=1).mean() / 2),
+            compare_paired(self.top == self.labels, top == self.labels),
+        )
+
+
+def size_bytes(program: Program, accumulator_bits: int) -> int:
+    """Return the bytes of a program's states, parameters and synapses, as placement counts them.
+
+    Tables are counted once per group of neurons; placement repeats them on every core of a group.
+    """
+    groups = neuron_groups(program, accumulator_bits)
+    return sum(group.neurons * group.bytes_per_neuron + group.shared_bytes for group in groups)

@@ -1,0 +1,264 @@
+"""Tune the widths of a network on one part of the data, and confirm them on another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import IntArray
+from neurossm.compile import CompileOptions, prepare
+from neurossm.compile.compiler import load_graph
+from neurossm.compile.precision import Precision
+from neurossm.errors import InputError, LimitError
+from neurossm.graph import Graph
+from neurossm.hw_profiles import load_profile
+from neurossm.tune.judge import Judge, Score
+from neurossm.tune.search import Limits, Search, Step, Watch, precision_of
+from neurossm.tune.space import Group, all_groups, starting_choice
+
+
+@contextmanager
+def _unwatched(_: str, __: int) -> Iterator[Callable[[int], None]]:
+    yield lambda done: None
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to tune.
+
+    Parameters
+    ----------
+    max_drop_points
+        Largest loss of accuracy against the float model, in percentage points.
+    min_agreement
+        Least share of predictions equal to the float model's (0 to 1).
+    samples
+        Samples to search with, at most; the others confirm. Never more than half of the data.
+    confirming
+        Samples to confirm with, at most; None takes all others.
+    only
+        Kinds of width to tune, such as "weight"; all where empty.
+    trim
+        Whether widths that save no whole byte are made narrower, too.
+    seed
+        Decides which samples search and which confirm.
+    """
+
+    max_drop_points: float = 0.1
+    min_agreement: float = 0.0
+    samples: int = 1000
+    confirming: int | None = None
+    only: tuple[str, ...] = ()
+    trim: bool = True
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what makes no sense."""
+        if not 0 <= self.max_drop_points <= 100:
+            raise InputError(
+                f"max_drop_points = {self.max_drop_points:g}, must be from 0 to 100 percentage "
+                "points"
+            )
+        if not 0 <= self.min_agreement <= 1:
+            raise InputError(f"min_agreement = {self.min_agreement:g}, must be from 0 to 1")
+        for name in ("samples", "confirming"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InputError(f"{name} = {value}, must be at least 1")
+
+
+@dataclass(frozen=True, eq=False)
+class Tuning:
+    """The outcome of `tune_widths`.
+
+    Parameters
+    ----------
+    precision
+        The widths chosen.
+    start, found, chosen
+        Where the search began, where it ended, and what the held-out samples confirmed; scores on
+        the samples of the search.
+    confirmed
+        Score of the chosen widths on the held-out samples.
+    path
+        The steps down, the start first; `chosen` is one of them.
+    front
+        Non-dominated scores among all that were tried: bytes against agreement.
+    tried
+        Choices tried on the samples of the search.
+    confirmations
+        Choices tried on the held-out samples.
+    float_accuracy
+        Of the float model, on the samples of the search and on the others.
+    samples
+        Numbers of both.
+    """
+
+    precision: Precision
+    settings: Settings
+    groups: tuple[Group, ...]
+    start: Step
+    found: Step
+    chosen: Step
+    confirmed: Score
+    path: tuple[Step, ...]
+    front: tuple[Score, ...]
+    tried: int
+    confirmations: int
+    float_accuracy: tuple[float, float]
+    samples: tuple[int, int]
+    labelled: bool = field(default=True)
+
+    @property
+    def stepped_back(self) -> int:
+        """How many steps were taken back after the held-out samples did not confirm them."""
+        return len(self.path) - 1 - self.path.index(self.chosen)
+
+
+def tune_widths(
+    model: str | Path | Graph,
+    data: NDArray[np.generic],
+    labels: IntArray | None = None,
+    settings: Settings | None = None,
+    target: str = "loihi2-sim",
+    options: CompileOptions | None = None,
+    calibration: NDArray[np.generic] | None = None,
+    watch: Watch = _unwatched,
+) -> Tuning:
+    """Find the narrowest widths, by layer and kind of number, that keep the accuracy.
+
+    Parameters
+    ----------
+    model
+        A checkpoint, a graph file, or a graph.
+    data
+        (samples, L, size); shuffled, then split into samples that search and samples that confirm.
+    labels
+        (samples) class numbers. Without them the float model's predictions count as right.
+    settings
+        Limits and numbers of samples.
+    target, options, calibration
+        As `compile_model`; the options' widths are where the search begins.
+    watch
+        Opens a progress bar, given a description and a total.
+
+    Raises
+    ------
+    InputError
+        Fewer than two samples, data that do not suit, or no width to choose.
+    LimitError
+        The widths to begin with exceed the limits, on either part of the data.
+    """
+    settings = settings or Settings()
+    prepared = prepare(model, target, options, calibration)
+    graph, _ = load_graph(model)
+    searching, confirming = split(len(data), settings)
+    groups = all_groups(prepared.graph, settings.only)
+    start = starting_choice(groups, prepared.options.widths)
+    judge = _judge(graph, target, data, labels, searching, "float model, searching", watch)
+    search = Search(
+        prepared,
+        judge,
+        Limits(settings.max_drop_points, settings.min_agreement),
+        start,
+        watch,
+    )
+    _check_start(search.here.score, search.limits, "search", len(searching))
+    search.run(trim=settings.trim)
+    unseen = _judge(graph, target, data, labels, confirming, "float model, confirming", watch)
+    chosen, confirmed, confirmations = _confirm(search, unseen, len(confirming), watch)
+    return Tuning(
+        precision_of(chosen.choice, prepared),
+        settings,
+        groups,
+        search.path[0],
+        search.here,
+        chosen,
+        confirmed,
+        tuple(search.path),
+        tuple(search.front()),
+        len(search.tried),
+        confirmations,
+        (judge.accuracy, unseen.accuracy),
+        (len(searching), len(confirming)),
+        labels is not None,
+    )
+
+
+def split(samples: int, settings: Settings) -> tuple[IntArray, IntArray]:
+    """Return the numbers of the samples that search and of those that confirm, none in both.
+
+    Raises
+    ------
+    InputError
+        There are not enough for both.
+    """
+    if samples < 2:
+        raise InputError(
+            f"{samples} sample(s): tuning needs at least 2, one to search and one to confirm"
+        )
+    order = np.random.default_rng(settings.seed).permutation(samples)
+    count = min(settings.samples, samples // 2)
+    confirming = order[count:][: settings.confirming]
+    return np.sort(order[:count]), np.sort(confirming)
+
+
+def _judge(
+    graph: Graph,
+    target: str,
+    data: NDArray[np.generic],
+    labels: IntArray | None,
+    part: IntArray,
+    what: str,
+    watch: Watch,
+) -> Judge:
+    with watch(what, len(part)) as advance:
+        done = 0
+
+        def progress(samples: int) -> None:
+            nonlocal done
+            advance(samples - done)
+            done = samples
+
+        chosen = None if labels is None else labels[part]
+        return Judge(graph, load_profile(target), data[part], chosen, progress)
+
+
+def _check_start(score: Score, limits: Limits, purpose: str, samples: int) -> None:
+    if not limits.hold(score):
+        raise LimitError(
+            f"the widths to begin with lose {score.drop_points:.3g} percentage points on the "
+            f"{samples} samples that {purpose} (agreement {score.agreement:.4f}); allowed are "
+            f"{limits.max_drop_points:g} (agreement {limits.min_agreement:g}); allow more, give "
+            "more samples, or begin with wider numbers"
+        )
+
+
+def _confirm(search: Search, unseen: Judge, samples: int, watch: Watch) -> tuple[Step, Score, int]:
+    """Return the last step that holds on held-out samples, by bisection over the way down."""
+    tried: dict[int, Score] = {}
+
+    def score(index: int) -> Score:
+        if index not in tried:
+            tried[index] = unseen.score(search.program(search.path[index].choice))
+            advance(1)
+        return tried[index]
+
+    last = len(search.path) - 1
+    with watch("confirming", last.bit_length() + 1) as advance:
+        if search.limits.hold(score(last)):
+            return search.path[last], tried[last], len(tried)
+        _check_start(score(0), search.limits, "confirm", samples)
+        good, bad = 0, last
+        while bad - good > 1:
+            middle = (good + bad) // 2
+            if search.limits.hold(score(middle)):
+                good = middle
+            else:
+                bad = middle
+        return search.path[good], tried[good], len(tried)
