@@ -235,6 +235,8 @@ def test_an_embedding_takes_tokens(
         ("official binary-s4d", ("--discretization", "dss")),
         ("official binary-s4d", ("--real-transform", "tanh")),
         ("official binary-s4d", ("--no-prenorm",)),
+        ("official binary-s4d", ("--dt-transform", "softplus")),
+        ("s4d.py in example.py", ("--dt-transform", "none")),
         ("official gsu", ("--activation", "relu")),
         ("official gsu, stand-alone kernel", ("--activation", "gelu")),
         ("s4d.py in example.py", ("--discretization", "bilinear")),
@@ -278,3 +280,16 @@ def test_what_is_assumed_is_printed(
         "assumed: readout = mean over time",
     ):
         assert line in result.stdout
+
+
+def test_the_gelu_of_the_s4_code_is_named(
+    changed: Changed, write: Write, run_import: Callable[..., Result]
+) -> None:
+    source = write(changed({}, "s4d.py in example.py"))
+    assert "in place of the GELU that its code has" in run_import(source, "--input", "uint8").stdout
+    assert "GELU" not in run_import(source, "--input", "uint8", "--activation", "spike").stdout
+
+
+def test_a_configuration_that_is_missing(changed: Changed, write: Write, refused: Refused) -> None:
+    message = refused(write(changed({})), "--input", "uint8", "--config", "absent.yaml")
+    assert message.startswith("neurossm: absent.yaml: cannot be read")

@@ -35,8 +35,9 @@ def activation(found: Found, config: Config, settings: Settings) -> str:
     elif known is not None:
         settings.add("activation", "spike", "config")
     else:
+        instead = "" if found.dialect == "official" else "in place of the GELU that its code has; "
         note = (
-            "a model with GELU has the same names, but is not this function and cannot be "
+            f"{instead}a model with GELU has the same names, but is another function and cannot be "
             "imported; --activation spike confirms"
         )
         settings.add("activation", "spike", "assumed", note)
@@ -107,8 +108,9 @@ def input_spec(found: Found, config: Config, settings: Settings) -> InputSpec:
         return InputSpec.uint8(size)
     if given is None:
         raise InputError(
-            f"{found.backbone.encoder}weight reads {size} values per step, whose kind no name "
-            "tells: give --input uint8 (pixels, divided by 255) or --input float:LOW:HIGH"
+            f"{found.backbone.encoder}weight reads {size} value{'s' * (size != 1)} per step, whose "
+            "kind no name tells: give --input uint8 (pixels, divided by 255) or --input "
+            "float:LOW:HIGH"
         )
     spec = parse_input(given, size)
     if spec.kind == "tokens":

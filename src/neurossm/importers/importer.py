@@ -106,8 +106,9 @@ def import_checkpoint(
     """
     path, options = Path(path), options or Options()
     source = read_source(path)
+    known = _config(source, config)
     try:
-        return _import(source, _config(source, config), options, calibration)
+        return _import(source, known, options, calibration)
     except NeuroSSMError as error:
         raise type(error)(f"{path}: {error}") from error
 

@@ -18,21 +18,19 @@ for channel h, as `neurossm.models.ssm` does. They differ in the layout, in the 
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
-from neurossm.errors import FormatError, UnsupportedError
+from neurossm.errors import FormatError, InputError, UnsupportedError
 from neurossm.importers.settings import Settings
 from neurossm.importers.state import State
+from neurossm.importers.transforms import POSITIVE, TRANSFORMS, log_of
 
 Dialect = Literal["official", "s4d", "s4"]
 
-TRANSFORMS = ("exp", "none", "relu", "sigmoid", "softplus")
 _RULES = ("bilinear", "zoh")
 _KERNEL: dict[Dialect, str] = {
     "official": "kernel.kernel.",
@@ -146,8 +144,18 @@ def _refuse_channels(key: str, kernels: int, outputs: int) -> None:
 def kernel_settings(
     state: State, layer: str, dialect: Dialect, settings: Settings
 ) -> KernelSettings:
-    """Decide what the names cannot tell; the same for all layers of a network."""
+    """Decide what the names cannot tell; the same for all layers of a network.
+
+    Raises
+    ------
+    InputError, UnsupportedError
+        If an option, or the configuration, is not possible for this kernel.
+    """
     options = settings.options
+    if dialect != "s4" and options.dt_transform not in (None, "exp"):
+        raise InputError(
+            f"--dt-transform {options.dt_transform}: this kernel stores log_dt; possible here: exp"
+        )
     if dialect == "s4d":
         settings.choose("discretization", options.discretization, (), "zoh", ("zoh",))
         settings.choose("real_transform", options.real_transform, (), "exp", ("exp",))
@@ -230,7 +238,7 @@ def _read_s4(state: State, layer: str, sizes: Sizes, settings: KernelSettings) -
     log_dt = log_of(settings.dt, dt, f"{kernel}inv_dt")  # (H, N) or (H, 1)
     parameters = {
         "A_real_log": log_of(settings.real, real, f"{kernel}A_real"),
-        "A_imag": -(imag if settings.imag == "none" else _POSITIVE[settings.imag](imag.double())),
+        "A_imag": -(imag if settings.imag == "none" else POSITIVE[settings.imag](imag.double())),
         "B": state.take(f"{kernel}B", (1, m, n, 2), source)[0],
         "C": state.take(f"{kernel}C", (1, h, n, 2), source)[0],
         "D": state.take(f"{layer}layer.D", (1, h), source)[0],
@@ -255,36 +263,3 @@ def _one_dt_per_channel(log_dt: Tensor, parameters: dict[str, Tensor]) -> dict[s
         "A_imag": untie(parameters["A_imag"]) * ratio.exp(),
         "B": untie(parameters["B"]) * ratio.exp()[..., None],
     }
-
-
-_POSITIVE: dict[str, Callable[[Tensor], Tensor]] = {
-    "exp": torch.exp,
-    "none": lambda x: x,
-    "relu": lambda x: F.relu(x) + 1e-4,
-    "sigmoid": torch.sigmoid,
-    "softplus": F.softplus,
-}
-
-
-def log_of(transform: str, stored: Tensor, key: str) -> Tensor:
-    """Return the logarithm of the positive number that a stored one stands for.
-
-    The stored tensor itself for ``exp``; else float64, because rounding a pole back to float32
-    would change the function.
-
-    Raises
-    ------
-    UnsupportedError
-        If the number is not positive.
-    """
-    if transform == "exp":
-        return stored
-    if transform == "sigmoid":
-        return F.logsigmoid(stored.double())
-    positive = _POSITIVE[transform](stored.double())
-    if not bool((positive > 0).all()):
-        raise UnsupportedError(
-            f"{key}: {float(positive.min()):g} under transform {transform}, must be positive for "
-            "a pole inside the unit circle"
-        )
-    return torch.log(positive)
