@@ -2,7 +2,8 @@
 
 `run` runs an integer program on the fixed_pt models, `run_graph` a float graph on the floating_pt
 models, both in a process of their own. `build` makes the processes in this process, for users who
-wire networks themselves. Only the names in `PROCESSES` and `build` import Lava here.
+wire networks themselves; `integer_modes` gives a neuron of theirs its integers. Only processes,
+`Network` and `build` import Lava here.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from neurossm.lava.runner import Worker
 from neurossm.lava.schedule import Schedule
 
 if TYPE_CHECKING:
+    from neurossm.lava.integers import integer_modes
     from neurossm.lava.network import Network, build
     from neurossm.lava.processes.affine.process import Affine
     from neurossm.lava.processes.embedding.process import Embedding
@@ -67,6 +69,7 @@ __all__ = [
     "TernarySSM",
     "Worker",
     "build",
+    "integer_modes",
     "plan_graph",
     "plan_program",
     "require_lava",
@@ -90,9 +93,14 @@ _NEED_LAVA = {
 }
 
 
+_NEED_COMPILER = {"integer_modes": "integers"}
+
+
 def __getattr__(name: str) -> Any:
-    """Import what needs Lava when it is first asked for."""
-    if name not in _NEED_LAVA:
+    """Import what needs Lava, or the compiler, when it is first asked for."""
+    module = _NEED_LAVA.get(name) or _NEED_COMPILER.get(name)
+    if module is None:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    prepare_lava()
-    return getattr(importlib.import_module(f"{__name__}.{_NEED_LAVA[name]}"), name)
+    if name in _NEED_LAVA:
+        prepare_lava()
+    return getattr(importlib.import_module(f"{__name__}.{module}"), name)

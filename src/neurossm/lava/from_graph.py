@@ -93,8 +93,7 @@ def _ternary(node: nodes.Ternary) -> Ternary | DynamicTernary:
 
 
 def _modes(node: nodes.SSM) -> Modes:
-    c = 2 * node.B_bar * node.C
-    return Modes(node.A_bar.real, node.A_bar.imag, c.real, c.imag, node.D)
+    return Modes.of(node.A_bar, node.B_bar, node.C, node.D)
 
 
 _CONVERSIONS: dict[type[nodes.Node], Callable[[Any], Unit]] = {

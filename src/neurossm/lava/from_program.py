@@ -21,7 +21,7 @@ from neurossm.lava.parameters import (
 )
 from neurossm.lava.primitives import Primitive, Primitives, Rows, Source, Threshold, Unit, Weights
 
-__all__ = ["from_program"]
+__all__ = ["ACCUMULATOR_BITS", "from_program", "integer_modes_of"]
 
 MANTISSA_BITS = 8
 """Width of the weights that Lava's `Dense` keeps exactly (see `network.dense`)."""
@@ -76,7 +76,8 @@ def _weights(program: ops.Program, op: ops.Dense) -> Weights:
     return Weights(op.weight, message_bits=0 if binary else source.out.bits)
 
 
-def _modes(op: ops.SSM) -> Modes:
+def integer_modes_of(op: ops.SSM) -> Modes:
+    """Return the parameters of a program's SSM."""
     return Modes(
         a_re=op.a_re,
         a_im=op.a_im,
@@ -96,7 +97,7 @@ _CONVERSIONS: dict[type[ops.Op], Callable[[Any], Unit]] = {
     ops.Input: lambda op: Source(op.out.bits),
     ops.Embedding: lambda op: Rows(op.weight),
     ops.Affine: lambda op: Rescale(op.gain, op.shift, op.offset, op.out.bits),
-    ops.SSM: _modes,
+    ops.SSM: integer_modes_of,
     ops.Spike: lambda op: Threshold(op.threshold),
     ops.Ternary: lambda op: Ternary(op.threshold),
     ops.LayerNorm: lambda op: Normalise(op.gain, op.shift, op.offset, op.eps, op.out.bits),

@@ -182,8 +182,8 @@ class Modes:
 
     Floating: `s' = a s 2**-A + u 2**k`, `y = sum_n Re(c s') 2**-m + d u 2**-d_shift`.
 
-    The input matrix and the factor 2 of the usual `y = 2 Re(sum_n C s)` are folded into c: a model
-    `s' = A_bar s + B_bar u, y = 2 Re(sum_n C s') + D u` is `a = A_bar, c = 2 B_bar C, d = D`.
+    The input matrix and the factor 2 of the usual `y = 2 Re(sum_n C s)` are folded into c: see
+    `of`. `integer_modes` rounds float modes to integers.
 
     Parameters
     ----------
@@ -216,6 +216,17 @@ class Modes:
             raise InputError(f"a_re: shape {shape}, expected (channels, modes)")
         spread(self, shape, "a_re", "a_im", "c_re", "c_im", "pole_shift", "input_shift")
         spread(self, shape[:1], "d", "d_shift", "readout_shift")
+
+    @classmethod
+    def of(cls, A_bar: ArrayLike, B_bar: ArrayLike, C: ArrayLike, D: ArrayLike) -> Modes:
+        """Return float modes for `s' = A_bar s + B_bar u`, `y = 2 Re(sum_n C s') + D u`.
+
+        The first three are complex (H, N), D is (H); B_bar may be anything that spreads to that.
+        `a = A_bar`, `c = 2 B_bar C`: the states are those of the model divided by B_bar.
+        """
+        a = np.asarray(A_bar, np.complex128)
+        c = 2 * np.asarray(B_bar) * np.asarray(C, np.complex128) * np.ones(a.shape)
+        return cls(a.real, a.imag, c.real, c.imag, D)
 
     @property
     def channels(self) -> int:
