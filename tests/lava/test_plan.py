@@ -206,6 +206,14 @@ def test_an_unknown_pattern_is_refused_by_name(networks):
         plan_graph(Graph(tuple(nodes)))
 
 
+def test_branches_from_different_depths_are_refused(networks):
+    program = networks.random_program(0, blocks=2, mixer="gsu")
+    early = with_op(program, "blocks.1.second", inputs=("blocks.0.ssm.graded",))
+    message = r"blocks\.1\.product: blocks\.1\.second is 1 steps ahead of the rest of its input"
+    with pytest.raises(UnsupportedError, match=message):
+        plan_program(early)
+
+
 def test_a_residual_from_another_depth_is_refused(networks):
     program = networks.random_program(0, blocks=2)
     (last,) = [op for op in program.ops if op.name == "blocks.1.add"]
