@@ -63,14 +63,12 @@ class _Parts:
         self.roles: dict[str, str] = {}
         self.counted: dict[str, str] = {}
 
-    def add(self, part: Primitive | None, setting: str, role: str) -> bool:
-        """Add a primitive that may be absent; tell whether it is there."""
-        if part is not None:
-            self.members.append(part)
-            self.settings[setting] = part.unit
-            self.roles[part.name] = role
-            self.counted[role] = part.name
-        return part is not None
+    def add(self, part: Primitive, setting: str, role: str) -> None:
+        """Add a primitive: the argument that takes it, and its role in traces and counts."""
+        self.members.append(part)
+        self.settings[setting] = part.unit
+        self.roles[part.name] = role
+        self.counted[role] = part.name
 
 
 def find_groups(net: Primitives) -> list[Group]:
@@ -94,39 +92,46 @@ def find_groups(net: Primitives) -> list[Group]:
 def _neuron(net: Primitives, modes: Primitive) -> Group:
     """[Rescale] Modes, and what makes spikes of them."""
     parts = _Parts()
-    rescale = net.maker(modes.inputs[0], Rescale)
+    first = modes.inputs[0]
+    rescale = net.maker(first, Rescale)
     if rescale is not None and len(net.readers(rescale.name)) == 1:
         parts.add(rescale, "rescale", "u")
-    first = (rescale if parts.members else modes).inputs[0]  # type: ignore[union-attr]
+        first = rescale.inputs[0]
     parts.add(modes, "modes", "y")
     parts.counted["state"] = f"{modes.name}.state"
     parts.roles |= {f"{modes.name}.{part}": part for part in ("state_re", "state_im")}
-    graded = net.sole_reader(modes.name, Rescale)
-    value = modes if graded is None else graded
-    readers = net.readers(value.name)
-    ternary = [item for item in readers if isinstance(item.unit, (Ternary, DynamicTernary))]
-    binary = net.sole_reader(modes.name, Threshold)
-    if len(ternary) == 1:
-        kind, spike = "TernarySSM", ternary[0]
+    graded, spike = _spike(net, modes)
+    if graded is not None:
         parts.add(graded, "graded", "graded")
-        parts.settings["ternary"] = spike.unit
-    elif binary is not None:
-        kind, spike, value = "SSM", binary, modes
-        parts.settings["threshold"] = spike.unit.threshold  # type: ignore[union-attr]
+    if isinstance(spike.unit, Threshold):
+        parts.settings["threshold"] = spike.unit.threshold
     else:
-        raise UnsupportedError(
-            f"{modes.name}: Lava's SSM processes need one Spike or one Ternary behind it"
-        )
+        parts.settings["ternary"] = spike.unit
     return Group(
-        kind=kind,
+        kind="SSM" if isinstance(spike.unit, Threshold) else "TernarySSM",
         name=modes.name,
         members=(*parts.members, spike),
         settings=parts.settings,
         reads={"a_in": first},
-        sends={value.name: "y_out", spike.name: "s_out"},
+        sends={parts.members[-1].name: "y_out", spike.name: "s_out"},
         roles={**parts.roles, spike.name: "s", first: "a"},
         counted=parts.counted,
     )
+
+
+def _spike(net: Primitives, modes: Primitive) -> tuple[Primitive | None, Primitive]:
+    """Return what makes spikes of an SSM's output, and the Rescale before it, if there is one."""
+    binary = net.sole_reader(modes.name, Threshold)
+    if binary is not None:
+        return None, binary
+    graded = net.sole_reader(modes.name, Rescale)
+    readers = net.readers(modes.name if graded is None else graded.name)
+    ternary = [item for item in readers if isinstance(item.unit, (Ternary, DynamicTernary))]
+    if len(ternary) != 1:
+        raise UnsupportedError(
+            f"{modes.name}: Lava's SSM processes need one Spike or one Ternary behind it"
+        )
+    return graded, ternary[0]
 
 
 def _unit(net: Primitives, product: Primitive) -> list[Group]:
@@ -173,21 +178,22 @@ def _gated_spiking(net: Primitives, product: Primitive) -> list[Group] | None:
     parts = _Parts()
     reads: dict[str, str] = {}
     received: dict[str, str] = {}
-    for role, name in zip(("first", "second"), product.inputs, strict=True):
-        source = name
-        if len(net.readers(name)) == 1 and parts.add(net.maker(name, Rescale), role, role):
-            (source,) = net[name].inputs
+    for role, source in zip(("first", "second"), product.inputs, strict=True):
+        rescale = net.maker(source, Rescale)
+        if rescale is not None and len(net.readers(source)) == 1:
+            parts.add(rescale, role, role)
+            (source,) = rescale.inputs
         if net.maker(source, Weights) is None:
             return None
         reads[f"{role}_in"] = source
         received[source] = f"{role}_in"
     last = product
     parts.add(product, "product", "product")
-    if parts.add(norm := net.sole_reader(last.name, *_NORMS), "gate_norm", "gate_norm"):
-        last = norm or last
-    function = net.sole_reader(last.name, *_FUNCTIONS)
-    if parts.add(function, "activation", "activation"):
-        last = function or last
+    for kinds, role in ((_NORMS, "gate_norm"), (_FUNCTIONS, "activation")):
+        behind = net.sole_reader(last.name, *kinds)
+        if behind is not None:
+            parts.add(behind, role, role)
+            last = behind
     total = net.sole_reader(last.name, Sum)
     if total is None:
         return None
