@@ -180,6 +180,26 @@ def random_data(source: Any, seed: int, batch: int = 3, steps: int = 20) -> np.n
     return source.low + share * (source.high - source.low)
 
 
+def sharpened(source: p.Input, data: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Put numbers where rounding is decided among the data (B, L, size) of a float input."""
+    one = np.exp2(-source.out.exponent.astype(float))  # (size)
+    halves = np.round(data / one * 2) / 2
+    below = np.nextafter(np.abs(halves), 0) * np.sign(halves)
+    picks = rng.integers(0, 8, data.shape)
+    sharp = np.select(
+        [picks == 0, picks == 1, picks == 2, picks == 3, picks == 4],
+        [halves * one, below * one, 0.49999999999999994 * one + 0 * data, source.low, source.high],
+        data,
+    )
+    sharp = np.clip(sharp, source.low, source.high)
+    return sharp.astype(np.float32) if rng.integers(4) == 0 and _single(source) else sharp
+
+
+def _single(source: p.Input) -> bool:
+    """Tell whether 32-bit floats hold the ends of the range, so that none is beyond them."""
+    return all(float(np.float32(end)) == end for end in (source.low, source.high))
+
+
 class Builder:
     """Adds operations to a program, each as wide as its bounds need, or narrower at random."""
 
@@ -273,6 +293,16 @@ class Builder:
         shift += self.integers(-1, 1, len(shift))
         return self.add(p.Product, name, (x, y), channels=len(shift), shift=shift)
 
+    def layer_norm(self, name: str, source: str, shift: tuple[int, int] = (14, 18)) -> str:
+        rng, channels = self.rng, self.ops[source].out.channels
+        fields = {
+            "gain": self.integers(-999, 999, channels),
+            "shift": self.integers(*shift, channels),
+            "offset": self.integers(-999, 999, channels),
+            "eps": int(rng.integers(0, 1 << 20)),
+        }
+        return self.add(p.LayerNorm, name, (source,), channels=channels, **fields)
+
     def middle(self, name: str) -> np.ndarray:
         """Return, per channel, a value that the tensor exceeds about as often as not."""
         ops = tuple(self.ops.values())
@@ -306,9 +336,12 @@ def random_program(
     norm: str = "pre",
     mixer: str = "binary",
     saturating: float = 0.0,
+    stream_bits: int = 14,
     max_steps: int = 1 << 10,
 ) -> p.Program:
     """Return an integer program of random numbers, in the shape the compiler gives its programs.
+
+    `norm` is one of `NORMS`, or "layer" for a LayerNorm before each SSM.
 
     Thresholds are set where about half of a calibration batch lies above them. With probability
     `saturating` a tensor or state is given fewer bits than it needs; with 0 none can saturate.
@@ -326,7 +359,7 @@ def random_program(
         b.add(p.Embedding, "encoder.sum", ("input",), channels=channels, weight=rows)
     else:
         b.dense("encoder.sum", "input", channels)
-    stream = b.affine("encoder", "encoder.sum", 14)
+    stream = b.affine("encoder", "encoder.sum", stream_bits)
     for i in range(blocks):
         stream = _block(b, f"blocks.{i}", stream, channels, modes, norm, mixer)
     b.add(
@@ -346,7 +379,10 @@ def random_program(
 def _block(
     b: Builder, name: str, stream: str, channels: int, modes: int, norm: str, mixer: str
 ) -> str:
-    drive = b.affine(f"{name}.norm" if norm == "pre" else f"{name}.ssm.drive", stream, 12)
+    if norm == "layer":
+        drive = b.layer_norm(f"{name}.norm", stream, (11, 13))
+    else:
+        drive = b.affine(f"{name}.norm" if norm == "pre" else f"{name}.ssm.drive", stream, 12)
     ssm = b.ssm(f"{name}.ssm", drive, modes)
     if mixer == "gsu":
         graded = b.affine(f"{ssm}.graded", ssm, 12)
@@ -358,16 +394,7 @@ def _block(
         first = b.affine(f"{name}.first", f"{name}.first.sum", 14)
         second = b.dense(f"{name}.second", graded, channels, limit=1)
         product = b.product(f"{name}.product", first, second, bits=18)
-        fields = {"gain": b.integers(-999, 999, channels), "shift": b.integers(14, 18, channels)}
-        fields |= {"offset": b.integers(-999, 999, channels)}
-        normal = b.add(
-            p.LayerNorm,
-            f"{name}.layernorm",
-            (product,),
-            channels=channels,
-            eps=int(b.rng.integers(0, 1 << 20)),
-            **fields,
-        )
+        normal = b.layer_norm(f"{name}.layernorm", product)
         mixed = b.table(f"{name}.gelu", normal)
     else:
         threshold = b.middle(ssm)

@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 
 HERE = Path(__file__).parent
-MODULES = ("branches", "programs")
+MODULES = ("branches", "programs", "sandbox", "emulation", "checks", "mutants", "mutation")
 
 
 def load(path: Path) -> ModuleType:
@@ -44,6 +44,18 @@ def branches() -> ModuleType:
 def programs() -> ModuleType:
     """Programs and data: `networks()`, `compiled()`, `loose()`, `corners()`."""
     return sys.modules["programs"]
+
+
+@pytest.fixture(scope="session")
+def mutants() -> ModuleType:
+    """Tables of edits."""
+    return sys.modules["mutants"]
+
+
+@pytest.fixture(scope="session")
+def mutation() -> ModuleType:
+    """Altered engines: `prepare`, `loaded`, `as_python`, `of_reference`."""
+    return sys.modules["mutation"]
 
 
 _said: list[str] = []

@@ -79,27 +79,7 @@ def _data(program: p.Program, rng: np.random.Generator) -> np.ndarray:
     data = networks.random_data(program.input, int(rng.integers(1 << 30)), 3, steps)
     if program.input.kind != "float":
         return data
-    return sharpened(program.input, data, rng)
-
-
-def sharpened(source: p.Input, data: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Put numbers where rounding is decided among floats (B, L, size)."""
-    one = np.exp2(-source.out.exponent.astype(float))  # (size)
-    halves = np.round(data / one * 2) / 2
-    below = np.nextafter(np.abs(halves), 0) * np.sign(halves)
-    picks = rng.integers(0, 8, data.shape)
-    sharp = np.select(
-        [picks == 0, picks == 1, picks == 2, picks == 3, picks == 4],
-        [halves * one, below * one, 0.49999999999999994 * one + 0 * data, source.low, source.high],
-        data,
-    )
-    sharp = np.clip(sharp, source.low, source.high)
-    return sharp.astype(np.float32) if rng.integers(4) == 0 and _single(source) else sharp
-
-
-def _single(source: p.Input) -> bool:
-    """Tell whether 32-bit floats hold the ends of the range, so that none is beyond them."""
-    return all(float(np.float32(end)) == end for end in (source.low, source.high))
+    return networks.sharpened(program.input, data, rng)
 
 
 class Loose(networks.Builder):
@@ -265,7 +245,7 @@ def loose(count: int = 90) -> Iterator[Case]:
         program = builder.finish(steps)
         data = networks.random_data(program.input, seed, 3, steps)
         if program.input.kind == "float":
-            data = sharpened(program.input, data, rng)
+            data = networks.sharpened(program.input, data, rng)
         yield Case(f"loose {seed}", program, data)
 
 
@@ -301,11 +281,12 @@ def around(
 def _extremes(rng: np.random.Generator, bits: int, channels: int, steps: int) -> np.ndarray:
     """Return data (2, steps, channels) whose integers are random, small, or next to the ends."""
     one = 2.0**-bits
-    special = np.array([-1, 1, -1 + one, 1 - one, one, -one, 0, 0.5, -0.5, 0.5 - one])
+    special = np.array([-1, 1, -1 + one, 1 - one, one, -one, 0, 0.5, -0.5, min(0.5 + 2 * one, 1)])
     shape = (2, steps, channels)
     data = np.round(rng.uniform(-1, 1, shape) / one) * one
     data = np.where(rng.uniform(size=shape) < 0.4, rng.choice(special, shape), data)
-    data[0, :4] = np.array([[-1.0], [1.0], [1 - one], [-1 + one]])
+    first = [-1, 1, 1 - one, -1 + one, min(0.5 + 2 * one, 1), min(0.5 + 4 * one, 1)]
+    data[0, : len(first)] = np.array(first)[:, None]
     data[1, : steps // 2] = 1 - one  # constant inputs drive real poles to their bounds
     return data
 
@@ -373,9 +354,47 @@ def _corner(bits: int, channels: int, *ops: p.Op, steps: int = 9) -> _Maker:
     return lambda name, rng: around(name, rng, bits, channels, *ops, steps=steps)
 
 
+def _two_readers(name: str, rng: np.random.Generator) -> Case:
+    """A sum that two operations read: it must not vanish into one of them."""
+    ops = (
+        _dense([[3, -5], [7, 2]]),
+        _affine("y", "op", 2, 20, gain=3, shift=1),
+        _affine("z", "op", 2, 20, gain=-1, offset=9),
+        p.Add("sum", ("y", "z"), p.unchecked(30, 0, 2)),
+    )
+    return around(name, rng, 5, 2, *ops)
+
+
+def _last_bit(bits: int, A: int, a: int, before: tuple[int, ...], last: int) -> _Maker:
+    """Return a real pole and data by which one rounding of the recurrence hangs on one bit.
+
+    The inputs `before` are followed by one that brings the state s to where `a s + 2^(A-1)` is one
+    below a multiple of 2^A, and by `last`. Beyond 2^53, a float takes the multiple for it.
+    """
+    shape = (1, 1)
+    op = _ssm(1, 1, a_re=np.full(shape, a), a_im=np.zeros(shape, int), pole_shift=A, state_bits=40)
+    op = replace(op, input_shift=np.zeros(shape, int), readout_shift=np.zeros(1, int))
+    state, limit, inputs = 0, (1 << 39) - 1, list(before)
+    for u in inputs:
+        state = min((a * state + (1 << (A - 1)) >> A) + u, limit)
+    wanted = pow(a, -1, 1 << A) * ((1 << (A - 1)) - 1) % (1 << A)
+    decayed = a * state + (1 << (A - 1)) >> A
+    inputs += [(wanted - decayed) % (1 << A), last, 0, 0, 0, 0]
+
+    def make(name: str, rng: np.random.Generator) -> Case:
+        case = around(name, rng, bits, 1, op, steps=len(inputs))
+        case.data[0, :, 0] = np.array(inputs) * 2.0**-bits
+        return case
+
+    return make
+
+
 _CORNERS: dict[str, _Maker] = {
     "affine small": _corner(4, 2, _affine("op", "x", 2, 4, gain=[3, -5], shift=[1, 3], offset=1)),
     "affine just beyond floats": _corner(50, 1, _affine("op", "x", 1, 60, gain=9, shift=1)),
+    "affine of integers": _corner(
+        50, 3, _affine("op", "x", 3, 60, gain=[9, -7, 5], shift=[1, 3, 0], offset=[0, 5, -6])
+    ),
     "affine with an offset beyond floats": _corner(
         50, 1, _affine("op", "x", 1, 60, gain=1, shift=1, offset=1 << 52)
     ),
@@ -384,7 +403,7 @@ _CORNERS: dict[str, _Maker] = {
         20, 8, _affine("op", "x", 8, 62, gain=[1, 3, -7, 0, 9, 1, 1, -1], shift=range(-4, 4))
     ),
     "spike beyond floats": _corner(
-        53, 1, p.Spike("op", ("x",), p.unchecked(2, 0, 1), np.array([(1 << 53) - 1]))
+        54, 1, p.Spike("op", ("x",), p.unchecked(2, 0, 1), np.array([(1 << 53) + 4]))
     ),
     "spike of a sum beyond floats": _corner(
         52,
@@ -418,18 +437,39 @@ _CORNERS: dict[str, _Maker] = {
         26, 1, _affine("y", "x", 1, 60, offset=1), _product(1, -1, "y")
     ),
     "product of integers": _corner(28, 2, _product(2, [3, -1])),
-    "add beyond floats": _corner(52, 1, _affine("y", "x", 1, 60, offset=1), _add("y", "y", 60)),
+    "add beyond floats": _corner(
+        52, 1, _affine("y", "x", 1, 60, offset=1), _affine("z", "x", 1, 60), _add("y", "z", 60)
+    ),
+    "add of integers that saturates": _corner(
+        52, 1, _affine("y", "x", 1, 60, offset=1), _affine("z", "x", 1, 60), _add("y", "z", 53)
+    ),
     "add small": _corner(3, 1, _affine("y", "x", 1, 5), _add("y", "y", 4)),
     "dense of bytes": _corner(7, 3, _dense([[127, -128, 3], [-128, -128, -128], [1, 0, 0]])),
+    "dense of bytes, weights of 9 bits": _corner(6, 3, _dense([[200, -200, 3], [-129, 1, 0]])),
+    "dense that two read": _two_readers,
     "dense of offset bytes": _corner(6, 5, _dense(np.arange(-40, 45).reshape(17, 5))),
     "dense of shorts": _corner(14, 3, _dense([[32767, -32768, 3], [1, 2, -30000]])),
     "dense beyond shorts": _corner(15, 3, _dense([[32767, -32767, 32767], [1, 2, -30000]])),
+    "dense of inputs just beyond shorts": _corner(15, 2, _dense([[32767, 3], [-5, 32766]])),
+    "dense of shorts whose sums wrap": _corner(14, 5, _dense([[32767] * 5, [-32768] * 5])),
     "dense of wide weights": _corner(5, 2, _dense([[40000, -40000], [3, 5]])),
     "dense of singles": _corner(16, 2, _dense([[200, -55], [1, 1]])),
     "dense beyond singles": _corner(16, 2, _dense([[401, -55], [1, 1]])),
     "dense beyond floats": _corner(45, 2, _dense([[401, -56], [1, 1]])),
     "dense of one": _corner(9, 1, _dense([[-77]])),
     "ssm saturating": _corner(8, 3, _ssm(3, 4, state_bits=7), steps=30),
+    "ssm saturating, turning back": _corner(
+        8,
+        3,
+        _ssm(
+            3,
+            4,
+            state_bits=7,
+            a_im=np.resize([-30, -200, 60, -60], (3, 4)),
+            a_re=np.resize([240, -40, 9, 200], (3, 4)),
+        ),
+        steps=30,
+    ),
     "ssm saturating output": _corner(8, 3, replace(_ssm(3, 4), out=p.unchecked(9, 0, 3)), steps=30),
     "ssm of all shifts": _corner(
         8,
@@ -452,8 +492,33 @@ _CORNERS: dict[str, _Maker] = {
     "ssm with a readout beyond floats": _corner(
         12, 2, _ssm(2, 3, c_re=np.full((2, 3), (1 << 36) + 1), readout_shift=np.array([1, 3]))
     ),
+    "ssm whose recurrence is beyond floats": _last_bit(35, 16, 64001, (1 << 35,) * 30, 0),
+    "ssm whose input is beyond floats": _last_bit(34, 20, 999, (), (1 << 34) - 1),
+    "ssm whose readout is beyond floats": _corner(
+        12,
+        2,
+        _ssm(
+            2,
+            1,
+            input_shift=np.full((2, 1), 6),
+            c_re=np.full((2, 1), (1 << 33) + 1),
+            readout_shift=np.array([2, 3]),
+        ),
+        steps=40,
+    ),
     "ssm with a sum beyond floats": _corner(
-        12, 2, _ssm(2, 8, c_re=np.full((2, 8), (1 << 31) + 1), readout_shift=np.array([0, 0]))
+        12,
+        2,
+        _ssm(
+            2,
+            8,
+            a_re=np.full((2, 8), 240),
+            a_im=np.zeros((2, 8), int),
+            input_shift=np.full((2, 8), 7),
+            c_re=np.full((2, 8), (1 << 28) + 1),
+            readout_shift=np.array([0, 0]),
+        ),
+        steps=60,
     ),
     "ssm with a direct path beyond floats": _corner(
         12, 2, _ssm(2, 3, d=np.array([(1 << 45) + 1, 3]), d_shift=np.array([1, 1]))
@@ -474,6 +539,12 @@ _CORNERS: dict[str, _Maker] = {
     ),
     "layernorm with a gain beyond floats": _corner(
         9, 3, _layernorm(3, 62, gain=[(1 << 34) + 1, 5, 7], shift=[1, 2, 1])
+    ),
+    "layernorm of wide numbers and eps": _corner(
+        22, 6, _layernorm(6, 30, gain=[999, -5], shift=[3, 0], offset=[1, -1], eps=(1 << 50) + 77)
+    ),
+    "layernorm of integers and eps": _corner(
+        1, 2, _layernorm(2, 62, gain=[(1 << 34) + 1, -5], shift=[1, 2], eps=3)
     ),
     "layernorm of nothing": _corner(1, 1, _layernorm(1, offset=[5])),
     "layernorm of eps": _corner(1, 2, _layernorm(2, gain=[9, 9], offset=[5], eps=(1 << 52) - 1)),

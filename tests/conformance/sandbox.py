@@ -24,18 +24,26 @@ _code: dict[Path, CodeType] = {}
 
 
 class Edit(NamedTuple):
-    """Replace `old` by `new` in a file of the package; `old` must occur there exactly once."""
+    """Replace `old` by `new` in a file of the package, or in one of a folder's files.
+
+    `old` must occur there exactly once.
+    """
 
     file: str
     old: str
     new: str
 
-    def applied(self) -> str:
-        """Return the file's text with the change."""
-        text = (SOURCES / self.file).read_text()
-        if text.count(self.old) != 1:
-            raise LookupError(f"{self.file}: {self.old!r} occurs {text.count(self.old)} times")
-        return text.replace(self.old, self.new)
+    def applied(self) -> tuple[Path, str]:
+        """Return the file and its text with the change."""
+        place = SOURCES / self.file
+        texts = {
+            path: path.read_text() for path in ([place] if place.is_file() else place.glob("*.py"))
+        }
+        count = sum(text.count(self.old) for text in texts.values())
+        if count != 1:
+            raise LookupError(f"{self.file}: {self.old!r} occurs {count} times")
+        (path,) = (path for path, text in texts.items() if self.old in text)
+        return path, texts[path].replace(self.old, self.new)
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -48,7 +56,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         replaced: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self.packages, self.replaced = packages, replaced
-        self.texts = {SOURCES / edit.file: edit.applied() for edit in edits}
+        self.texts = dict(edit.applied() for edit in edits)
 
     def covers(self, name: str) -> bool:
         return any(name == package or name.startswith(f"{package}.") for package in self.packages)

@@ -1,4 +1,4 @@
-"""Make the golden vectors: python tests/golden/make_golden.py
+"""Make the golden vectors: python tests/golden/make_golden.py [CASE ...]
 
 Programs of tests/random_networks.py with fixed seeds, and one from the compiler, run by the
 reference. Run this again only with a new version of the program file: see docs/fixed-point.md.
@@ -28,23 +28,37 @@ PROGRAMS: dict[str, dict[str, Any]] = {
     "binary-floats": {"seed": 2, "kind": "float", "norm": "none", "modes": 4, "blocks": 1},
     "gsu-bytes": {**HALF, "seed": 16, "mixer": "gsu", "channels": 5, "modes": 2, "blocks": 2},
     "gsu-tokens": {**HALF, "seed": 27, "mixer": "gsu", "kind": "tokens", "inputs": 3},
+    "norms-floats": {
+        **HALF,
+        "seed": 4,
+        "inputs": 2,
+        "channels": 5,
+        "kind": "float",
+        "norm": "layer",
+        "stream_bits": 22,
+    },
     "single": {**HALF, "seed": 5, "channels": 1, "modes": 1, "classes": 1},
 }
 """Arguments of `random_program`."""
 
 
 def main() -> None:
-    """Write every case."""
+    """Write the cases named in the command, or every one."""
     networks = _networks()
-    for name, fields in PROGRAMS.items():
-        write(name, networks.random_program(**fields), networks)
-    graph = networks.random_graph(3, channels=4, modes=3, blocks=1)
-    write("compiled", compile_model(graph), networks)
+    chosen = sys.argv[1:] or [*PROGRAMS, "compiled"]
+    for name in chosen:
+        if name == "compiled":
+            graph = networks.random_graph(3, channels=4, modes=3, blocks=1)
+            write(name, compile_model(graph), networks)
+        else:
+            write(name, networks.random_program(**PROGRAMS[name]), networks)
 
 
 def write(name: str, program: Program, networks: ModuleType) -> None:
     """Write a program, two samples of data, and all that they lead to."""
     data = networks.random_data(program.input, len(name), batch=2, steps=STEPS)
+    if name.startswith("norms"):  # halves of a step, and their neighbours
+        data = networks.sharpened(program.input, data, np.random.default_rng(2))
     ran = run(program, data, record=recordable(program))
     program.save(HERE / f"{name}.h5")
     arrays = {f"tensors/{tensor}": values for tensor, values in ran.tensors.items()}
