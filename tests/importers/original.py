@@ -93,6 +93,7 @@ S4: dict[str, dict[str, Any]] = {
         "norm": "batch",
         "prenorm": True,
     },
+    "train-s4d": {"layer": {"_name_": "s4d", "d_state": 8}, "norm": "layer", "prenorm": False},
     "example-s4-nplr": {"layer": "S4Block", "prenorm": False, "args": {"mode": "nplr"}},
 }
 
@@ -175,7 +176,7 @@ class Chain(nn.Module):
 
 def chain(config: dict[str, Any]) -> nn.Module:
     model = Chain({**config, "layer": dict(config["layer"])})
-    if config["layer"]["_name_"] == "s4":
+    if config["layer"]["_name_"] in ("s4", "s4d"):
         for block in model.blocks:
             block.layer.activation = Spike()
     return model

@@ -26,6 +26,7 @@ NAMES = (
     "s4d.py in example.py",
     "s4 in example.py, prenorm",
     "s4 in train.py",
+    "s4d.py in train.py",
 )
 FLOAT32 = 2e-4  # of scale: what single precision costs
 

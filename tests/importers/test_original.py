@@ -35,6 +35,7 @@ CASES = (
     ("s4", "example-s4"),
     ("s4", "example-s4-transforms"),
     ("s4", "train-s4"),
+    ("s4", "train-s4d"),
 )
 REFUSED = (
     ("official", "bidirectional", "bidirectional"),

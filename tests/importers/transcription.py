@@ -61,6 +61,7 @@ KINDS = {
     "s4d.py in example.py": Kind("s4d", "binary-s4d", "example", "layer", False, "zoh"),
     "s4 in example.py, prenorm": Kind("s4", "binary-s4d", "example", "layer", True, "zoh"),
     "s4 in train.py": Kind("s4", "binary-s4d", rule="zoh", independent=2),
+    "s4d.py in train.py": Kind("s4d", "binary-s4d", norm="layer", prenorm=False, rule="zoh"),
 }
 
 
