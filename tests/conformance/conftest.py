@@ -47,6 +47,12 @@ def programs() -> ModuleType:
 
 
 @pytest.fixture(scope="session")
+def emulation() -> ModuleType:
+    """The kernels' vectors in NumPy."""
+    return sys.modules["emulation"]
+
+
+@pytest.fixture(scope="session")
 def mutants() -> ModuleType:
     """Tables of edits."""
     return sys.modules["mutants"]

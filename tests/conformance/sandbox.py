@@ -33,17 +33,16 @@ class Edit(NamedTuple):
     old: str
     new: str
 
-    def applied(self) -> tuple[Path, str]:
-        """Return the file and its text with the change."""
+    def apply(self, texts: dict[Path, str]) -> None:
+        """Put the changed text of the file among those already changed."""
         place = SOURCES / self.file
-        texts = {
-            path: path.read_text() for path in ([place] if place.is_file() else place.glob("*.py"))
-        }
-        count = sum(text.count(self.old) for text in texts.values())
+        files = [place] if place.is_file() else sorted(place.glob("*.py"))
+        current = {path: texts.get(path) or path.read_text() for path in files}
+        count = sum(text.count(self.old) for text in current.values())
         if count != 1:
             raise LookupError(f"{self.file}: {self.old!r} occurs {count} times")
-        (path,) = (path for path, text in texts.items() if self.old in text)
-        return path, texts[path].replace(self.old, self.new)
+        (path,) = (path for path, text in current.items() if self.old in text)
+        texts[path] = current[path].replace(self.old, self.new)
 
 
 class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
@@ -56,7 +55,9 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         replaced: Mapping[str, Mapping[str, Any]],
     ) -> None:
         self.packages, self.replaced = packages, replaced
-        self.texts = dict(edit.applied() for edit in edits)
+        self.texts: dict[Path, str] = {}
+        for edit in edits:
+            edit.apply(self.texts)
 
     def covers(self, name: str) -> bool:
         return any(name == package or name.startswith(f"{package}.") for package in self.packages)
