@@ -20,6 +20,7 @@ import torch
 from click.testing import CliRunner, Result
 
 from neurossm.cli import cli
+from neurossm.compile import compile_model
 from neurossm.graph.evaluate import evaluate
 from neurossm.importers import Options, import_checkpoint
 from neurossm.models import Network, load
@@ -103,6 +104,22 @@ def test_from_the_official_checkpoint_to_integers(
     for named in ("blocks.0.ternary.threshold", "blocks.1.ternary.threshold", "of the spikes"):
         assert named in text
     assert "trained to approximated" in text
+
+
+@pytest.mark.lava
+def test_the_official_network_on_lava(
+    digits: tuple[np.ndarray, np.ndarray], tmp_path: Path
+) -> None:
+    model = import_checkpoint(DATA / "official_gsu.ckpt", options=Options("uint8")).model
+    program = compile_model(model, calibration=digits[0][:16])
+    x = digits[0][UNSEEN : UNSEEN + 3]
+    names = [f"blocks.{i}.{part}" for i in range(2) for part in ("ternary", "second", "add")]
+    expected = program.run(x, engine="reference", record=names)
+    got = program.run(x, engine="lava", record=names)
+    for name in names:
+        np.testing.assert_array_equal(got.tensors[name], expected.tensors[name], err_msg=name)
+    np.testing.assert_array_equal(got.logits, expected.logits)
+    assert -1 in expected.tensors["blocks.0.ternary"]
 
 
 RUNG_1, RUNG_2 = ("float", "approximated"), ("approximated", "fixed")
