@@ -16,7 +16,7 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import ArrayLike, NDArray
 
 from neurossm.errors import InputError
-from neurossm.lava.neuron import FixedNeuron, FloatingNeuron
+from neurossm.lava.neuron import FixedNeuron, FloatingNeuron, NeuronModel
 from neurossm.lava.parameters import Modes, Rescale
 from neurossm.lava.schedule import Schedule
 
@@ -97,10 +97,16 @@ class SSM(AbstractProcess):  # type: ignore[misc]
         self.saturations = Var(shape=(len(self.counted),), init=0)
 
 
+class _BinarySpikes(NeuronModel):
+    def fire(self, y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
+        """Send y as it is, and spikes."""
+        return y, y > self.proc_params["threshold"]
+
+
 @implements(proc=SSM, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class SSMFixed(FixedNeuron):
+class SSMFixed(_BinarySpikes, FixedNeuron):
     """Integers, rounded and saturated."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=32)
@@ -110,15 +116,11 @@ class SSMFixed(FixedNeuron):
     state_im: Any = LavaPyType(np.ndarray, np.int64)
     saturations: Any = LavaPyType(np.ndarray, np.int64)
 
-    def fire(self, y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Send y as it is, and binary spikes."""
-        return y, y > self.proc_params["threshold"]
-
 
 @implements(proc=SSM, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt")
-class SSMFloating(FloatingNeuron):
+class SSMFloating(_BinarySpikes, FloatingNeuron):
     """Real numbers."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
@@ -127,7 +129,3 @@ class SSMFloating(FloatingNeuron):
     state_re: Any = LavaPyType(np.ndarray, float)
     state_im: Any = LavaPyType(np.ndarray, float)
     saturations: Any = LavaPyType(np.ndarray, np.int64)
-
-    def fire(self, y: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Send y as it is, and binary spikes."""
-        return y, y > self.proc_params["threshold"]

@@ -1,0 +1,100 @@
+"""Every altered Lava model is noticed: each edit, one at a time, changes an integer somewhere.
+
+The models run as plain Python, stepped without Lava's runtime (see stepping.py), on the golden
+vectors.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numba
+import numpy as np
+import pytest
+
+from neurossm.program import Program, recordable
+
+TESTS = Path(__file__).parents[1]
+GOLDEN = sorted((TESTS / "golden").glob("*.h5"))
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> ModuleType:
+    """Altered copies of parts of the package."""
+    return _load(TESTS / "conformance" / "sandbox.py")
+
+
+@pytest.fixture(scope="module")
+def stepping() -> ModuleType:
+    """Models without Lava's runtime."""
+    return _load(Path(__file__).parent / "stepping.py")
+
+
+@pytest.fixture(scope="module")
+def edits() -> dict[str, tuple[str, str, str]]:
+    """File, what it says, and what it says instead, by what is wrong then."""
+    found: dict[str, tuple[str, str, str]] = _load(Path(__file__).parent / "edits.py").EDITS
+    return found
+
+
+def _load(path: Path) -> ModuleType:
+    if path.stem not in sys.modules:
+        spec = importlib.util.spec_from_file_location(path.stem, path)
+        assert spec is not None
+        assert spec.loader is not None
+        sys.modules[path.stem] = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(sys.modules[path.stem])
+    return sys.modules[path.stem]
+
+
+@pytest.fixture(scope="module")
+def cases() -> list[tuple[str, Program, dict[str, np.ndarray]]]:
+    """Golden programs, their data, and all that they lead to."""
+    found = []
+    for path in GOLDEN:
+        with np.load(path.with_suffix(".npz")) as file:
+            found.append((path.stem, Program.load(path), dict(file)))
+    return found
+
+
+def difference(stepping: ModuleType, cases: list[Any], folder: Path) -> str | None:
+    """Return where the models first differ from the golden vectors, None if nowhere."""
+    for name, program, vectors in cases:
+        expected = {key: values for key, values in vectors.items() if key != "data"}
+        names = tuple(recordable(program))
+        try:
+            with np.errstate(all="ignore"):
+                got = stepping.run(program, vectors["data"], names, folder)
+        except Exception as error:
+            return f"{name}: {type(error).__name__}: {error}"
+        for key in sorted(expected.keys() | got.keys()):
+            if not np.array_equal(expected.get(key), got.get(key)):
+                return f"{name}: {key}"
+    return None
+
+
+def test_models_give_the_golden_vectors_without_lavas_runtime(stepping, cases, tmp_path):
+    assert difference(stepping, cases, tmp_path) is None
+
+
+def test_every_edit_of_a_lava_model_is_noticed(
+    sandbox, stepping, edits, cases, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(numba, "njit", lambda *given, **options: lambda function: function)
+    with sandbox.sandbox(("neurossm.lava",)):
+        assert difference(stepping, cases, tmp_path) is None
+    places = {}
+    for name, (file, old, new) in edits.items():
+        with sandbox.sandbox(("neurossm.lava",), (sandbox.Edit(file, old, new),)):
+            places[name] = difference(stepping, cases, tmp_path)
+    survivors = [name for name, place in places.items() if place is None]
+    failed = {name: place for name, place in places.items() if place and "Error: " in place}
+    print(  # noqa: T201 - shown by `pytest -s`, and what the test is for
+        f"\n{len(edits)} altered Lava models: {len(edits) - len(failed) - len(survivors)} noticed "
+        f"by an integer, {len(failed)} by an error {failed}, {len(survivors)} not noticed"
+    )
+    assert not survivors, survivors
