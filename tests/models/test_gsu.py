@@ -105,18 +105,76 @@ def test_surrogate_gradient_at_the_threshold() -> None:
     assert y.grad.item() == pytest.approx(1 + 1 / 26**2)
 
 
-def test_gradcheck_without_the_surrogate(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_gradients_at_the_thresholds_equal_those_of_the_formulas() -> None:
+    """y and W lie on their thresholds to the bit: there the surrogate's slope is 1."""
+    layer = make(threshold="dynamic")
+    with torch.no_grad():
+        layer.weight.copy_(0.1 * layer.weight.clamp(-1, 1))
+        layer.weight[0, 0], layer.weight[1, 2], layer.weight[3, 3] = 2.0, 0.15 * 2.0, -0.15 * 2.0
+    y = torch.randn(1, 5, 6, dtype=torch.float64)
+    y[0, :, 2] = torch.tensor([4.0, 0.15 * 4.0, -0.15 * 4.0, 0.0, -1.0], dtype=torch.float64)
+    y.requires_grad_()
+    weight = torch.randn(1, 5, 6, dtype=torch.float64)
+    leaves = (y, layer.weight, layer.bias)
+    found = torch.autograd.grad((layer.mix(y) * weight).sum(), leaves)
+    plain = surrogate_transcription(layer, y.transpose(1, 2), layer.weight, layer.bias)
+    expected = torch.autograd.grad((plain.transpose(1, 2) * weight).sum(), leaves)
+    for a, b in zip(found, expected, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"threshold": "dynamic"},
+        {"threshold": "static"},
+        {"threshold": "static", "gate_norm": "batch", "activation": "none"},
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("training", [True, False])
+def test_gradcheck_without_the_surrogate(
+    values: dict[str, Any], training: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Away from thresholds spikes are constant: with no surrogate, numbers must agree."""
 
     def constant(z: Tensor, threshold: Tensor) -> Tensor:
         return ((z > threshold).double() - (-z > threshold).double()).detach()
 
     monkeypatch.setattr("neurossm.models.gsu.ternary", constant)
-    layer = make(threshold="dynamic")
+    layer = make(**values).train(training)
     y = torch.randn(1, 5, 4, dtype=torch.float64, requires_grad=True)
-    distance = (y.abs() - 0.15 * y.abs().amax(1, keepdim=True)).abs().min()
-    assert float(distance) > 1e-3
-    assert torch.autograd.gradcheck(layer.mix, (y,), eps=1e-6)
+    if values["threshold"] == "static":
+        layer.threshold.running.fill_(0.3)
+    threshold = 0.15 * y.abs().amax(1, keepdim=True)
+    if values["threshold"] == "static":
+        threshold = threshold.mean() if training else layer.threshold.running
+    assert float((y.abs() - threshold).abs().min()) > 1e-3
+    size = layer.weight.abs()
+    assert float((size - 0.15 * size.max()).abs().min()) > 1e-4
+    names = ("weight", "bias", "norm.weight", "norm.bias")
+
+    def function(y: Tensor, *leaves: Tensor) -> Tensor:
+        before = layer.state_dict()
+        statistics = {k: v.clone() for k, v in before.items() if k not in names}
+        call = dict(zip(names, leaves, strict=True)) | statistics  # no call leaves a trace
+        out = torch.func.functional_call(_Mix(layer), {f"layer.{k}": v for k, v in call.items()}, y)
+        assert isinstance(out, Tensor)
+        return out
+
+    leaves = [layer.get_parameter(name).detach().clone().requires_grad_() for name in names]
+    assert torch.autograd.gradcheck(function, (y, *leaves), eps=1e-6)
+
+
+class _Mix(torch.nn.Module):
+    """Call `mix`, which is no layer's `forward`."""
+
+    def __init__(self, layer: GSU) -> None:
+        super().__init__()
+        self.layer = layer
+
+    def forward(self, y: Tensor) -> Tensor:
+        return self.layer.mix(y)
 
 
 def test_static_threshold_is_a_running_estimate() -> None:

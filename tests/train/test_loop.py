@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 import torch
 
@@ -68,6 +71,26 @@ def test_training_learns_to_remember_order(model: str) -> None:
     assert reports[-1].loss < 0.5 * reports[0].loss
     assert accuracy(network, easy.test) > 0.85
     assert not network.training
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"threshold": "dynamic"},
+        {"threshold": "static", "gate_norm": "batch", "activation": "none"},
+    ],
+    ids=str,
+)
+def test_other_forms_of_gsu_learn_it_too(values: dict[str, Any]) -> None:
+    easy = token_order(length=12, vocabulary=3, samples=1024)
+    torch.manual_seed(0)
+    network = Network(replace(recipe("gsu", "small").model(easy), **values))
+    before = {name: value.clone() for name, value in network.named_parameters()}
+    reports = fit(network, easy, TrainConfig(12, batch_size=32))
+    assert reports[-1].loss < 0.5 * reports[0].loss
+    assert accuracy(network, easy.test) > 0.85
+    for name, value in network.named_parameters():
+        assert not torch.equal(value, before[name]), name
 
 
 def test_same_seed_same_weights(task: Task) -> None:
