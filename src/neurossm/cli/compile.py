@@ -128,12 +128,13 @@ def command(
 ) -> None:
     """Compile MODEL (a checkpoint or a float graph) to a fixed-point program."""
     with open_output(json_path) as output:
-        from neurossm.compile import compile_model
+        from neurossm.compile import prepare
+        from neurossm.compile.precision import check_layers
         from neurossm.datafile import load_data
         from neurossm.files import require_writable
 
         path = program_path or Path(f"{model.stem}.{Path(target).stem}.h5")
-        require_writable(path, model, calibration)
+        require_writable(path, model, calibration, precision)
         widths = {
             name.removesuffix("_bits"): numbers.pop(name)
             for name in list(numbers)
@@ -149,7 +150,9 @@ def command(
         if precision is not None:
             options = _with_precision(options, precision)
         samples = None if calibration is None else load_data(calibration).x
-        program = compile_model(model, target, options, samples)
+        prepared = prepare(model, target, options, samples)
+        check_layers(prepared.graph, options.layers, f"{precision}: ")
+        program = prepared.compile()
         results = _results(program, target)
         program.save(path)
         _show(output, path, results, options)

@@ -112,7 +112,7 @@ def command(
         from neurossm.files import require_writable
         from neurossm.tune import Settings, tune_widths
 
-        require_writable(precision_path)
+        require_writable(precision_path, model, data, calibration)
         loaded = load_data(data).limited(limit)
         tuning = tune_widths(
             model,

@@ -104,8 +104,10 @@ def _widths_of(node: n.Node, graph: Graph) -> set[str]:
     return {"gain"} if isinstance(node, (n.Affine, n.BatchNorm, n.LayerNorm)) else set()
 
 
-def check_layers(graph: Graph, layers: Mapping[str, Mapping[str, int]]) -> None:
+def check_layers(graph: Graph, layers: Mapping[str, Mapping[str, int]], where: str = "") -> None:
     """Refuse widths for layers that a graph has not, or that have nothing of that kind.
+
+    `where` heads the message: the file they come from.
 
     Raises
     ------
@@ -115,12 +117,12 @@ def check_layers(graph: Graph, layers: Mapping[str, Mapping[str, int]]) -> None:
     known = layer_widths(graph)
     for layer, own in layers.items():
         if layer not in known:
-            raise InputError(f"layers: the model has no layer {layer!r}; it has {', '.join(known)}")
+            raise InputError(f"{where}the model has no layer {layer!r}; it has {', '.join(known)}")
         for name in own:
             if name not in known[layer]:
                 raise InputError(
-                    f"layer {layer}: {name} = {own[name]}, but nothing there has that width; "
-                    f"its widths are {', '.join(known[layer])}"
+                    f"{where}layer {layer}: {name} = {own[name]}, but nothing there has that "
+                    f"width; its widths are {', '.join(known[layer])}"
                 )
 
 
