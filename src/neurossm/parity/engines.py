@@ -2,61 +2,186 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import combinations
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neurossm.compile.builder import residual_names
-from neurossm.program import Program, Run, Spike, Ternary
+from neurossm.arrays import IntArray
+from neurossm.engine.fast import recorded_shape
+from neurossm.parity.running import run_on
+from neurossm.program import Add, Program, Run, Spike, Ternary
+from neurossm.program.reference import recordable
+
+LOGITS = "logits"
+MEMORY_BYTES = 1 << 28
+"""Recorded integers of one engine held at once, as far as a single sample's tensor allows."""
+
+
+@dataclass(frozen=True)
+class Mismatch:
+    """One integer in which two engines differ: the first, by step, then in the program's order.
+
+    `tensor` is an operation's name, or an SSM's with ".state_re" or ".state_im", or "logits";
+    `index` is the place within the step: channel, or channel and mode. `step` of logits is the
+    last one.
+    """
+
+    operation: str
+    type: str
+    layer: str
+    tensor: str
+    sample: int
+    step: int
+    index: tuple[int, ...]
+    a: int
+    b: int
+
+    def sentence(self, first: str, second: str) -> str:
+        """Return it in words."""
+        return (
+            f"{self.operation} ({self.type}, layer {self.layer}), tensor {self.tensor}, sample "
+            f"{self.sample}, step {self.step}, index {self.index}: {first} {self.a}, "
+            f"{second} {self.b}"
+        )
 
 
 @dataclass
 class EngineParity:
     """Comparison of two engines on the same program and data.
 
-    `compared` counts integers, `by_tensor` splits them by tensor, `first_mismatch` says where the
-    engines first differ (None if nowhere).
+    `compared` counts integers, `by_tensor` splits them by tensor, `first_mismatch` says in words
+    where the engines first differ (None if nowhere), `mismatch` in numbers. `samples_in_full` is
+    the number of samples of which every tensor and every state was compared. `reproducer` is the
+    command that shows the first mismatch on the smallest program that was found.
     """
 
     a: str
     b: str
     compared: int = 0
     mismatches: int = 0
+    samples_in_full: int = 0
     first_mismatch: str | None = None
+    mismatch: Mismatch | None = None
+    reproducer: str | None = None
     by_tensor: dict[str, int] = field(default_factory=dict)
 
-    def add(self, first: Run, second: Run, names: Sequence[str], offset: int) -> None:
-        """Compare recorded tensors and logits of samples starting at `offset`."""
-        for name in (*names, "logits"):
-            one = first.logits if name == "logits" else first.tensors[name]
-            two = second.logits if name == "logits" else second.tensors[name]
+    def add(
+        self, program: Program, first: Run, second: Run, names: Sequence[str], samples: IntArray
+    ) -> None:
+        """Compare recorded tensors, or the logits, of samples with these numbers."""
+        for name in names:
+            one, two = values_of(first, name), values_of(second, name)
             self.by_tensor[name] = self.by_tensor.get(name, 0) + one.size
             self.compared += one.size
-            if one.shape != two.shape:
+            if one.shape == two.shape:
+                self.mismatches += int(np.count_nonzero(one != two))
+            else:
                 self.mismatches += max(one.size, two.size)
-                self._note(f"{name}: shapes {one.shape} and {two.shape}")
-                continue
-            differs = one != two
-            count = int(np.count_nonzero(differs))
-            if count:
-                self.mismatches += count
-                at = tuple(int(i) for i in np.argwhere(differs)[0])
-                place = (at[0] + offset, *at[1:])
-                self._note(f"{name} at {place}: {self.a} {one[at]}, {self.b} {two[at]}")
+        if self.mismatches and self.first_mismatch is None:
+            found = first_mismatch(program, first, second, names)
+            if found is None:
+                self.first_mismatch = f"{self.a} and {self.b} give tensors of different shapes"
+            else:
+                self.note(found, int(samples[found.sample]))
 
-    def _note(self, text: str) -> None:
-        if self.first_mismatch is None:
-            self.first_mismatch = text
+    def note(self, found: Mismatch, sample: int) -> None:
+        """Keep where the engines differ, with the sample's number in the data."""
+        self.mismatch = replace(found, sample=sample)
+        self.first_mismatch = self.mismatch.sentence(self.a, self.b)
+
+
+def values_of(run: Run, name: str) -> IntArray:
+    """Return a recorded tensor, or the logits."""
+    return run.logits if name == LOGITS else run.tensors[name]
+
+
+def first_mismatch(
+    program: Program, first: Run, second: Run, names: Sequence[str]
+) -> Mismatch | None:
+    """Return the first integer that differs: lowest sample, then step, then program order."""
+    found: list[tuple[tuple[int, int, int], tuple[int, ...], str]] = []
+    order = {name: position for position, name in enumerate(in_program_order(program))}
+    for name in names:
+        one, two = values_of(first, name), values_of(second, name)
+        if one.shape != two.shape or (one == two).all():
+            continue
+        at = tuple(int(i) for i in np.argwhere(one != two)[0])
+        step = at[1] if name != LOGITS else np.iinfo(np.int64).max
+        found.append(((at[0], int(step), order[name]), at, name))
+    if not found:
+        return None
+    _, at, name = min(found)
+    op = program.readout if name == LOGITS else program[owner(name)]
+    return Mismatch(
+        operation=op.name,
+        type=type(op).__name__,
+        layer=op.name.rpartition(".")[0] or op.name,
+        tensor=name,
+        sample=at[0],
+        step=-1 if name == LOGITS else at[1],
+        index=at[1:] if name == LOGITS else at[2:],
+        a=int(values_of(first, name)[at]),
+        b=int(values_of(second, name)[at]),
+    )
+
+
+def owner(tensor: str) -> str:
+    """Return the operation that has a tensor or a state."""
+    return tensor.removesuffix(".state_re").removesuffix(".state_im")
+
+
+def in_program_order(program: Program) -> tuple[str, ...]:
+    """Return every tensor that can be recorded, states before their SSM's output, then logits."""
+    known = set(recordable(program))
+    names = []
+    for op in program.ops:
+        parts = (f"{op.name}.state_re", f"{op.name}.state_im", op.name)
+        names += [name for name in parts if name in known]
+    return (*names, LOGITS)
 
 
 def compared_tensors(program: Program) -> tuple[str, ...]:
-    """Return every spike tensor and every tensor of the residual stream."""
-    stream = residual_names(program.graph)
+    """Return every spike tensor and every tensor of the residual stream.
+
+    The stream is what an Add reads or writes, and what the readout sums.
+    """
+    stream = set(program.readout.inputs)
+    for op in program.ops:
+        if isinstance(op, Add):
+            stream |= {*op.inputs, op.name}
     return tuple(
         op.name for op in program.ops[1:-1] if isinstance(op, (Spike, Ternary)) or op.name in stream
     )
+
+
+def in_batches(program: Program, names: Sequence[str], steps: int) -> Iterator[tuple[str, ...]]:
+    """Split names so that one sample's recorded tensors of a batch fit `MEMORY_BYTES`."""
+    batch: list[str] = []
+    size = 0
+    for name in names:
+        needed = 8 * steps * int(np.prod(recorded_shape(program, name)))
+        if batch and size + needed > MEMORY_BYTES:
+            yield tuple(batch)
+            batch, size = [], 0
+        batch.append(name)
+        size += needed
+    yield tuple(batch)
+
+
+def locate(program: Program, x: NDArray[np.generic], a: str, b: str) -> Mismatch | None:
+    """Run samples on two engines with every tensor recorded; return the first mismatch."""
+    steps = x.shape[1]
+    names = [name for name in in_program_order(program) if name != LOGITS]
+    found = []
+    for batch in in_batches(program, names, len(x) * steps):
+        one, two = (run_on(program, x, engine, batch) for engine in (a, b))
+        mismatch = first_mismatch(program, one, two, (*batch, LOGITS))
+        if mismatch is not None:
+            found.append(mismatch)
+    return min(found, key=lambda m: (m.sample, m.step % (steps + 1)), default=None)
 
 
 def pairs(engines: Sequence[str]) -> list[EngineParity]:

@@ -1,17 +1,18 @@
-"""How far two rungs of parity are apart, layer by layer: spikes, values, and when they part."""
+"""How far two rungs of parity are apart, layer by layer and in time: spikes, values, divergence."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from neurossm.arrays import FloatArray
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.parity import margins
 from neurossm.program import Add, Program, Spike, Ternary
 
-QUANTILES = (0.5, 0.9, 0.99, 1.0)
-_MARGIN_SAMPLE = 200_000
+LEAST_WINDOWS, MOST_WINDOWS = 16, 32
 
 
 @dataclass(frozen=True)
@@ -41,101 +42,182 @@ def layers_of(program: Program) -> tuple[Layer, ...]:
     return tuple(found)
 
 
-@dataclass
-class _Ratio:
-    """Signal-to-noise ratio of a tensor, accumulated over samples."""
+def window_edges(steps: int) -> IntArray:
+    """Return the steps at which windows of time begin, and the number of steps at the end.
 
-    signal: float = 0.0
-    noise: float = 0.0
-
-    def add(self, wanted: FloatArray, got: FloatArray) -> None:
-        self.signal += float(np.vdot(wanted, wanted))
-        difference = got - wanted
-        self.noise += float(np.vdot(difference, difference))
-
-    def decibel(self) -> float | None:
-        """Return the ratio; None where there is no noise at all."""
-        if self.noise == 0.0:
-            return None
-        return float(10 * np.log10(max(self.signal, 1e-300) / self.noise))
+    There are 16 to 32 windows: as many as divide the steps, the most if several numbers do; if
+    none does, 32 that differ by a step. Fewer than 16 steps are a window each.
+    """
+    if steps < LEAST_WINDOWS:
+        return np.arange(steps + 1)
+    fitting = [w for w in range(LEAST_WINDOWS, MOST_WINDOWS + 1) if steps % w == 0]
+    windows = max(fitting, default=min(MOST_WINDOWS, steps))
+    return np.arange(windows + 1) * steps // windows
 
 
-@dataclass
+@dataclass(frozen=True, eq=False)
+class Trace:
+    """One layer of one sample on one rung.
+
+    `spikes`, `before` and `residual` are (L, H); `bins` are the margins' bins (L, H), None on a
+    rung that is nobody's upper one.
+    """
+
+    spikes: NDArray[Any]
+    before: FloatArray
+    residual: FloatArray | None
+    bins: IntArray | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Difference:
+    """What one layer of one sample contributes: counts and energies by window (W)."""
+
+    flips: IntArray
+    first: int | None
+    upper_spikes: int
+    before: FloatArray
+    residual: FloatArray | None
+    margins: IntArray
+    flipped_margins: IntArray
+
+
+def compare(upper: Trace, lower: Trace, edges: IntArray) -> Difference:
+    """Compare one layer of one sample on two rungs."""
+    assert upper.bins is not None
+    at = np.flatnonzero(upper.spikes != lower.spikes)
+    steps = at // upper.spikes.shape[1]
+    residual = None
+    if upper.residual is not None and lower.residual is not None:
+        residual = energies(upper.residual, lower.residual, edges)
+    return Difference(
+        flips=np.histogram(steps, edges)[0] if at.size else np.zeros(len(edges) - 1, np.int64),
+        first=int(steps[0]) if at.size else None,
+        upper_spikes=int(np.count_nonzero(upper.spikes)),
+        before=energies(upper.before, lower.before, edges),
+        residual=residual,
+        margins=margins.count(upper.bins),
+        flipped_margins=margins.count(upper.bins.ravel()[at]),
+    )
+
+
+def energies(wanted: FloatArray, got: FloatArray, edges: IntArray) -> FloatArray:
+    """Return the energy of the signal and of the error in each window, (2, W)."""
+    error = got - wanted
+    by_step = np.stack([np.einsum("th,th->t", x, x) for x in (wanted, error)])  # (2, L)
+    return np.add.reduceat(by_step, edges[:-1], axis=1)
+
+
+def decibel(signal: float, noise: float) -> float | None:
+    """Return the ratio of two energies in dB; None where there is no noise at all."""
+    if noise == 0.0:
+        return None
+    return float(10 * np.log10(max(signal, 1e-300) / noise))
+
+
+def decibels(energy: FloatArray) -> list[float | None]:
+    """Return the ratio of each window of (2, W)."""
+    return [decibel(float(signal), float(noise)) for signal, noise in energy.T]
+
+
 class LayerParity:
     """Statistics of one layer between an upper and a lower rung."""
 
-    layer: Layer
-    spikes: int = 0
-    equal: int = 0
-    upper_rate: int = 0
-    before: _Ratio = field(default_factory=_Ratio)
-    residual: _Ratio = field(default_factory=_Ratio)
-    scale: float = 0.0
-    first_flips: list[int] = field(default_factory=list)
-    margins: list[FloatArray] = field(default_factory=list)
+    def __init__(self, layer: Layer, edges: IntArray, channels: int) -> None:
+        windows = len(edges) - 1
+        self.layer = layer
+        self.per_sample = np.diff(edges) * channels  # values in each window
+        self.samples = 0
+        self.flips = np.zeros(windows, np.int64)
+        self.upper_spikes = 0
+        self.before = np.zeros((2, windows))
+        self.residual = np.zeros((2, windows))
+        self.margins = np.zeros(margins.BINS, np.int64)
+        self.flipped_margins = np.zeros(margins.BINS, np.int64)
+        self.first: list[int | None] = []
 
-    def add(self, upper: dict[str, FloatArray], lower: dict[str, FloatArray]) -> None:
-        """Add a group of samples: tensors (B, L, H) as real values on both rungs."""
-        layer = self.layer
-        spikes, others = upper[layer.spike], lower[layer.spike]
-        flipped = spikes != others
-        self.spikes += flipped.size
-        self.equal += int(flipped.size - np.count_nonzero(flipped))
-        self.upper_rate += int(np.count_nonzero(spikes))
-        self.before.add(upper[layer.before], lower[layer.before])
-        self.scale += float(np.vdot(upper[layer.before], upper[layer.before]))
-        if layer.residual is not None:
-            self.residual.add(upper[layer.residual], lower[layer.residual])
-        self.margins.append(np.abs(upper[layer.before][flipped])[:_MARGIN_SAMPLE])
-        at_step = flipped.any(axis=2)  # (B, L)
-        first = np.where(at_step.any(axis=1), at_step.argmax(axis=1), -1)
-        self.first_flips.extend(int(step) for step in first)
+    def add(self, difference: Difference) -> None:
+        """Add a sample."""
+        self.samples += 1
+        self.flips += difference.flips
+        self.upper_spikes += difference.upper_spikes
+        self.before += difference.before
+        if difference.residual is not None:
+            self.residual += difference.residual
+        self.margins += difference.margins
+        self.flipped_margins += difference.flipped_margins
+        self.first.append(difference.first)
 
     def summary(self) -> dict[str, Any]:
         """Return the statistics as plain values; margins in units of the value's RMS."""
-        rms = float(np.sqrt(self.scale / max(self.spikes, 1)))
-        margins = np.concatenate(self.margins) / max(rms, 1e-300)
-        diverged = [step for step in self.first_flips if step >= 0]
+        compared = int(self.per_sample.sum()) * self.samples
+        flipped = int(self.flips.sum())
+        signal, noise = self.before.sum(axis=1).tolist()
+        rms = float(np.sqrt(signal / compared)) or 1.0
+        residual = self.residual if self.layer.residual else None
+        in_time = 1 - self.flips / (self.per_sample * self.samples)
         return {
             "name": self.layer.name,
-            "spike_agreement": self.equal / self.spikes,
-            "spikes_compared": self.spikes,
-            "spikes_flipped": self.spikes - self.equal,
-            "firing_rate": self.upper_rate / self.spikes,
-            "pre_threshold_snr_db": self.before.decibel(),
-            "residual_snr_db": self.residual.decibel() if self.layer.residual else None,
-            "flipped_margin_quantiles": {
-                str(q): float(np.quantile(margins, q)) if margins.size else None for q in QUANTILES
+            "spike_agreement": (compared - flipped) / compared,
+            "spikes_compared": compared,
+            "spikes_flipped": flipped,
+            "firing_rate": self.upper_spikes / compared,
+            "pre_threshold_snr_db": decibel(signal, noise),
+            "pre_threshold_error": float(np.sqrt(noise / compared)) / rms,
+            "residual_snr_db": None if residual is None else decibel(*residual.sum(axis=1)),
+            "flipped_margin_quantiles": margins.quantiles(self.flipped_margins, rms),
+            "margins": margins.by_octave(self.margins, self.flipped_margins, rms),
+            **divergence(self.first),
+            "over_time": {
+                "spike_agreement": in_time.tolist(),
+                "pre_threshold_snr_db": decibels(self.before),
+                "residual_snr_db": None if residual is None else decibels(residual),
             },
-            "samples_diverged": len(diverged),
-            "first_divergence_step": min(diverged, default=None),
-            "median_divergence_step": float(np.median(diverged)) if diverged else None,
         }
 
 
+def divergence(first: list[int | None]) -> dict[str, Any]:
+    """Return how many samples diverge, the earliest and the median step at which they do."""
+    steps = [step for step in first if step is not None]
+    return {
+        "samples_diverged": len(steps),
+        "first_divergence_step": min(steps, default=None),
+        "median_divergence_step": float(np.median(steps)) if steps else None,
+    }
+
+
 class RungParity:
-    """All layers and the predictions between two rungs."""
+    """All layers and the predictions between two rungs, sample by sample."""
 
-    def __init__(self, layers: tuple[Layer, ...]) -> None:
-        self.layers = [LayerParity(layer) for layer in layers]
-        self.samples = 0
-        self.same_top1 = 0
+    def __init__(self, layers: tuple[Layer, ...], edges: IntArray, channels: list[int]) -> None:
+        self.layers = [
+            LayerParity(layer, edges, size) for layer, size in zip(layers, channels, strict=True)
+        ]
+        self.same_top1: list[bool] = []
+        self.flips: list[int] = []
+        self.first: list[tuple[int, str] | None] = []
 
-    def add(
-        self,
-        upper: dict[str, FloatArray],
-        lower: dict[str, FloatArray],
-        same_prediction: int,
-    ) -> None:
-        """Add a group of samples."""
-        for layer in self.layers:
-            layer.add(upper, lower)
-        self.samples += len(next(iter(upper.values())))
-        self.same_top1 += same_prediction
+    def add(self, differences: list[Difference], *, same_prediction: bool) -> None:
+        """Add a sample, layer by layer."""
+        diverged: list[tuple[int, str]] = []
+        for layer, difference in zip(self.layers, differences, strict=True):
+            layer.add(difference)
+            if difference.first is not None:
+                diverged.append((difference.first, layer.layer.name))
+        # Layers are in order: of those that diverge at the same step, min finds the first.
+        self.first.append(min(diverged, key=lambda found: found[0], default=None))
+        self.flips.append(sum(int(difference.flips.sum()) for difference in differences))
+        self.same_top1.append(same_prediction)
+
+    def agreement(self, sample: int) -> float | None:
+        """Return the share of equal spikes of a sample, over all layers; None without layers."""
+        compared = sum(int(layer.per_sample.sum()) for layer in self.layers)
+        return 1 - self.flips[sample] / compared if compared else None
 
     def summary(self) -> dict[str, Any]:
         """Return the statistics as plain values."""
         return {
-            "top1_agreement": self.same_top1 / self.samples,
+            "top1_agreement": sum(self.same_top1) / len(self.same_top1),
+            **divergence([None if found is None else found[0] for found in self.first]),
             "layers": [layer.summary() for layer in self.layers],
         }

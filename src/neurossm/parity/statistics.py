@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-_Z = 1.959964
+_Z = 1.959963984540054
 """Two-sided 95 %."""
 
 
@@ -34,8 +34,8 @@ class PairedComparison:
     """Two classifiers on the same samples.
 
     `difference` is the second one's accuracy minus the first one's, [`low`, `high`] its 95 %
-    interval (normal approximation for paired proportions), `only_first` and `only_second` how many
-    samples only one of them got right, `p_value` the exact McNemar test's.
+    interval, `only_first` and `only_second` how many samples only one of them got right, `p_value`
+    the exact McNemar test's.
     """
 
     difference: float
@@ -53,13 +53,24 @@ def compare_paired(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> Paire
     only_second = int(np.count_nonzero(second & ~first))
     difference = (only_second - only_first) / n
     discordant = only_first + only_second
-    half = _Z * np.sqrt(max(discordant / n - difference**2, 0.0) / n)
+    low, high = _paired_interval(only_first, only_second, n)
     p_value = stats.binomtest(only_first, discordant, 0.5).pvalue if discordant else 1.0
     return PairedComparison(
         difference,
-        float(difference - half),
-        float(difference + half),
+        low,
+        high,
         only_first,
         only_second,
         float(p_value),
     )
+
+
+def _paired_interval(only_first: int, only_second: int, n: int) -> tuple[float, float]:
+    """Return the 95 % interval of Bonett and Price (2012) for a difference of paired proportions.
+
+    One sample is added to either kind of disagreement, so that it has a width even where the two
+    classifiers never disagree, and covers the truth in small samples too.
+    """
+    p12, p21 = (only_first + 1) / (n + 2), (only_second + 1) / (n + 2)
+    half = _Z * np.sqrt((p12 + p21 - (p21 - p12) ** 2) / (n + 2))
+    return max(-1.0, float(p21 - p12 - half)), min(1.0, float(p21 - p12 + half))

@@ -1,0 +1,192 @@
+"""Smaller programs out of a program: one operation alone, what leads to it, one channel, one mode.
+
+A cut program keeps what is claimed of its tensors (width, bounds, proved), because an engine
+chooses its number types by them: a difference that depends on them would be lost.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import IntArray
+from neurossm.graph import Graph
+from neurossm.graph import nodes as graph_nodes
+from neurossm.parity.engines import Mismatch
+from neurossm.program import (
+    SSM,
+    Add,
+    Dense,
+    Embedding,
+    Input,
+    LayerNorm,
+    Op,
+    Program,
+    Readout,
+    TensorSpec,
+    unchecked,
+)
+
+Cut = tuple[Program, NDArray[np.generic]]
+
+_EXACT = 1 << 53
+"""Integers up to here pass through a float input unchanged."""
+_BY_CHANNEL = {
+    "Affine": ("gain", "shift", "offset"),
+    "SSM": (
+        *("a_re", "a_im", "pole_shift", "input_shift", "c_re", "c_im"),
+        *("readout_shift", "d", "d_shift"),
+    ),
+    "Spike": ("threshold",),
+    "Ternary": ("threshold",),
+    "Product": ("shift",),
+    "Add": (),
+    "Table": (),
+}
+"""Operations that work channel by channel, with their fields that have a value for each."""
+_BY_MODE = ("a_re", "a_im", "pole_shift", "input_shift", "c_re", "c_im")
+
+
+def alone(program: Program, op: Op, tensors: Mapping[str, IntArray]) -> Iterator[Cut]:
+    """Yield programs of an input, one operation and a readout, with the integers it got as data.
+
+    Parameters
+    ----------
+    program
+        Where the operation is.
+    op
+        It.
+    tensors
+        (B, L, C): the integers of each tensor it reads.
+    """
+    if isinstance(op, Embedding):
+        yield _program(program, program.input, [op]), tensors[op.inputs[0]]
+        return
+    sources = [program[name] for name in op.inputs]
+    together = np.concatenate([tensors[source.name] for source in sources], axis=2)
+    if np.abs(together).max(initial=0) >= _EXACT:
+        return
+    spec = _joined([source.out for source in sources])
+    low, high = float(spec.to_float(spec.low).min()), float(spec.to_float(spec.high).max())
+    source = Input("input", (), spec, "float", spec.channels, low, high)
+    data = spec.to_float(together)
+    if len(sources) == 1:
+        yield _program(program, source, [replace(op, inputs=("input",))]), data
+        return
+    parts, begin = [], 0
+    for position, part in enumerate(sources):
+        size = part.out.channels
+        weight = np.eye(spec.channels, dtype=np.int64)[begin : begin + size]
+        parts.append(Dense(f"part.{position}", ("input",), part.out, weight))
+        begin += size
+    names = tuple(part.name for part in parts)
+    yield _program(program, source, [*parts, replace(op, inputs=names)]), data
+
+
+def prefixes(program: Program, op: Op) -> Iterator[Program]:
+    """Yield what leads to an operation, then the program up to each residual sum after it."""
+    yield _up_to(program, op, None)
+    at = [one.name for one in program.ops].index(op.name)
+    for later in program.ops[at:]:
+        if isinstance(later, Add):
+            yield _up_to(program, later, program.readout)
+
+
+def one_channel(program: Program, data: NDArray[np.generic], found: Mismatch) -> Cut:
+    """Keep the channel that differs of a program of one operation; else return what was given."""
+    op = program[found.operation]
+    if len(program.ops) > 5 or isinstance(op, (Input, LayerNorm)) or op.out.channels == 1:
+        return program, data
+    h = found.index[0]
+    if isinstance(op, Embedding):
+        return _program(
+            program, program.input, [_sliced(op, h, (), weight=op.weight[:, [h]])]
+        ), data
+    if isinstance(op, Readout):
+        decoder = _sliced(op, h, (), weight=op.weight[[h]], bias=op.bias[[h]])
+        return replace(program, ops=(*program.ops[:-1], decoder)), data
+    if isinstance(op, Dense):
+        one = _sliced(op, h, (), weight=op.weight[[h]])
+        return _program(program, program.input, [one]), data
+    fields = _BY_CHANNEL[type(op).__name__]
+    size = program.input.out.channels
+    kept = [h] if len(op.inputs) == 1 else [h, h + size // 2]
+    source = replace(program.input, out=_channels(program.input.out, kept), size=len(kept))
+    parts = [
+        replace(
+            part,
+            out=_channels(part.out, [h]),
+            weight=np.eye(2, dtype=np.int64)[[position]],
+        )
+        for position, part in enumerate(program.ops[1:-2])
+        if isinstance(part, Dense)
+    ]
+    return _program(program, source, [*parts, _sliced(op, h, fields)]), data[:, :, kept]
+
+
+def one_mode(program: Program, data: NDArray[np.generic], found: Mismatch) -> Cut:
+    """Keep the mode that differs of an SSM; else return what was given."""
+    op = program[found.operation]
+    if not isinstance(op, SSM) or len(found.index) < 2 or op.modes == 1:
+        return program, data
+    n = found.index[1]
+    fields: dict[str, Any] = {name: getattr(op, name)[:, [n]] for name in _BY_MODE}
+    smaller = replace(op, **fields)
+    return program.with_ops(smaller if one is op else one for one in program.ops), data
+
+
+def _up_to(program: Program, op: Op, readout: Readout | None) -> Program:
+    """Return the operations that lead to one, and a readout."""
+    needed = {op.name}
+    for one in reversed(program.ops):
+        if one.name in needed:
+            needed |= set(one.inputs)
+    ops = [one for one in program.ops[1:] if one.name in needed]
+    if readout is not None and not isinstance(op, Readout):
+        ops.append(replace(readout, inputs=(op.name,)))
+    return _program(program, program.input, ops)
+
+
+def _program(program: Program, source: Input, ops: list[Op]) -> Program:
+    """Return a program of an input and operations; a readout is added if none is there.
+
+    Its float graph is the input alone: nothing is compared with floats.
+    """
+    node = graph_nodes.Input("input", (), source.kind, source.size, source.low, source.high, 1.0)
+    last = ops[-1] if ops else source
+    if not isinstance(last, Readout):
+        spec = unchecked(8, 0, 1)
+        weight = np.zeros((1, last.out.channels), np.int64)
+        end = Readout(
+            "readout", (last.name,), spec, weight, np.zeros(1, np.int64), 0, program.max_steps
+        )
+        ops = [*ops, end]
+    return Program((source, *ops), Graph((node,)), program.target)
+
+
+def _joined(specs: list[TensorSpec]) -> TensorSpec:
+    """Return the specification of tensors side by side."""
+    return TensorSpec(
+        bits=max(spec.bits for spec in specs),
+        exponent=np.concatenate([spec.exponent for spec in specs]),
+        low=np.concatenate([spec.low for spec in specs]),
+        high=np.concatenate([spec.high for spec in specs]),
+        proved=all(spec.proved for spec in specs),
+    )
+
+
+def _channels(spec: TensorSpec, kept: list[int]) -> TensorSpec:
+    parts: dict[str, Any] = {
+        name: getattr(spec, name)[kept] for name in ("exponent", "low", "high")
+    }
+    return replace(spec, **parts)
+
+
+def _sliced(op: Op, h: int, fields: tuple[str, ...], **others: IntArray) -> Op:
+    """Return an operation with one channel of its output and of these fields."""
+    changes: dict[str, Any] = {name: getattr(op, name)[[h]] for name in fields} | others
+    return replace(op, out=_channels(op.out, [h]), **changes)

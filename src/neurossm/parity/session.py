@@ -1,0 +1,301 @@
+"""Runs all samples on every rung and every engine, and gathers the statistics."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.engine.fast import default_threads
+from neurossm.graph import Graph
+from neurossm.parity import margins
+from neurossm.parity.engines import (
+    LOGITS,
+    MEMORY_BYTES,
+    compared_tensors,
+    in_batches,
+    in_program_order,
+    pairs,
+)
+from neurossm.parity.floats import FloatRung
+from neurossm.parity.layers import (
+    Difference,
+    Layer,
+    RungParity,
+    Trace,
+    compare,
+    layers_of,
+    window_edges,
+)
+from neurossm.parity.reproduce import smallest_case, write_case
+from neurossm.parity.running import run_on
+from neurossm.parity.states import compare_states, states_steps
+from neurossm.parity.statistics import Proportion, compare_paired
+from neurossm.program import SSM, Program, Run, Tally
+
+RUNGS = ("float", "approximated", "fixed")
+_PIECE_VALUES = 1 << 16
+"""Values of a tensor that are evaluated at once in a thread: what a core's cache can hold."""
+
+Pair = tuple[str, str]
+
+
+class Session:
+    """One verification: a program, its float rungs, engines and data (B, L, C)."""
+
+    def __init__(
+        self,
+        program: Program,
+        trained: Graph | None,
+        engines: tuple[str, ...],
+        data: NDArray[np.generic],
+    ) -> None:
+        self.program, self.engines, self.data = program, engines, data
+        has_floats = len(program.graph.nodes) > 1
+        self.layers: tuple[Layer, ...] = layers_of(program) if has_floats else ()
+        self.names = tuple(dict.fromkeys(name for layer in self.layers for name in layer.tensors))
+        graphs = {"approximated": program.graph} if has_floats else {}
+        if trained is not None:
+            graphs = {"float": trained, **graphs}
+        self.floats = {name: FloatRung(graph, self.names) for name, graph in graphs.items()}
+        rungs = [*self.floats, "fixed"]
+        self.pairs: list[Pair] = [
+            (upper, lower) for i, upper in enumerate(rungs) for lower in rungs[i + 1 :]
+        ]
+        self.highest = self.pairs[0][0] if self.pairs else None
+        self.edges = window_edges(data.shape[1])
+        channels = [program[layer.before].out.channels for layer in self.layers]
+        self.rung_parity = {
+            pair: RungParity(self.layers, self.edges, channels) for pair in self.pairs
+        }
+        self.predictions: dict[str, list[int]] = {rung: [] for rung in rungs}
+        self.watched = compared_tensors(program) if len(engines) > 1 else ()
+        self.engine_pairs = pairs(engines)
+        self.saturations = Tally()
+        self.states: dict[Pair, dict[str, dict[str, Any]]] = {}
+        self.state_samples: IntArray = np.zeros(0, np.int64)
+
+    def run(self, progress: Callable[[int], None] | None = None) -> None:
+        """Run every sample on every rung and engine."""
+        record = tuple(dict.fromkeys((*self.names, *self.watched)))
+        group = self._group(record)
+        with ThreadPoolExecutor(default_threads()) as pool:
+            for start in range(0, len(self.data), group):
+                samples = np.arange(start, min(start + group, len(self.data)))
+                run = self._run_engines(samples, record)
+                piece = max(1, _PIECE_VALUES // self._values(record))
+                parts = [samples[i : i + piece] - start for i in range(0, len(samples), piece)]
+                for part in pool.map(partial(self._measure, run, start), parts):
+                    self._merge(part)
+                if progress is not None:
+                    progress(len(samples))
+
+    def _group(self, names: Sequence[str]) -> int:
+        """Return how many samples' recorded integers fit the memory meant for them."""
+        channels = sum(self.program[name].out.channels for name in names)
+        return max(1, MEMORY_BYTES // (8 * self.data.shape[1] * max(channels, 1)))
+
+    def _values(self, names: Sequence[str]) -> int:
+        widest = max((self.program[name].out.channels for name in names), default=1)
+        return self.data.shape[1] * widest
+
+    def _run_engines(self, samples: IntArray, record: tuple[str, ...]) -> Run:
+        """Run a group on all engines, compare them, and return the first one's tensors."""
+        x = self.data[samples]
+        runs: dict[str, Run] = {}
+        for engine in self.engines:
+            names = record if engine == self.engines[0] else self.watched
+            runs[engine] = run_on(self.program, x, engine, names)
+        for pair in self.engine_pairs:
+            names = (*self.watched, LOGITS)
+            pair.add(self.program, runs[pair.a], runs[pair.b], names, samples)
+        first = runs[self.engines[0]]
+        self.saturations.update(first.saturations)
+        self.predictions["fixed"] += first.logits.argmax(axis=1).tolist()
+        return first
+
+    def _measure(self, run: Run, start: int, part: IntArray) -> list[_Sample]:
+        """Compare the rungs on a few samples (numbers within the group)."""
+        if not self.floats:
+            return []
+        x = self.data[part + start]
+        values = {name: rung.evaluate(x) for name, rung in self.floats.items()}
+        found = []
+        for i, sample in enumerate(part):
+            traces = {"fixed": [self._fixed_trace(run, layer, sample) for layer in self.layers]}
+            top = {"fixed": int(run.logits[sample].argmax())}
+            for name, rung in self.floats.items():
+                tensors = {key: value[i] for key, value in values[name].items()}
+                traces[name] = [_float_trace(rung.graph, layer, tensors) for layer in self.layers]
+                top[name] = int(tensors[rung.graph.output.name].argmax())
+            differences = {
+                (upper, lower): [
+                    compare(one, two, self.edges)
+                    for one, two in zip(traces[upper], traces[lower], strict=True)
+                ]
+                for upper, lower in self.pairs
+            }
+            found.append(_Sample(top, differences))
+        return found
+
+    def _fixed_trace(self, run: Run, layer: Layer, sample: int) -> Trace:
+        def real(name: str) -> FloatArray:
+            scale = np.exp2(-self.program[name].out.exponent.astype(np.float64))
+            value: FloatArray = run.tensors[name][sample] * scale
+            return value
+
+        residual = None if layer.residual is None else real(layer.residual)
+        return Trace(run.tensors[layer.spike][sample], real(layer.before), residual)
+
+    def _merge(self, samples: list[_Sample]) -> None:
+        """Add samples, in their order: sums do not depend on the threads."""
+        for sample in samples:
+            for rung in self.floats:
+                self.predictions[rung].append(sample.top[rung])
+            for (upper, lower), parity in self.rung_parity.items():
+                same = sample.top[upper] == sample.top[lower]
+                parity.add(sample.differences[upper, lower], same_prediction=same)
+
+    def compare_states(self, samples: IntArray) -> None:
+        """Compare the states of these samples with those of the float rungs."""
+        if not self.pairs or not len(samples):
+            return
+        self.state_samples = samples
+        steps = states_steps(self.program, self.data.shape[1])
+        x = self.data[samples, :steps]
+        edges = np.append(self.edges[self.edges < steps], steps)
+        drives = {
+            name: FloatRung(rung.graph, _drives(self.program, rung.graph))
+            for name, rung in self.floats.items()
+        }
+        self.states = compare_states(self.program, x, self.engines[0], drives, self.pairs, edges)
+
+    def compare_engines(self, full: IntArray, folder: Path | None) -> None:
+        """Compare every tensor and state of some samples; cut mismatches down to small programs."""
+        if not self.engine_pairs:
+            return
+        rest = [name for name in in_program_order(self.program) if name != LOGITS]
+        rest = [name for name in rest if name not in self.watched]
+        for samples, names in self._batches(rest, full):
+            runs = {e: run_on(self.program, self.data[samples], e, names) for e in self.engines}
+            for pair in self.engine_pairs:
+                pair.add(self.program, runs[pair.a], runs[pair.b], names, samples)
+        for pair in self.engine_pairs:
+            pair.samples_in_full = len(full)
+            if pair.mismatch is None:
+                continue
+            number = pair.mismatch.sample
+            case = smallest_case(self.program, self.data[number : number + 1], pair.a, pair.b)
+            if case is None:
+                pair.first_mismatch = f"{pair.first_mismatch}; not when the sample runs alone"
+                continue
+            pair.note(case.origin, number)
+            if folder is not None:
+                name = f"mismatch-{pair.a}-{pair.b}".replace(":", "-")
+                pair.reproducer = write_case(case, folder / name, pair.a, pair.b)
+
+    def _batches(
+        self, names: Sequence[str], samples: IntArray
+    ) -> Iterator[tuple[IntArray, tuple[str, ...]]]:
+        """Split samples and names so that what is recorded fits the memory meant for it."""
+        steps = self.data.shape[1]
+        together = 1
+        while together < len(samples):
+            if len(list(in_batches(self.program, names, 2 * together * steps))) > 1:
+                break
+            together *= 2
+        for start in range(0, len(samples), together):
+            for batch in in_batches(self.program, names, together * steps):
+                yield samples[start : start + together], batch
+
+    def results(self, labels: IntArray | None) -> dict[str, Any]:
+        """Return everything found as plain values."""
+        summaries = {pair: parity.summary() for pair, parity in self.rung_parity.items()}
+        for pair, summary in summaries.items():
+            for layer, row in zip(self.layers, summary["layers"], strict=True):
+                row |= self.states.get(pair, {}).get(layer.before, {})
+        nothing: dict[str, Any] = {"top1_agreement": None, "layers": []}
+        highest = nothing if self.highest is None else summaries[self.highest, "fixed"]
+        top = None
+        if self.highest is not None:
+            same = self.rung_parity[self.highest, "fixed"].same_top1
+            top = asdict(Proportion.of(sum(same), len(same)))
+        return {
+            "samples": len(self.data),
+            "steps": self.data.shape[1],
+            "highest_rung": self.highest,
+            **self._accuracies(labels),
+            **highest,
+            "top1_agreement_interval": top,
+            "rungs": {
+                "float_approximated": summaries.get(("float", "approximated")),
+                "approximated_fixed": summaries.get(("approximated", "fixed")),
+            },
+            "window_edges": self.edges.tolist(),
+            "state_samples": self.state_samples.tolist(),
+            "state_steps": states_steps(self.program, self.data.shape[1]),
+            "per_sample": self._per_sample(labels),
+            "saturations": dict(self.saturations),
+            "engines": [asdict(pair) for pair in self.engine_pairs],
+        }
+
+    def _accuracies(self, labels: IntArray | None) -> dict[str, Any]:
+        accuracy: dict[str, float | None] = dict.fromkeys(RUNGS)
+        intervals: dict[str, Any] = dict.fromkeys(RUNGS)
+        right: dict[str, NDArray[np.bool_]] = {}
+        for rung, predicted in self.predictions.items():
+            if labels is None:
+                continue
+            right[rung] = np.array(predicted) == labels
+            share = Proportion.of(int(right[rung].sum()), len(labels))
+            accuracy[rung], intervals[rung] = share.value, asdict(share)
+        paired = None
+        if labels is not None and self.highest is not None:
+            paired = asdict(compare_paired(right[self.highest], right["fixed"]))
+        return {"accuracy": accuracy, "accuracy_interval": intervals, "paired_difference": paired}
+
+    def _per_sample(self, labels: IntArray | None) -> list[dict[str, Any]]:
+        rows = []
+        parity = None if self.highest is None else self.rung_parity[self.highest, "fixed"]
+        for i in range(len(self.data)):
+            first = None if parity is None else parity.first[i]
+            rows.append(
+                {
+                    "label": None if labels is None else int(labels[i]),
+                    "prediction": {
+                        rung: self.predictions[rung][i] if rung in self.predictions else None
+                        for rung in RUNGS
+                    },
+                    "spike_agreement": None if parity is None else parity.agreement(i),
+                    "first_divergence": None
+                    if first is None
+                    else {"step": first[0], "layer": first[1]},
+                }
+            )
+        return rows
+
+
+class _Sample:
+    """What one sample contributes: predictions by rung, and differences by pair and layer."""
+
+    def __init__(self, top: dict[str, int], differences: dict[Pair, list[Difference]]) -> None:
+        self.top, self.differences = top, differences
+
+
+def _float_trace(graph: Graph, layer: Layer, tensors: dict[str, FloatArray]) -> Trace:
+    before = tensors[layer.before]
+    residual = None if layer.residual is None else tensors[layer.residual]
+    bins = margins.bins_of(margins.distance(graph, layer.spike, before))
+    return Trace(tensors[layer.spike], before, residual, bins)
+
+
+def _drives(program: Program, graph: Graph) -> tuple[str, ...]:
+    """Return what a graph's SSMs read."""
+    return tuple(graph[op.name].inputs[0] for op in program.ops if isinstance(op, SSM))
