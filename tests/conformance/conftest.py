@@ -35,6 +35,12 @@ for _name in MODULES:
 
 
 @pytest.fixture(scope="session")
+def module() -> Callable[[str], ModuleType]:
+    """Load a module of this folder that not every test can import: those that need Lava."""
+    return lambda name: load(HERE / f"{name}.py")
+
+
+@pytest.fixture(scope="session")
 def branches() -> ModuleType:
     """Counts of branches: `count(program, data, tensors, logits)`."""
     return sys.modules["branches"]
