@@ -100,6 +100,10 @@ def test_from_the_official_checkpoint_to_integers(
         assert 0.7 < layer["spike_agreement"] < 0.95
         assert after["spike_agreement"] > 0.99
 
+    shown = _run("verify", program, "--data", data, "--model", model, "--limit", 20).stdout
+    assert shown.count("trained model to approximations") == 2  # layers
+    assert shown.count("approximations to integers") == 2
+
     text = page.read_text()
     for named in ("blocks.0.ternary.threshold", "blocks.1.ternary.threshold", "of the spikes"):
         assert named in text

@@ -109,6 +109,7 @@ def _show(output: Output, results: dict[str, Any]) -> None:
             for row in results["layers"]
         ],
     )
+    _show_rungs(output, results)
     if results["engines"]:
         output.table(
             "Engines",
@@ -123,6 +124,23 @@ def _show(output: Output, results: dict[str, Any]) -> None:
         ["check", "value", "limit", "ok"],
         [(row["name"], row["value"], row["limit"], row["ok"]) for row in results["checks"]],
     )
+
+
+def _show_rungs(output: Output, results: dict[str, Any]) -> None:
+    """Show what the approximations cost apart from what the integers cost."""
+    titles = {
+        "float_approximated": "trained model to approximations",
+        "approximated_fixed": "approximations to integers",
+    }
+    rungs = {titles[name]: rung for name, rung in results["rungs"].items() if rung is not None}
+    if len(rungs) < 2:
+        return
+    rows = [
+        (title, f"{rung['top1_agreement']:.2%}", row["name"], f"{row['spike_agreement']:.3%}")
+        for title, rung in rungs.items()
+        for row in rung["layers"]
+    ]
+    output.table("Rung by rung", ["from, to", "top-1 equal", "layer", "spikes equal"], rows)
 
 
 def _show_accuracy(output: Output, results: dict[str, Any]) -> None:
