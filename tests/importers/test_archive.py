@@ -163,6 +163,8 @@ def test_damaged_archives_are_refused(
     refused(path)
 
 
+@pytest.mark.filterwarnings("ignore:.torch.jit:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.torch.jit:FutureWarning")
 def test_torchscript_is_refused(tmp_path: Path, refused: Callable[..., str]) -> None:
     path = tmp_path / "script.pt"
     torch.jit.script(torch.nn.Linear(2, 2)).save(str(path))
