@@ -2,7 +2,7 @@
 STAMP := .venv/.neurossm-ready
 PYTHON := .venv/bin/python
 
-.PHONY: setup demo test lint format pins clean
+.PHONY: setup demo test conformance mutation lint format pins clean
 
 setup: $(STAMP)
 	@echo "Ready: .venv/bin/neurossm"
@@ -16,6 +16,18 @@ demo: $(STAMP)
 # Lava's many processes and small arrays: threads within each cost more than they bring.
 test: $(STAMP)
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PYTHON) -m pytest
+
+# More than 10^9 integers of the shipped models, and every branch; see docs/conformance.md.
+conformance: $(STAMP)
+	@NEUROSSM_CONFORMANCE=full OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q \
+		tests/conformance/test_branches.py tests/conformance/test_shipped.py
+
+# Every altered engine, then the fast one compiled for real: up to half a minute for each.
+mutation: $(STAMP)
+	@NEUROSSM_CONFORMANCE=full OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q \
+		tests/conformance/test_emulation.py tests/conformance/test_mutation.py \
+		tests/conformance/test_mutation_lava.py
+	@PYTHONPATH=tests $(PYTHON) tests/conformance/mutation.py --compiled
 
 lint: $(STAMP)
 	@$(PYTHON) -m ruff check .
