@@ -34,6 +34,7 @@ class _Port:
 
 def run(program: Any, data: np.ndarray, names: tuple[str, ...], folder: Path) -> dict[str, Any]:
     """Return the tensors `tensors/NAME`, `logits` and `saturations/NAME` of a run."""
+    importlib.import_module("neurossm.lava.availability").prepare_lava()
     network_module = importlib.import_module("neurossm.lava.network")
     engine = importlib.import_module("neurossm.lava.engine")
     plan = engine.plan_program(program)
