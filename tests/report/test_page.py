@@ -16,7 +16,10 @@ from neurossm.report import Evidence, gather, render, write_page, write_plots
 from neurossm.report.plots_cost import short_name
 from neurossm.report.tables import shown, tables
 
-FIGURES = ["accuracy", "agreement", "rasters", "margins", "states", "operations", "energy", "cores"]
+FIGURES = [
+    *("accuracy", "agreement", "in-time", "noise", "margins"),
+    *("rasters", "states", "operations", "energy", "cores"),
+]
 
 
 @pytest.fixture(scope="module")

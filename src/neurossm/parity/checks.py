@@ -42,7 +42,7 @@ def gates(
         for name, value in {"top-1 agreement": results["top1_agreement"], **named}.items():
             yield Check(name, value, min_agreement, value >= min_agreement)
     if max_drop is not None:
-        drop = -results["paired_difference"]["difference"]
+        drop = 0.0 - results["paired_difference"]["difference"]
         yield Check("accuracy drop", drop, max_drop, drop <= max_drop)
 
 

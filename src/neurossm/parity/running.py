@@ -1,4 +1,4 @@
-"""Engines by name, with the device where an engine has a choice: "lava", "fast", "fast:cuda"."""
+"""Run a program on an engine given by one name: see `neurossm.engine.names`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm import engine as engine_room
+from neurossm.engine.names import engine_names
 from neurossm.errors import InputError
 from neurossm.program import Program, Run
 
@@ -20,17 +21,6 @@ def run_on(
     if not device:
         return engine_room.run(program, data, engine=name, record=record)
     return engine_room.run(program, data, engine=name, record=record, device=device)
-
-
-def engine_names() -> tuple[str, ...]:
-    """Return every engine, and every engine with every device it knows besides its default."""
-    others = (
-        f"{name}:{device}"
-        for name in engine_room.ENGINES
-        for device in engine_room.DEVICES[1:]
-        if _has_device(name, device)
-    )
-    return (*engine_room.ENGINES, *others)
 
 
 def check_engines(engines: Iterable[str]) -> tuple[str, ...]:
@@ -49,11 +39,3 @@ def check_engines(engines: Iterable[str]) -> tuple[str, ...]:
         if name not in known:
             raise InputError(f"engine {name!r} is unknown; known: {', '.join(known)}")
     return names
-
-
-def _has_device(name: str, device: str) -> bool:
-    try:
-        engine_room.check_options(name, device)
-    except InputError:
-        return False
-    return True

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from pathlib import Path
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+
+from neurossm.errors import InputError
 
 INK, FAINT = "#1b1f24", "#c9ced6"
 """Text and lines, grid: written so that they can be found and replaced by the page's colours."""
@@ -124,6 +127,23 @@ def save(plot: Plot, folder: str) -> Sequence[str]:
     drawn = Path(paths[-1])
     drawn.write_text(_numbered(drawn.read_text("utf-8")), "utf-8")
     return paths
+
+
+def save_all(plots: Iterable[Plot], folder: str | os.PathLike[str]) -> tuple[Path, ...]:
+    """Write figures as PNG and SVG into a folder, made if needed; return the paths.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be made or written to.
+    """
+    target = Path(folder)
+    try:
+        target.mkdir(parents=True, exist_ok=True)
+        paths = [path for plot in plots for path in save(plot, str(target))]
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
+    return tuple(Path(path) for path in paths)
 
 
 def _numbered(svg: str) -> str:

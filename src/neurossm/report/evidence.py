@@ -13,7 +13,7 @@ from neurossm.arrays import FloatArray, IntArray
 from neurossm.cost import CostProfile, profile
 from neurossm.datafile import Data
 from neurossm.engine import DEFAULT_ENGINE, run
-from neurossm.graph import Graph, Spike, Ternary
+from neurossm.graph import Graph
 from neurossm.graph.evaluate import evaluate
 from neurossm.parity import Verification, verify
 from neurossm.parity.layers import layers_of
@@ -22,7 +22,6 @@ from neurossm.program import SSM, Program
 DEFAULT_LIMIT = 100
 """Samples a report looks at where nothing else is asked for: a minute's work."""
 EXAMPLES = 3
-MARGIN_SAMPLES = 8
 STATE_VALUES = 8_000_000
 """Recorded state values per layer, at most; longer samples are cut."""
 
@@ -56,20 +55,6 @@ class Example:
 
 
 @dataclass(frozen=True, eq=False)
-class Margins:
-    """Distances from the threshold in one layer, as shares of the value's root mean square.
-
-    `all_margins` are those of the float model, `flipped` those whose spike the integers change,
-    `error` the root mean square difference of integers and floats.
-    """
-
-    layer: str
-    all_margins: FloatArray
-    flipped: FloatArray
-    error: float
-
-
-@dataclass(frozen=True, eq=False)
 class States:
     """States of one layer, against what they can reach and what they can hold.
 
@@ -98,7 +83,6 @@ class Evidence:
     verification: Verification
     cost: CostProfile
     examples: tuple[Example, ...]
-    margins: tuple[Margins, ...]
     states: tuple[States, ...]
 
 
@@ -145,7 +129,6 @@ def gather(
         verification=verification,
         cost=cost,
         examples=_examples(program, data, engines[0]),
-        margins=_margins(program, data.x[:MARGIN_SAMPLES], engines[0]),
         states=_states(program, data.x[:1], engines[0]),
     )
 
@@ -173,38 +156,6 @@ def _examples(program: Program, data: Data, engine: str) -> tuple[Example, ...]:
         )
         for i, index in enumerate(picked)
     )
-
-
-def _margins(program: Program, x: NDArray[np.generic], engine: str) -> tuple[Margins, ...]:
-    layers = layers_of(program)
-    names = [name for layer in layers for name in (layer.before, layer.spike)]
-    floats = evaluate(program.graph, x, names)
-    fixed = run(program, x, engine, names).tensors
-    found = []
-    for layer in layers:
-        value = floats[layer.before]
-        scale = float(np.sqrt(np.mean(value**2))) or 1.0
-        flipped = floats[layer.spike] != fixed[layer.spike]
-        error = program[layer.before].out.to_float(fixed[layer.before]) - value
-        margin = _distance(program.graph, layer.spike, value) / scale
-        found.append(
-            Margins(
-                layer=layer.name,
-                all_margins=margin.ravel(),
-                flipped=margin[flipped],
-                error=float(np.sqrt(np.mean(error**2))) / scale,
-            )
-        )
-    return tuple(found)
-
-
-def _distance(graph: Graph, spike: str, value: FloatArray) -> FloatArray:
-    """Return how far each value is from its threshold."""
-    node = graph[spike]
-    if isinstance(node, Ternary) and node.threshold is not None:
-        return np.asarray(np.abs(np.abs(value) - node.threshold))
-    assert isinstance(node, Spike)
-    return np.asarray(np.abs(value - node.threshold))
 
 
 def _states(program: Program, x: NDArray[np.generic], engine: str) -> tuple[States, ...]:

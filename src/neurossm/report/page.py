@@ -13,10 +13,9 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 import neurossm
-from neurossm.errors import InputError
 from neurossm.files import atomic_path, require_writable
 from neurossm.report import plots_cost, plots_parity, plots_spikes
-from neurossm.report.drawing import Plot, drawing, save, to_svg
+from neurossm.report.drawing import Plot, drawing, save_all, to_svg
 from neurossm.report.evidence import Evidence
 from neurossm.report.tables import shown, tables
 
@@ -53,22 +52,16 @@ def write_plots(evidence: Evidence, folder: str | os.PathLike[str]) -> tuple[Pat
     InputError
         The folder cannot be made or written to.
     """
-    target = Path(folder)
-    try:
-        target.mkdir(parents=True, exist_ok=True)
-        paths = [path for plot in plots(evidence) for path in save(plot, str(target))]
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
-    return tuple(Path(path) for path in paths)
+    return save_all(plots(evidence), folder)
 
 
 def plots(evidence: Evidence) -> Iterator[Plot]:
     """Yield every figure of the report."""
+    with drawing():
+        agreeing = plots_parity.of_verification(evidence.verification.results)
+    yield from agreeing
     makers = (
-        plots_parity.accuracy,
-        plots_parity.agreement,
         plots_spikes.rasters,
-        plots_parity.margins,
         plots_parity.states,
         plots_cost.operations,
         plots_cost.energy,

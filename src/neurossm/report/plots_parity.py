@@ -1,22 +1,28 @@
-"""Figures about agreement: accuracy on three rungs, spikes per layer, margins, states."""
+"""Figures about agreement: accuracy, spikes per layer and in time, noise in time, margins, states.
+
+All but the last are drawn from the results of `neurossm.verify` alone.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 
-from neurossm.arrays import FloatArray
-from neurossm.report.drawing import BLUE, GREEN, INK, ORANGE, RED, Plot, panels
+from neurossm.report.drawing import BLUE, GREEN, INK, ORANGE, PURPLE, RED, SKY, Plot, panels
 from neurossm.report.evidence import Evidence
+
+Results = Mapping[str, Any]
 
 _RUNGS = {"float": "trained", "approximated": "approximated", "fixed": "integers"}
 
 
-def accuracy(evidence: Evidence) -> Plot | None:
+_COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
+
+
+def accuracy(results: Results) -> Plot | None:
     """Accuracy of each rung with its 95 % interval; None without labels."""
-    results = evidence.verification.results
     known = {rung: value for rung, value in results["accuracy"].items() if value is not None}
     if not known:
         return None
@@ -47,14 +53,19 @@ def accuracy(evidence: Evidence) -> Plot | None:
     return Plot("accuracy", "Accuracy on three rungs", caption, figure)
 
 
-def agreement(evidence: Evidence) -> Plot:
-    """Spikes that differ, per layer and rung."""
-    results = evidence.verification.results
+def _series(results: Results) -> dict[str, list[dict[str, Any]]]:
+    """Return the layers of each pair of rungs, under what lies between them."""
     series = {"highest rung to integers": results["layers"]}
     names = {"float_approximated": "approximations", "approximated_fixed": "integers alone"}
     for key, label in names.items():
         if results["rungs"][key] is not None and results["rungs"]["float_approximated"] is not None:
             series[label] = results["rungs"][key]["layers"]
+    return series
+
+
+def agreement(results: Results) -> Plot:
+    """Spikes that differ, per layer and rung."""
+    series = _series(results)
     figure, (axis,) = panels(1, width=6.4, height=2.8)
     width = 0.8 / len(series)
     for index, ((label, layers), colour) in enumerate(
@@ -78,22 +89,81 @@ def agreement(evidence: Evidence) -> Plot:
     return Plot("agreement", "Spikes that differ per layer", caption, figure)
 
 
-def margins(evidence: Evidence) -> Plot:
+def in_time(results: Results) -> Plot:
+    """Spikes that differ in each window of time, by layer, for each pair of rungs."""
+    series = _series(results)
+    figure, axes = panels(len(series), columns=1, height=2.0)
+    centres = _centres(results)
+    for axis, (label, layers) in zip(axes, series.items(), strict=True):
+        for layer, colour in zip(layers, _cycle(len(layers)), strict=True):
+            differing = 100 * (1 - np.array(layer["over_time"]["spike_agreement"]))
+            axis.plot(centres, differing, color=colour, label=layer["name"], linewidth=1.4)
+        axis.set_title(label)
+        axis.set_ylabel("spikes that differ (%)")
+        axis.set_ylim(bottom=0)
+        axis.set_xlim(0, results["steps"])
+        axis.grid(axis="y")
+    axes[-1].set_xlabel("time step")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, ncols=min(6, len(labels)), loc="outside upper right", fontsize=9)
+    caption = (
+        "Share of spikes that differ, by layer, in equal windows of time. A line that rises says "
+        "that errors accumulate; one that stays level, that the network forgets them."
+    )
+    return Plot("in-time", "Spikes that differ over time", caption, figure)
+
+
+def noise(results: Results) -> Plot:
+    """Signal-to-noise ratio of pre-threshold values, residual and states over time."""
+    layers = results["layers"]
+    ratios_of = {
+        "before the threshold": [row["over_time"]["pre_threshold_snr_db"] for row in layers],
+        "residual": [row["over_time"]["residual_snr_db"] for row in layers],
+        "states": [row.get("state_snr_db_over_time") for row in layers],
+    }
+    shown = {name: lines for name, lines in ratios_of.items() if any(lines)}
+    figure, axes = panels(max(1, len(shown)), columns=3, height=2.7)
+    centres = _centres(results)
+    for axis, (name, lines) in zip(axes, shown.items(), strict=False):
+        for layer, line, colour in zip(layers, lines, _cycle(len(layers)), strict=True):
+            ratios = [np.nan if value is None else value for value in line or []]
+            axis.plot(
+                centres[: len(ratios)], ratios, color=colour, label=layer["name"], linewidth=1.4
+            )
+        axis.set_title(name)
+        axis.set_xlabel("time step")
+        axis.set_xlim(0, results["steps"])
+        axis.grid(axis="y")
+    axes[0].set_ylabel("signal to error (dB)")
+    handles, labels = axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, ncols=min(6, len(labels)), loc="outside upper right", fontsize=9)
+    caption = (
+        "Energy of the float model's values over the energy of what the integers add, in equal "
+        "windows of time; 20 dB more is an error ten times smaller. Both run freely, so that "
+        f"spikes that differ upstream count. States: of {len(results['state_samples'])} samples."
+    )
+    return Plot("noise", "Signal to quantisation noise over time", caption, figure)
+
+
+def margins(results: Results) -> Plot:
     """Distance of pre-threshold values from the threshold: all, and those that flip."""
-    figure, axes = panels(len(evidence.margins))
-    bins = np.linspace(-6, 1.5, 61).tolist()
-    for axis, layer in zip(axes, evidence.margins, strict=True):
-        _log_histogram(axis, layer.all_margins, bins, BLUE, "all")
-        _log_histogram(axis, layer.flipped, bins, RED, "spike differs")
+    layers = results["layers"]
+    figure, axes = panels(len(layers))
+    for axis, layer in zip(axes, layers, strict=True):
+        found = layer["margins"]
+        borders = np.log10(np.maximum(found["edges"], 1e-12))
+        for key, colour, label in (("all", BLUE, "all"), ("flipped", RED, "spike differs")):
+            axis.stairs(found[key], borders, color=colour, fill=True, alpha=0.75, label=label)
         axis.axvline(
-            np.log10(max(layer.error, 1e-6)),
+            np.log10(max(layer["pre_threshold_error"], 1e-12)),
             color=INK,
             linestyle="--",
             linewidth=1,
             label="integer error",
         )
         axis.set_yscale("log")
-        axis.set_title(layer.layer)
+        axis.set_xlim(-6, max(1.5, float(borders[-1])) if len(borders) else 1.5)
+        axis.set_title(layer["name"])
         axis.set_xlabel("distance from threshold (log10, of RMS)")
         axis.grid(axis="y")
     axes[0].set_ylabel("values")
@@ -107,11 +177,22 @@ def margins(evidence: Evidence) -> Plot:
     return Plot("margins", "Pre-threshold margins", caption, figure)
 
 
-def _log_histogram(
-    axis: Axes, values: FloatArray, bins: Sequence[float], colour: str, label: str
-) -> None:
-    logs = np.log10(np.maximum(values, 1e-6))
-    axis.hist(np.clip(logs, bins[0], bins[-1]), bins=bins, color=colour, alpha=0.75, label=label)
+def of_verification(results: Results) -> list[Plot]:
+    """Return every figure that the results of a verification give."""
+    if not results["layers"]:
+        return []
+    plots = [make(results) for make in (accuracy, agreement, in_time, noise, margins)]
+    return [plot for plot in plots if plot is not None]
+
+
+def _centres(results: Results) -> np.ndarray[Any, np.dtype[np.float64]]:
+    """Return the middle of each window of time."""
+    edges = np.array(results["window_edges"], dtype=np.float64)
+    return (edges[1:] + edges[:-1]) / 2
+
+
+def _cycle(count: int) -> list[str]:
+    return [_COLOURS[i % len(_COLOURS)] for i in range(count)]
 
 
 def states(evidence: Evidence) -> Plot:

@@ -92,6 +92,7 @@ def _layers(evidence: Evidence) -> Table:
             layer["firing_rate"],
             layer["pre_threshold_snr_db"],
             layer["residual_snr_db"],
+            layer.get("state_snr_db"),
             layer["first_divergence_step"],
             layer["median_divergence_step"],
         )
@@ -106,6 +107,7 @@ def _layers(evidence: Evidence) -> Table:
         "firing rate",
         "pre-threshold SNR (dB)",
         "residual SNR (dB)",
+        "state SNR (dB)",
         "first difference (step)",
         "median first difference (step)",
     )
