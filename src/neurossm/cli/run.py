@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import numpy as np
 
-from neurossm.cli.output import json_option, open_output
-from neurossm.engine import DEFAULT_ENGINE, ENGINES
+from neurossm.cli.output import Output, json_option, open_output
+from neurossm.engine import DEFAULT_ENGINE, DEVICES, ENGINES, check_options
+from neurossm.errors import InputError
+
+if TYPE_CHECKING:
+    from neurossm.datafile import Data
+    from neurossm.program import Program, Run
 
 __all__ = ["command"]
 
@@ -22,6 +29,14 @@ __all__ = ["command"]
 )
 @click.option("--engine", type=click.Choice(ENGINES), default=DEFAULT_ENGINE, show_default=True)
 @click.option(
+    "--device",
+    type=click.Choice(DEVICES),
+    default="cpu",
+    show_default=True,
+    help="Where the engine 'fast' runs.",
+)
+@click.option("--threads", type=int, help="Cores of the engine 'fast'. [default: all]")
+@click.option(
     "-o",
     "--output",
     "logits_path",
@@ -29,61 +44,155 @@ __all__ = ["command"]
     help="OUT.npz: logits, logits_exponent, prediction.",
 )
 @click.option("--limit", type=int, help="Only the first N samples.")
+@click.option(
+    "--trace",
+    "trace_path",
+    type=click.Path(path_type=Path),
+    help="TRACE.h5: tensors at every step, on the engine 'fast'.",
+)
+@click.option(
+    "--record",
+    multiple=True,
+    metavar="NAME",
+    help="A tensor of the trace, NAME.state_re and NAME.state_im of an SSM too; may be repeated. "
+    "[default: spikes and residuals]",
+)
 @json_option
 def command(
     program: Path,
     data: Path,
     engine: str,
+    device: str,
+    threads: int | None,
     logits_path: Path | None,
     limit: int | None,
+    trace_path: Path | None,
+    record: tuple[str, ...],
     json_path: str | None,
 ) -> None:
     """Run PROGRAM on data and write its logits; with labels, show the accuracy."""
+    if record and trace_path is None:
+        raise click.UsageError("--record names tensors of a trace: give --trace TRACE.h5 too")
     with open_output(json_path) as output:
         from neurossm.datafile import load_data, save_logits
         from neurossm.files import require_writable
         from neurossm.program import Program
 
-        if logits_path is not None:
-            require_writable(logits_path, program, data)
+        how = _How(engine, device, threads, trace_path, record)
+        how.check()
+        for path in (logits_path, trace_path):
+            if path is not None:
+                require_writable(path)
         loaded = Program.load(program)
         samples = load_data(data).limited(limit)
         samples.check_labels(loaded.readout.out.channels)
-        started = time.perf_counter()
-        steps = samples.x.shape[1] if samples.x.ndim > 1 else 0
-        with output.progress(f"running on {engine}", steps) as advance:
-            result = loaded.run(samples.x, engine=engine, progress=_since_last(advance))
-        seconds = time.perf_counter() - started
+        result, times = _run(output, loaded, samples, how)
         if logits_path is not None:
             save_logits(logits_path, loaded, result)
-        prediction = result.logits.argmax(axis=1)
-        accuracy = None if samples.y is None else float(np.mean(prediction == samples.y))
-        output.line(f"{len(prediction)} samples on engine {engine!r} in {seconds:.2f} s")
-        if accuracy is not None:
-            output.line(f"accuracy {accuracy:.2%}")
-        for name, count in result.saturations.items():
-            output.line(f"warning: {count} integers of {name} were clipped")
-        if logits_path is not None:
-            output.line(f"wrote {logits_path}")
-        output.json(
-            {
-                "samples": len(prediction),
-                "engine": engine,
-                "seconds": seconds,
-                "accuracy": accuracy,
-                "saturations": result.saturations,
-                "prediction": prediction,
-            }
+        _show(output, samples, result, how, times)
+        for path in (logits_path, trace_path):
+            if path is not None:
+                output.line(f"wrote {path}")
+
+
+@dataclass(frozen=True)
+class _How:
+    """How to run: what was asked for."""
+
+    engine: str
+    device: str
+    threads: int | None
+    trace_path: Path | None
+    record: tuple[str, ...]
+
+    def check(self) -> None:
+        """Refuse options that do not go together."""
+        check_options(self.engine, self.device, self.threads)
+        if self.trace_path is not None and self.engine != "fast":
+            raise InputError(
+                f"--trace: the engine {self.engine!r} writes no traces; use --engine fast"
+            )
+
+
+@dataclass(frozen=True)
+class _Times:
+    """Seconds of the run, and of compiling kernels beforehand."""
+
+    run: float
+    compilation: float
+
+
+def _run(output: Output, program: Program, samples: Data, how: _How) -> tuple[Run, _Times]:
+    """Run once, whether or not a trace is written."""
+    from neurossm.engine import run, warm_up
+    from neurossm.engine.trace import write_trace
+    from neurossm.graph.data import check_data
+
+    x = check_data(program.input, samples.x, samples.where)
+    compilation = warm_up(program, how.engine, how.device)
+    started = time.perf_counter()
+    title = f"{how.engine}: {len(x)} samples of {x.shape[1]} steps"
+    with output.progress(title, x.shape[0] * x.shape[1]) as advance:
+        report = _since_last(advance, len(x))
+        if how.trace_path is None:
+            result = run(
+                program,
+                x,
+                engine=how.engine,
+                progress=report,
+                threads=how.threads,
+                device=how.device,
+            )
+        else:
+            result = write_trace(
+                how.trace_path,
+                program,
+                x,
+                how.record or None,
+                report,
+                threads=how.threads,
+                device=how.device,
+            )
+    return result, _Times(time.perf_counter() - started, compilation)
+
+
+def _show(output: Output, samples: Data, result: Run, how: _How, times: _Times) -> None:
+    prediction = result.logits.argmax(axis=1)
+    accuracy = None if samples.y is None else float(np.mean(prediction == samples.y))
+    if times.compilation > 0.0:
+        output.line(
+            f"kernels ready after {times.compilation:.2f} s (compiled once, then kept on disk)"
         )
+    place = "" if how.device == "cpu" else f" on {how.device}"
+    output.line(
+        f"{len(prediction)} samples on engine {how.engine!r}{place} in {times.run:.2f} s "
+        f"({len(prediction) / times.run:.4g} samples/s)"
+    )
+    if accuracy is not None:
+        output.line(f"accuracy {accuracy:.2%}")
+    for name, count in result.saturations.items():
+        output.line(f"warning: {count} integers of {name} were clipped")
+    output.json(
+        {
+            "samples": len(prediction),
+            "engine": how.engine,
+            "device": how.device,
+            "seconds": times.run,
+            "compile_seconds": times.compilation,
+            "accuracy": accuracy,
+            "saturations": result.saturations,
+            "prediction": prediction,
+        }
+    )
 
 
-def _since_last(advance: Callable[[int], None]) -> Callable[[int], None]:
-    """Turn a count of all steps done, as engines report it, into the count since the last call."""
+def _since_last(advance: Callable[[int], None], samples: int) -> Callable[[int], None]:
+    """Turn steps done so far, as engines report them, into steps of all samples since then."""
     done = 0
 
     def report(total: int) -> None:
         nonlocal done
-        advance(total - done)
+        advance((total - done) * samples)
         done = total
 
     return report

@@ -1,11 +1,12 @@
 """Engines: the same program, the same integers, at different speeds.
 
 `reference` is the definition (`neurossm.program.reference`), `fast` runs compiled kernels on the
-processor's cores, `lava` runs the program as a network of Lava processes.
+processor's cores or on a GPU, `lava` runs the program as a network of Lava processes.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 ENGINES = ("fast", "reference", "lava")
 DEFAULT_ENGINE = "fast"
+DEVICES = ("cpu", "cuda")
+"""Where the fast engine runs; the others know the CPU only."""
 
 
 def run(
@@ -31,6 +34,8 @@ def run(
     record: Iterable[str] = (),
     progress: Progress | None = None,
     count: Iterable[str] = (),
+    threads: int | None = None,
+    device: str = "cpu",
 ) -> Run:
     """Run samples through a program on an engine.
 
@@ -49,25 +54,76 @@ def run(
     count
         Tensors of which to count the integers that are not zero, by sample and channel; with
         some, the readout's sums are returned too.
+    threads
+        Cores to use, on the engine "fast" and the CPU; all by default.
+    device
+        One of `DEVICES`.
 
     Raises
     ------
     InputError
-        Unknown engine, data that do not suit, an unknown name to record.
+        Unknown engine, data that do not suit, an unknown name to record, an option the engine does
+        not have.
     MissingDependencyError
-        The engine's library is not installed.
+        The engine's library is not installed, or there is no such device.
     """
+    check_options(engine, device, threads)
+    if engine == "fast" and device != "cpu":
+        from neurossm.engine.gpu import run as run_on_gpu
+
+        return run_on_gpu(program, data, record, progress, count=count, device=device)
     if engine == "fast":
         from neurossm.engine import fast
 
-        return fast.run(program, data, record, progress, count=count)
+        return fast.run(program, data, record, progress, threads, count)
     if engine == "reference":
         from neurossm.program import reference
 
         return reference.run(program, data, record, progress, count)
     if engine == "lava":
         return _run_lava(program, data, tuple(record), progress, tuple(count))
-    raise InputError(f"engine {engine!r} is unknown; known: {', '.join(ENGINES)}")
+    raise AssertionError(engine)
+
+
+def check_options(engine: str, device: str = "cpu", threads: int | None = None) -> None:
+    """Refuse what the engine does not have.
+
+    Raises
+    ------
+    InputError
+        Unknown engine or device, threads below 1, or a device or threads for an engine that has
+        neither.
+    """
+    if engine not in ENGINES:
+        raise InputError(f"engine {engine!r} is unknown; known: {', '.join(ENGINES)}")
+    if device not in DEVICES:
+        raise InputError(f"device {device!r} is unknown; known: {', '.join(DEVICES)}")
+    if device != "cpu" and engine != "fast":
+        raise InputError(f"device {device!r}: the engine {engine!r} runs on the CPU only; use fast")
+    if threads is not None and (engine != "fast" or device != "cpu"):
+        where = f"the engine {engine!r}" if engine != "fast" else f"the device {device!r}"
+        raise InputError(f"threads: {where} has no number of threads; leave them out")
+    if threads is not None and threads < 1:
+        raise InputError(f"threads: {threads}, must be at least 1")
+
+
+def warm_up(program: Program, engine: str = DEFAULT_ENGINE, device: str = "cpu") -> float:
+    """Compile an engine's kernels, or load them from disk; return the seconds it took.
+
+    The first run does it otherwise. An engine that compiles nothing takes no time.
+    """
+    if engine != "fast":
+        return 0.0
+    started = time.perf_counter()
+    if device == "cpu":
+        from neurossm.engine import fast
+
+        fast.warm_up(program)
+    else:
+        from neurossm.engine.gpu import warm_up as warm_up_gpu
+
+        warm_up_gpu(program, device)
+    return time.perf_counter() - started
 
 
 def _run_lava(

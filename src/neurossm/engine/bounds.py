@@ -7,34 +7,19 @@ terms is exact, in any order and with any fusing, if the sum of their magnitudes
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
-from neurossm.engine.kernels.dot import FAST_BYTES, FAST_SHORTS
-from neurossm.program import SSM, Affine, Interval, LayerNorm, Product, Table, limits
+from neurossm.program import SSM, Affine, Interval, LayerNorm, Op, Product, Table
 from neurossm.program.layernorm import NORMAL_EXPONENT
 
 DOUBLE = 1 << 53
 SINGLE = 1 << 24
 _Exact = NDArray[Any]
 """Python integers of any size in an array."""
-
-
-@dataclass(frozen=True)
-class Packing:
-    """How a matrix product's numbers are packed; see `kernels.dot`.
-
-    `dtype` is that of the weights, `group` the numbers summed at once, and `offset` is added to
-    the inputs, so that bytes are unsigned.
-    """
-
-    dtype: type[np.generic]
-    group: int
-    offset: int
 
 
 def exact(values: IntArray | int) -> _Exact:
@@ -46,6 +31,15 @@ def exact(values: IntArray | int) -> _Exact:
 def holds(interval: Interval, limit: int = DOUBLE) -> bool:
     """Tell whether floats with this many integers hold the whole interval."""
     return bool((exact(interval.low) < limit).all() and (exact(interval.high) < limit).all())
+
+
+def interval_of(op: Op, *inputs: Interval) -> Interval:
+    """Return what an operation's output can be, given what its inputs can be."""
+    if op.out.proved:
+        return op.out.interval
+    if not op.saturates:
+        return op.bounds(*inputs)
+    return Interval.of_bits(op.out.bits, op.out.channels)
 
 
 def rounds_exactly(product: _Exact, shift: IntArray, offset: _Exact) -> bool:
@@ -98,32 +92,11 @@ def sum_reach(weight: IntArray, x: Interval) -> int:
     return int((exact(weight) @ exact(x.largest())).max())
 
 
-def packing(weight: IntArray, x: Interval) -> Packing | None:
-    """Return the narrowest numbers in which `weight @ x` is exact, or None."""
-    reach = sum_reach(weight, x)
-    offset = max(0, -int(x.low.min()))
-    shifted = int(x.high.max()) + offset
-    wide = int(np.abs(weight).astype(np.float64).sum(axis=1).max()) * shifted
-    if FAST_BYTES and shifted < 256 and _within(weight, 8) and wide < 1 << 31:
-        return Packing(np.int8, 4, offset)
-    if (
-        FAST_SHORTS
-        and _within(x.low, 16)
-        and _within(x.high, 16)
-        and _within(weight, 16)
-        and reach < 1 << 31
-    ):
-        return Packing(np.int16, 2, 0)
-    return Packing(np.float32, 1, 0) if reach < SINGLE else None
+def ssm_is_exact(op: SSM, u: Interval, spare_bits: int = 0) -> bool:
+    """Tell whether floats compute an SSM: its states, its readout and their sum.
 
-
-def _within(values: IntArray, bits: int) -> bool:
-    low, high = limits(bits)
-    return bool((values >= low).all() and (values <= high).all())
-
-
-def ssm_is_exact(op: SSM, u: Interval) -> bool:
-    """Tell whether floats compute an SSM: its states, its readout and their sum."""
+    With `spare_bits`, whether they do although that many bits are used for something else.
+    """
     re, im = (part.clipped(op.state_bits) for part in op.state_bounds(u))
     s_re = np.maximum(exact(re.low), exact(re.high))
     s_im = np.maximum(exact(im.low), exact(im.high))
@@ -141,8 +114,8 @@ def ssm_is_exact(op: SSM, u: Interval) -> bool:
     total = (readout >> shift.astype(object)).sum(axis=1) + op.modes
     total = total + (direct << np.maximum(-op.d_shift, 0).astype(object)) + 1
     return (
-        largest < DOUBLE
-        and rounds_exactly(readout, shift, exact(0))
+        largest << spare_bits < DOUBLE
+        and rounds_exactly(readout << spare_bits, shift, exact(0))
         and rounds_exactly(direct, op.d_shift, exact(0))
         and bool((2 * total < DOUBLE).all())
     )

@@ -6,7 +6,7 @@ import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import local
+from threading import Lock, local
 from typing import Any
 
 import numpy as np
@@ -25,6 +25,8 @@ ROWS = 64
 """Steps in a chunk, or steps times samples where samples are short: what fits a core's cache."""
 ENCODE_BYTES = 1 << 26
 """Data are turned into integers piece by piece, so much at a time."""
+REPORT_STEPS = 1 << 12
+"""Steps of a sample after which progress is reported."""
 
 Sink = Callable[[str, int, int, IntArray], None]
 """Takes a piece of a recorded tensor: name, first sample, first step, values (b, steps, ...)."""
@@ -115,9 +117,9 @@ def run_to(
     counted = check_countable(program, count)
     if threads is not None and threads < 1:
         raise InputError(f"threads: {threads}, must be at least 1")
-    batch = _Batch(program, lower(program, names, counted), len(data), sink)
+    batch = _Batch(program, lower(program, names, counted), len(data), sink, progress)
     for first, x in _encoded(program, data):
-        batch.run(first, x, threads or default_threads(), progress)
+        batch.run(first, x, threads or default_threads())
     return batch.result(tensors or {})
 
 
@@ -132,34 +134,35 @@ def _encoded(program: Program, data: NDArray[np.generic]) -> Iterator[tuple[int,
 class _Batch:
     """Runs samples in any order and collects their sums and counts."""
 
-    def __init__(self, program: Program, tape: Tape, samples: int, sink: Sink) -> None:
+    def __init__(
+        self, program: Program, tape: Tape, samples: int, sink: Sink, progress: Progress | None
+    ) -> None:
         self.program, self.tape, self.samples, self.sink = program, tape, samples, sink
+        self.progress = progress
         self.sums = {
             key: np.zeros((samples, channels), np.int64) for key, (_, channels) in tape.sums.items()
         }
         self.counts = tape.counts()
         self.steps = 0
-        self.done = 0
+        self.done = 0  # steps, of all samples together
+        self.lock = Lock()
 
-    def run(self, first: int, x: IntArray, threads: int, progress: Progress | None) -> None:
+    def run(self, first: int, x: IntArray, threads: int) -> None:
         """Run samples x (b, L, C), which are number `first` and following."""
         self.steps = x.shape[1]
         size = group_size(len(x), self.steps, threads)
         memory = local()
 
-        def task(begin: int) -> tuple[int, IntArray]:
+        def task(begin: int) -> IntArray:
             part = x[begin : begin + size]
             worker = getattr(memory, "worker", None)
             if worker is None or worker.samples != len(part):
                 chunk = max(1, min(self.steps, ROWS // len(part)))
                 worker = memory.worker = Worker(self.tape, len(part), chunk)
-            return len(part), self._run_group(worker, part, first + begin)
+            return self._run_group(worker, part, first + begin)
 
-        for finished, counts in _in_threads(task, range(0, len(x), size), threads):
+        for counts in _in_threads(task, range(0, len(x), size), threads):
             self.counts += counts
-            self.done += finished
-            if progress is not None:
-                progress(self.done * self.steps // self.samples)
 
     def _run_group(self, worker: Worker, x: IntArray, first: int) -> IntArray:
         """Run samples that go together; return what was clipped."""
@@ -167,15 +170,24 @@ class _Batch:
         counts = self.tape.counts()
         names = self.tape.tensors
         # Recorded tensors are read from the work memory after every chunk.
-        stride = worker.chunk if names else self.steps
+        stride = worker.chunk if names else REPORT_STEPS
         for start in range(0, self.steps, stride):
             stop = min(start + stride, self.steps)
             worker.advance(x, start, stop, counts)
             for name in names:
                 self.sink(name, first, start, recorded(self.program, worker, name, stop - start))
+            self._report(len(x) * (stop - start))
         for key, sums in self.sums.items():
             sums[first : first + len(x)] = worker.total(key)
         return counts
+
+    def _report(self, steps: int) -> None:
+        """Report progress, one thread at a time, whenever the average over samples grew."""
+        with self.lock:
+            before = self.done // self.samples
+            self.done += steps
+            if self.progress is not None and self.done // self.samples > before:
+                self.progress(self.done // self.samples)
 
     def result(self, tensors: dict[str, IntArray]) -> Run:
         """Decode the sums."""

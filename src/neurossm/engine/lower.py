@@ -17,6 +17,7 @@ from neurossm.engine.kernels import kinds
 from neurossm.engine.kernels.mix import PANEL
 from neurossm.engine.kernels.simd import LANES
 from neurossm.engine.kernels.ssm import MODES
+from neurossm.engine.packing import Packing, packing_of
 from neurossm.engine.tape import Tape, TapeBuilder, Tensor, padded
 from neurossm.errors import UnsupportedError
 from neurossm.program import (
@@ -91,7 +92,7 @@ class Lowering:
             return False
         affine, x = readers[0], self.interval(op)
         sums = op.out.interval if op.out.proved else op.bounds(x)
-        packing = bounds.packing(op.weight, x) if self.floats_hold(op) else None
+        packing = packing_of(op.weight, x) if self.floats_hold(op) else None
         if packing is None or not isinstance(affine, Affine):
             return False
         extra = packing.offset * bounds.exact(op.weight.sum(axis=1))
@@ -121,7 +122,8 @@ class Lowering:
         if not op.out.proved and op.saturates and not isinstance(op, (Input, Spike, Ternary)):
             columns |= {"BITS": op.out.bits, "TALLY": self.builder.tally(op.name)}
         self.builder.emit(kind, **columns)
-        self.intervals[op.name] = self._interval(op)
+        sources = (self.intervals[name] for name in op.inputs)
+        self.intervals[op.name] = bounds.interval_of(op, *sources)
         if exact:
             for tensor, name in zip(readers, inputs, strict=True):
                 if tensor is not self.tensors[name]:
@@ -142,13 +144,6 @@ class Lowering:
             STATE=state,
         )
         self.sums[key] = (state, tensor.channels)
-
-    def _interval(self, op: Op) -> Interval:
-        if op.out.proved:
-            return op.out.interval
-        if not op.saturates:
-            return op.bounds(*(self.intervals[name] for name in op.inputs))
-        return Interval.of_bits(op.out.bits, op.out.channels)
 
     def _as_integers(self, tensor: Tensor) -> Tensor:
         if not tensor.is_float:
@@ -263,7 +258,7 @@ def _(op: Dense, to: Lowering) -> None:
 def _lower_dense(op: Dense, to: Lowering, affine: Affine | None) -> None:
     """Append a matrix product, with the Affine that reads it if it is the only one."""
     x = to.interval(op)
-    packing = bounds.packing(op.weight, x) if to.floats_hold(op) else None
+    packing = packing_of(op.weight, x) if to.floats_hold(op) else None
     if packing is not None:
         _lower_packed(op, to, affine, packing)
         return
@@ -275,7 +270,7 @@ def _lower_dense(op: Dense, to: Lowering, affine: Affine | None) -> None:
         lower_op(affine, to)
 
 
-def _lower_packed(op: Dense, to: Lowering, affine: Affine | None, packing: bounds.Packing) -> None:
+def _lower_packed(op: Dense, to: Lowering, affine: Affine | None, packing: Packing) -> None:
     """Append a product of packed numbers; the sum over an input's offset is taken off the bias."""
     gain, bias = np.ones(op.out.channels), np.zeros(op.out.channels)
     if affine is not None:

@@ -12,7 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
-from neurossm.engine.fast import ROWS, recorded_shape, run_to
+from neurossm.engine import check_options, fast
+from neurossm.graph.data import check_data
 from neurossm.program import SSM, Add, Program, Run, Spike, Ternary
 from neurossm.program.reference import Progress, check_recordable
 from neurossm.storage import write_file, write_json
@@ -33,6 +34,7 @@ def write_trace(
     record: Iterable[str] | None = None,
     progress: Progress | None = None,
     threads: int | None = None,
+    device: str = "cpu",
 ) -> Run:
     """Run samples and write recorded tensors to an HDF5 file of schema `neurossm-trace`.
 
@@ -45,8 +47,8 @@ def write_trace(
     ----------
     path
         The file to write.
-    program, data, progress, threads
-        As for `run`.
+    program, data, progress, threads, device
+        As for `neurossm.engine.run`, with the engine "fast".
     record
         Tensors to write; by default `default_names`.
 
@@ -60,6 +62,8 @@ def write_trace(
     InputError
         As `run` does; or the file cannot be written.
     """
+    check_options("fast", device, threads)
+    data = check_data(program.input, data)
     names = check_recordable(program, default_names(program) if record is None else record)
     runs: list[Run] = []
     lock = Lock()
@@ -73,7 +77,7 @@ def write_trace(
             with lock:
                 group[name][sample : sample + len(values), step : step + values.shape[1]] = values
 
-        run = run_to(program, data, names, sink, progress=progress, threads=threads)
+        run = _run_on(device, program, data, names, sink, progress, threads)
         file.create_dataset("logits", data=run.logits)
         write_json(file, "saturations", run.saturations)
         file.attrs["target"] = program.target
@@ -83,8 +87,25 @@ def write_trace(
     return runs[0]
 
 
+def _run_on(
+    device: str,
+    program: Program,
+    data: NDArray[np.generic],
+    names: tuple[str, ...],
+    sink: fast.Sink,
+    progress: Progress | None,
+    threads: int | None,
+) -> Run:
+    """Run on a device and hand each recorded piece to `sink`."""
+    if device == "cpu":
+        return fast.run_to(program, data, names, sink, progress=progress, threads=threads)
+    from neurossm.engine.gpu import run_to
+
+    return run_to(program, data, names, sink, progress=progress, device=device)
+
+
 def _create(group: h5py.Group, program: Program, name: str, samples: tuple[int, ...]) -> None:
-    shape = (*samples, *recorded_shape(program, name))
+    shape = (*samples, *fast.recorded_shape(program, name))
     owner, is_state, _ = name.rpartition(".state_")
     op = program[owner if is_state else name]
     bits = op.out.bits
@@ -95,7 +116,7 @@ def _create(group: h5py.Group, program: Program, name: str, samples: tuple[int, 
         name,
         shape=shape,
         dtype=_narrowest(bits),
-        chunks=(1, min(shape[1], ROWS), *shape[2:]),
+        chunks=(1, min(shape[1], fast.ROWS), *shape[2:]),
         compression="gzip",
         compression_opts=1,
     )

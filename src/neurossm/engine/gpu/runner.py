@@ -1,0 +1,185 @@
+"""Samples through a program on a device: in batches, and chunk of time by chunk of time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from neurossm.arrays import IntArray
+from neurossm.engine.gpu.device import free_memory, full_precision
+from neurossm.engine.gpu.network import Network, network
+from neurossm.program import SSM, Program, Run
+from neurossm.program.arithmetic import Tally
+from neurossm.program.reference import Progress, check_countable, check_recordable
+
+if TYPE_CHECKING:
+    from neurossm.engine.fast import Sink
+
+
+def run(
+    program: Program,
+    data: NDArray[np.generic],
+    record: Iterable[str] = (),
+    progress: Progress | None = None,
+    *,
+    count: Iterable[str] = (),
+    device: str = "cuda",
+    kernels: str = "auto",
+    memory: int | None = None,
+) -> Run:
+    """Run samples through a program; the integers are those of the reference engine.
+
+    Parameters
+    ----------
+    program
+        The integer program.
+    data
+        (B, L, size), or (B, L) where the input has one channel.
+    record
+        Tensors to keep for every step; recording states is many times slower.
+    progress
+        Called with the number of steps done, averaged over the samples.
+    count
+        Tensors whose nonzero integers to count.
+    device
+        "cuda", "cuda:1", ...; "cpu" gives the same integers, slowly.
+    kernels
+        "fused" for Triton's, "plain" for PyTorch's alone; "auto" takes the former on a GPU where
+        Triton is installed.
+    memory
+        Bytes a batch may take; by default half of what is free on the device.
+
+    Raises
+    ------
+    InputError
+        Data that do not suit the input, more steps than `max_steps`, an unknown name.
+    MissingDependencyError
+        No such device, or no Triton for "fused".
+    UnsupportedError
+        An operation this engine does not know.
+    """
+    tensors: dict[str, IntArray] = {}
+    names = check_recordable(program, record)
+    for name in names:
+        shape = (*data.shape[:2], *_recorded_shape(program, name))
+        tensors[name] = np.empty(shape, np.int64)
+
+    def keep(name: str, sample: int, step: int, values: IntArray) -> None:
+        tensors[name][sample : sample + len(values), step : step + values.shape[1]] = values
+
+    result = run_to(
+        program,
+        data,
+        names,
+        keep,
+        progress=progress,
+        count=count,
+        device=device,
+        kernels=kernels,
+        memory=memory,
+    )
+    return Run(result.logits, result.saturations, tensors, result.nonzeros, result.totals)
+
+
+def run_to(
+    program: Program,
+    data: NDArray[np.generic],
+    record: Iterable[str],
+    sink: Sink,
+    *,
+    progress: Progress | None = None,
+    count: Iterable[str] = (),
+    device: str = "cuda",
+    kernels: str = "auto",
+    memory: int | None = None,
+) -> Run:
+    """Run samples and hand each recorded piece to `sink`.
+
+    Otherwise as `run`; the memory taken does not grow with the length of the samples.
+    """
+    names = check_recordable(program, record)
+    counted = check_countable(program, count)
+    net = network(program, device, kernels)
+    program.encode(data[:1])  # before memory is reckoned with their length
+    batch, chunk = net.sizes(len(data), data.shape[1], memory or free_memory(net.device), names)
+    for counter in net.counters.values():
+        counter.zero_()
+    totals, nonzeros = [], []
+    with full_precision():
+        for first in range(0, len(data), batch):
+            x = program.encode(data[first : first + batch])
+            total, counts = _run_batch(
+                net, x, chunk, names, counted, _shifted(sink, first), _scaled(progress, first, data)
+            )
+            totals.append(total)
+            nonzeros.append(counts)
+    return _result(net, totals, nonzeros, data.shape[1])
+
+
+def warm_up(program: Program, device: str = "cuda") -> float:
+    """Compile the kernels a program needs, or load them from disk; return the seconds."""
+    started = time.perf_counter()
+    source = program.input
+    low = 0 if source.kind != "float" else source.low
+    kind = {"uint8": np.uint8, "tokens": np.int64, "float": np.float64}[source.kind]
+    run(program, np.full((1, 2, source.out.channels), low, kind), device=device)
+    return time.perf_counter() - started
+
+
+def _shifted(sink: Sink, first: int) -> Sink:
+    return lambda name, sample, step, values: sink(name, first + sample, step, values)
+
+
+def _scaled(progress: Progress | None, first: int, data: NDArray[np.generic]) -> Progress:
+    """Return a function that takes steps times samples, done within a batch."""
+    before = first * data.shape[1]
+    return lambda done: None if progress is None else progress((before + done) // len(data))
+
+
+def _run_batch(
+    net: Network,
+    x: IntArray,
+    chunk: int,
+    names: tuple[str, ...],
+    counted: tuple[str, ...],
+    sink: Sink,
+    report: Progress,
+) -> tuple[IntArray, dict[str, IntArray]]:
+    """Run samples that go together; return their sums over time and counts."""
+    dtype = net.dtypes[net.program.input.name]
+    data = torch.from_numpy(x).to(dtype).to(net.device)
+    state = net.start(len(x), counted)
+    for begin in range(0, x.shape[1], chunk):
+        piece = data[:, begin : begin + chunk].contiguous()
+
+        def keep(name: str, values: Tensor, begin: int = begin) -> None:
+            sink(name, 0, begin, values.long().cpu().numpy())
+
+        net.advance(piece, state, names, keep)
+        report(len(x) * (begin + piece.shape[1]))
+    counts = {name: values.cpu().numpy() for name, values in state.nonzeros.items()}
+    return state.total.cpu().numpy(), counts
+
+
+def _result(
+    net: Network, totals: list[IntArray], nonzeros: list[dict[str, IntArray]], steps: int
+) -> Run:
+    total = np.concatenate(totals)
+    tally = Tally()
+    logits = net.program.readout.decode(total, steps, tally)
+    clipped = {name: int(counter.item()) for name, counter in net.counters.items()}
+    counts = {name: np.concatenate([one[name] for one in nonzeros]) for name in nonzeros[0]}
+    saturations = {name: count for name, count in clipped.items() if count} | tally
+    return Run(logits, saturations, {}, counts, total)
+
+
+def _recorded_shape(program: Program, name: str) -> tuple[int, ...]:
+    owner, is_state, _ = name.rpartition(".state_")
+    op = program[owner if is_state else name]
+    return op.a_re.shape if is_state and isinstance(op, SSM) else (op.out.channels,)

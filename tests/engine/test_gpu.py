@@ -1,0 +1,205 @@
+"""The GPU engine gives the reference's integers: here on a CPU, and on a GPU where there is one."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from neurossm import compile_model, engine
+from neurossm.engine import fast, gpu
+from neurossm.engine.gpu import fused
+from neurossm.engine.trace import write_trace
+from neurossm.errors import InputError, MissingDependencyError
+from neurossm.program import Program, recordable, reference
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = ("binary_s4d", "binary_s4d_small", "gsu", "gsu_small")
+NEEDS_CUDA = pytest.mark.gpu
+DEVICES = ["cpu", pytest.param("cuda", marks=NEEDS_CUDA)]
+
+
+def compared(
+    program: Program,
+    data: np.ndarray,
+    names: tuple[str, ...],
+    device: str,
+    kernels: str,
+    **how: int,
+) -> Counter[str]:
+    """Check that tensors, logits, sums and counts are the reference's; count the integers."""
+    count = tuple(op.name for op in program.ops[:-1])
+    expected = reference.run(program, data, names, count=count)
+    found = gpu.run(program, data, names, count=count, device=device, kernels=kernels, **how)
+    np.testing.assert_array_equal(found.logits, expected.logits)
+    np.testing.assert_array_equal(found.totals, expected.totals)
+    assert found.saturations == expected.saturations
+    assert set(found.tensors) == set(names)
+    same = Counter({"Readout": expected.logits.size})
+    for name in names:
+        assert found.tensors[name].dtype == np.int64
+        np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], name)
+        same["SSM states" if ".state_" in name else type(program[name]).__name__] += (
+            expected.tensors[name].size
+        )
+    for name in count:
+        np.testing.assert_array_equal(found.nonzeros[name], expected.nonzeros[name], name)
+    return same
+
+
+def random_case(networks: ModuleType, seed: int) -> tuple[Program, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    kind = ("uint8", "tokens", "float")[seed % 3]
+    program = networks.random_program(
+        seed,
+        channels=int(rng.integers(1, 20)),
+        modes=int(rng.integers(1, 10)),
+        saturating=(0.0, 0.5, 1.0)[seed // 3 % 3],
+        kind=kind,
+        inputs=3 if kind == "tokens" else int(rng.integers(1, 4)),
+        norm=("pre", "post")[seed % 2],
+        mixer=("binary", "gsu")[seed // 2 % 2],
+    )
+    return program, networks.random_data(program.input, seed, 5, 13)
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("seed", range(60))
+def test_random_networks(networks: ModuleType, tally: Counter[str], seed: int, device: str) -> None:
+    """With little memory, samples go in several batches and chunks; that changes nothing."""
+    program, data = random_case(networks, 1000 + seed)
+    memory = (5_000, 20_000, 1 << 26)[seed % 3]
+    names = tuple(recordable(program))
+    tally.update(compared(program, data, names, device, "plain", memory=memory))
+
+
+INTERPRETED = """
+import runpy, sys
+from neurossm.engine import gpu
+from neurossm.program import recordable, reference
+networks = runpy.run_path(sys.argv[1])
+for seed in range(9):
+    program = networks["random_program"](
+        seed,
+        channels=3 + seed,
+        modes=1 + seed // 2,
+        saturating=(0.0, 0.5, 1.0)[seed % 3],
+        mixer=("binary", "gsu")[seed % 2],
+    )
+    data = networks["random_data"](program.input, seed, 3, 7)
+    names = [name for name in recordable(program) if ".state_" not in name]
+    expected = reference.run(program, data, names)
+    found = gpu.run(program, data, names, device="cpu", kernels="fused", memory=3_000)
+    assert (found.logits == expected.logits).all()
+    assert found.saturations == expected.saturations
+    for name in names:
+        assert (found.tensors[name] == expected.tensors[name]).all(), (seed, name)
+print("equal")
+"""
+
+
+@pytest.mark.skipif(not fused.available(), reason="Triton is older than 3: no full interpreter")
+def test_fused_kernels_interpreted() -> None:
+    """Triton's interpreter runs the kernels on a CPU, if told so before they are imported."""
+    result = subprocess.run(
+        [sys.executable, "-c", INTERPRETED, str(ROOT / "tests/random_networks.py")],
+        env={**os.environ, "TRITON_INTERPRET": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.stdout.strip() == "equal", result.stderr[-2000:]
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("seed", range(60))
+def test_fused_kernels_on_a_gpu(networks: ModuleType, tally: Counter[str], seed: int) -> None:
+    program, data = random_case(networks, 2000 + seed)
+    names = tuple(name for name in recordable(program) if ".state_" not in name)
+    tally.update(compared(program, data, names, "cuda", "fused"))
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("case", sorted((ROOT / "tests/golden").glob("*.h5")), ids=lambda p: p.stem)
+def test_golden_vectors(case: Path, tally: Counter[str], device: str) -> None:
+    program = Program.load(case)
+    with np.load(case.with_suffix(".npz")) as golden:
+        prefix = "tensors/"
+        names = [name.removeprefix(prefix) for name in golden.files if name.startswith(prefix)]
+        found = gpu.run(program, golden["data"], names, device=device)
+        np.testing.assert_array_equal(found.logits, golden["logits"])
+        for name in names:
+            np.testing.assert_array_equal(found.tensors[name], golden[prefix + name], name)
+            tally["golden"] += found.tensors[name].size
+        for name, count in found.saturations.items():
+            assert golden[f"saturations/{name}"] == count
+
+
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("name", SHIPPED)
+def test_shipped_models(tally: Counter[str], name: str, device: str) -> None:
+    program = compile_model(ROOT / f"examples/smnist/{name}.pt")
+    with np.load(ROOT / "examples/smnist/mnist_test.npz") as data:
+        x = data["x"][:1, :64]
+    names = tuple(tensor for tensor in recordable(program) if ".state_" not in tensor)
+    tally.update(compared(program, x, names, device, "auto"))
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", SHIPPED)
+def test_whole_digits_on_a_gpu(tally: Counter[str], name: str) -> None:
+    """Every tensor of 16 whole digits equals the CPU engine's."""
+    program = compile_model(ROOT / f"examples/smnist/{name}.pt")
+    with np.load(ROOT / "examples/smnist/mnist_test.npz") as data:
+        x = data["x"][:16]
+    names = tuple(tensor for tensor in recordable(program) if ".state_" not in tensor)
+    expected = fast.run(program, x, names)
+    found = gpu.run(program, x, names, device="cuda")
+    np.testing.assert_array_equal(found.logits, expected.logits)
+    for tensor in names:
+        np.testing.assert_array_equal(found.tensors[tensor], expected.tensors[tensor], tensor)
+        tally["shipped"] += expected.tensors[tensor].size
+
+
+def test_traces_and_progress(networks: ModuleType, tmp_path: Path) -> None:
+    program, data = random_case(networks, 3000)
+    seen: list[int] = []
+    expected = fast.run(program, data)
+    found = gpu.run(program, data, progress=seen.append, device="cpu", memory=5_000)
+    assert seen == sorted(seen)
+    assert seen[-1] == data.shape[1]
+    np.testing.assert_array_equal(found.logits, expected.logits)
+    if not torch.cuda.is_available():
+        with pytest.raises(MissingDependencyError, match="CUDA"):
+            write_trace(tmp_path / "trace.h5", program, data, device="cuda")
+        assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_without_a_gpu_one_line_says_so(networks: ModuleType) -> None:
+    program, data = random_case(networks, 3001)
+    with pytest.raises(MissingDependencyError, match=r"device 'cuda': PyTorch .*--device cpu") as e:
+        engine.run(program, data, device="cuda")
+    assert "\n" not in str(e.value)
+
+
+def test_refusals(networks: ModuleType) -> None:
+    program, data = random_case(networks, 3002)
+    with pytest.raises(InputError, match="device 'tpu' is unknown"):
+        gpu.find_device("tpu")
+    with pytest.raises(InputError, match="device 'cuda': the engine 'lava' runs on the CPU only"):
+        engine.run(program, data, "lava", device="cuda")
+    with pytest.raises(InputError, match="no tensor 'nothing'"):
+        gpu.run(program, data, ["nothing"], device="cpu")
+    with pytest.raises(InputError, match="no samples"):
+        gpu.run(program, data[:0], device="cpu")
+    if not fused.available():
+        with pytest.raises(MissingDependencyError, match="Triton"):
+            gpu.run(program, data, device="cpu", kernels="fused")
