@@ -6,6 +6,7 @@ through the logarithms; nothing may grow faster than the work, by more than `TOL
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -68,6 +69,22 @@ def measure(name: str, repeats: int) -> dict[str, object]:
         "slope_of_work": expected,
         "no_faster_than_work": slope <= expected + TOLERANCE,
     }
+
+
+def memory(program: Program) -> dict[str, float]:
+    """Return the bytes that a session takes for a short and for a long stream, at the most."""
+    peaks = {}
+    for steps in (1_000, 100_000):
+        piece = np.random.default_rng(0).integers(0, 256, (1_000, 1), dtype=np.uint8)
+        tracemalloc.start()
+        session = program.session()
+        for _ in range(0, steps, len(piece)):
+            session.advance(piece)
+            session.logits  # noqa: B018 (what a live stream would ask for)
+        peaks[steps] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    short, long = peaks.values()
+    return {"bytes_1000_steps": short, "bytes_100000_steps": long, "ratio": short / long}
 
 
 def _program(channels: int, modes: int) -> Program:
