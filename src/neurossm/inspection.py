@@ -43,22 +43,38 @@ def _program(program: program_room.Program) -> dict[str, Any]:
             "approximations": {item.name: item.max_error for item in program.approximations},
             "provenance": program.provenance,
         },
-        "title": "Operations",
-        "columns": ["operation", "type", "reads", "channels", "bits", "low", "high", "proved"],
-        "rows": [
-            (
-                op.name,
-                type(op).__name__,
-                " ".join(op.inputs),
-                op.out.channels,
-                op.out.bits,
-                int(op.out.low.min()),
-                int(op.out.high.max()),
-                op.out.proved,
-            )
-            for op in program.ops
+        "title": "Operations, and the states of SSMs",
+        "columns": [
+            *("operation", "type", "reads", "channels", "bits", "exponent"),
+            *("bound", "headroom bits", "proved"),
         ],
+        "rows": _tensors(program),
     }
+
+
+def _tensors(program: program_room.Program) -> list[tuple[object, ...]]:
+    """Return a row for each certificate."""
+    from neurossm.compile.certify import certificates
+
+    ops = {op.name: op for op in program.ops}
+    rows: list[tuple[object, ...]] = []
+    for found in certificates(program):
+        op = ops.get(found.name)
+        low, high = found.exponent
+        rows.append(
+            (
+                found.name,
+                "state" if op is None else type(op).__name__,
+                "" if op is None else " ".join(op.inputs),
+                ops[found.name.removesuffix(".state")].out.channels,
+                found.bits,
+                str(low) if low == high else f"{low} to {high}",
+                found.bound,
+                round(found.headroom_bits, 2),
+                found.proved,
+            )
+        )
+    return rows
 
 
 def _graph(graph: graph_room.Graph) -> dict[str, Any]:

@@ -217,14 +217,14 @@ def _show(output: Output, path: Path, results: dict[str, Any], options: CompileO
     output.line(f"Scaling: {results['scaling']}. Mixing weights rounded: {rounding}.")
     output.table(
         "Tensors",
-        ["tensor", "bits", "exponent", "bound", "bound / range", "overflow"],
+        ["tensor", "bits", "exponent", "bound", "headroom (bits)", "overflow"],
         [
             (
                 row["name"],
                 row["bits"],
                 _exponent(row["exponent"]),
                 row["bound"],
-                f"{row['bound'] / 2.0 ** (row['bits'] - 1):.3f}",
+                f"{row['headroom_bits']:.2f}",
                 "impossible (proved)" if row["proved"] else "saturates",
             )
             for row in results["tensors"]

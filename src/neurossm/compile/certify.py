@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
+
 from neurossm.errors import LimitError
 from neurossm.program import SSM, Dense, Op, Program, TensorSpec
 
@@ -13,7 +15,9 @@ class Certificate:
     """What is known of one tensor.
 
     `bound` is the largest magnitude (before saturation) over channels; `proved` says that it
-    fits `bits` for every admissible input, so that saturation can never happen.
+    fits `bits` for every admissible input, so that saturation can never happen. `headroom_bits`
+    is `log2(2^(bits - 1) / bound)`: how many bits fewer would do, or, where it is negative, how
+    many are missing for a proof.
     """
 
     name: str
@@ -21,6 +25,12 @@ class Certificate:
     exponent: tuple[int, int]
     bound: int
     proved: bool
+    headroom_bits: float
+
+
+def headroom_bits(bits: int, bound: int) -> float:
+    """Return how many bits of a width a bound leaves unused; negative where it needs more."""
+    return bits - 1 - float(np.log2(max(bound, 1)))
 
 
 def certify(program: Program) -> Program:
@@ -67,14 +77,15 @@ def certificates(program: Program) -> tuple[Certificate, ...]:
         inputs = [program[name].out.interval for name in op.inputs]
         if isinstance(op, SSM):
             rows.append(_state_certificate(op, program[op.inputs[0]].out))
-        reached = op.bounds(*inputs)
+        bound = int(op.bounds(*inputs).largest().max())
         rows.append(
             Certificate(
                 op.name,
                 op.out.bits,
                 (int(op.out.exponent.min()), int(op.out.exponent.max())),
-                int(reached.largest().max()),
+                bound,
                 op.out.proved,
+                headroom_bits(op.out.bits, bound),
             )
         )
     return tuple(rows)
@@ -90,4 +101,5 @@ def _state_certificate(op: SSM, drive: TensorSpec) -> Certificate:
         (int(exponent.min()), int(exponent.max())),
         largest,
         op.states_proved(drive.interval),
+        headroom_bits(op.state_bits, largest),
     )
