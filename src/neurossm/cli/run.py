@@ -82,7 +82,7 @@ def command(
         how.check()
         for path in (logits_path, trace_path):
             if path is not None:
-                require_writable(path)
+                require_writable(path, program, data)
         loaded = Program.load(program)
         samples = load_data(data).limited(limit)
         samples.check_labels(loaded.readout.out.channels)

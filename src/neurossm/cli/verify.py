@@ -97,6 +97,10 @@ def command(
         from neurossm.parity import verify
         from neurossm.program import Program
 
+        if plots_folder is not None:
+            from neurossm.report.drawing import require_folder
+
+            require_folder(plots_folder)
         loaded = Program.load(program)
         samples = load_data(data).limited(limit)
         with output.progress("verifying", len(samples.x)) as progress:

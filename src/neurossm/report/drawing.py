@@ -137,13 +137,26 @@ def save_all(plots: Iterable[Plot], folder: str | os.PathLike[str]) -> tuple[Pat
     InputError
         The folder cannot be made or written to.
     """
-    target = Path(folder)
+    require_folder(folder)
     try:
-        target.mkdir(parents=True, exist_ok=True)
-        paths = [path for plot in plots for path in save(plot, str(target))]
+        paths = [path for plot in plots for path in save(plot, str(folder))]
     except OSError as error:
         raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
     return tuple(Path(path) for path in paths)
+
+
+def require_folder(folder: str | os.PathLike[str]) -> None:
+    """Make a folder if it is missing; call it before long work whose figures go there.
+
+    Raises
+    ------
+    InputError
+        It cannot be made, or is a file.
+    """
+    try:
+        Path(folder).mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written: {error.strerror or error}") from None
 
 
 def _numbered(svg: str) -> str:
