@@ -21,12 +21,12 @@ ALONE: dict[str, tuple[int, ...]] = {
     "weight": (6, 5, 4, 3, 2),
     "pole": (14, 12, 10, 8),
     "readout": (12, 10, 8, 6),
-    "state": (22, 20, 18, 16),
-    "drive": (14, 12, 10),
-    "residual": (20, 16, 14, 12),
-    "mix": (12, 10, 8),
-    "gain": (12, 8, 6),
-    "decoder": (12, 10, 8),
+    "state": (20, 18, 16),
+    "drive": (12, 10),
+    "residual": (16, 12),
+    "mix": (12, 8),
+    "gain": (12, 8),
+    "decoder": (12, 8),
 }
 NARROW = {"weight": 6, "pole": 12, "readout": 8, "state": 16}
 """W6 / A12 / C8 / S16."""
