@@ -13,7 +13,7 @@ from neurossm.engine.gpu.device import find_device
 from neurossm.engine.gpu.fused import available, fused_kernels
 from neurossm.engine.gpu.plain import PlainKernels
 from neurossm.engine.gpu.steps import Compute, Memory, Recurrence, Setting, prepare
-from neurossm.program import SSM, Input, Op, Program, Readout
+from neurossm.program import SSM, Input, LayerNorm, Op, Program, Readout
 
 MOST_ELEMENTS = 1 << 30
 """Integers of one tensor, at most: kernels count in 32 bits."""
@@ -113,6 +113,8 @@ class Network:
                 if one.name in self.dtypes and (last.get(one.name, 0) >= i or one is op)
             ]
             scratch = op.out.channels * (SCRATCH + self.kernels.scratch_bytes)
+            if isinstance(op, LayerNorm):  # in PyTorch's operations, whatever the kernels
+                scratch += op.out.channels * PlainKernels.scratch_bytes
             if isinstance(op, SSM) and any(name.startswith(f"{op.name}.state_") for name in names):
                 scratch += 2 * 8 * 2 * op.a_re.size
             worst = max(worst, sum(live) + scratch)
@@ -131,7 +133,7 @@ class Network:
         rows = max(1, min(memory // row, MOST_ELEMENTS // widest))
         if names:  # what is recorded goes through the CPU's memory
             rows = min(rows, max(1, (1 << 24) // widest))
-        fit = max(1, memory // 4 // max(1, self.state_bytes()))
+        fit = max(1, memory // 8 // max(1, self.state_bytes()))
         batch = max(1, min(samples, fit, rows // min(steps, 128)))
         return batch, max(1, min(steps, rows // batch))
 
