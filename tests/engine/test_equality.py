@@ -1,4 +1,7 @@
-"""The fast engine gives the reference's integers, every one, for random networks."""
+"""The fast engine gives the reference's integers, every one, for random networks.
+
+Sizes are drawn anew in each run here; tests/conformance compares 200 networks that stay the same.
+"""
 
 from __future__ import annotations
 
@@ -32,7 +35,7 @@ SIZES = st.fixed_dictionaries(
     steps=st.integers(1, 70),
     states=st.booleans(),
 )
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 def test_random_networks(
     networks: ModuleType,
     engine: SimpleNamespace,
