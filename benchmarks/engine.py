@@ -16,6 +16,7 @@ import click
 import growth
 import kernel
 import numpy as np
+import page
 import peak
 import torch
 import versus
@@ -44,12 +45,14 @@ SECTIONS = (
 @click.command()
 @click.option("--json", "json_path", type=click.Path(path_type=Path), help="Write the results.")
 @click.option("--plot", "plot_path", type=click.Path(path_type=Path), help="Draw the growth.")
+@click.option("--page", "page_path", type=click.Path(path_type=Path), help="Update this page.")
 @click.option("--repeats", default=5, show_default=True, help="Calls of which to take the median.")
 @click.option("--limit", default=10_000, show_default=True, help="Digits of the accuracy runs.")
 @click.option("--only", type=click.Choice(SECTIONS), multiple=True, help="Leave out the others.")
 def main(
     json_path: Path | None,
     plot_path: Path | None,
+    page_path: Path | None,
     repeats: int,
     limit: int,
     only: tuple[str, ...],
@@ -87,6 +90,8 @@ def main(
     results["checks"] = checks(results)
     if json_path is not None:
         json_path.write_text(json.dumps(results, indent=1) + "\n")
+    if page_path is not None:
+        page.update(page_path, results, " ".join(["python", *sys.argv]))
     show(results)
     if not all(check["ok"] for check in results["checks"]):
         sys.exit(1)

@@ -50,6 +50,7 @@ def machine() -> dict[str, object]:
     return {
         "processor": _processor(),
         "cores": len(os.sched_getaffinity(0)),
+        "load_before": os.getloadavg(),
         "platform": platform.platform(),
         "python": platform.python_version(),
         "versions": {name: version(name) for name in ("numba", "llvmlite", "numpy", "torch")},
