@@ -287,3 +287,20 @@ def test_a_start_beyond_the_limits_is_refused_and_nothing_is_written(graph, data
     assert done.exit_code == 1
     assert "at least 2" in done.output
     assert not (tmp_path / "p.toml").exists()
+
+
+def test_data_and_labels_that_do_not_suit_are_refused(graph, data):
+    with pytest.raises(InputError, match="labels reach from 0 to 3; the model has classes 0 to 2"):
+        tune_widths(graph, data, np.arange(SAMPLES) % 4)
+    with pytest.raises(InputError, match="data: x has dtype float64"):
+        tune_widths(graph, data.astype(float))
+
+
+def test_labels_decide_what_counts_as_lost(graph, data):
+    searching, _ = split(SAMPLES, SETTINGS)
+    wrong = (evaluate(graph, data)["decoder"].argmax(axis=1) + 1) % 3
+    tuning = tune_widths(graph, data, wrong, SETTINGS)  # the float model is always wrong
+    assert tuning.float_accuracy == (0.0, 0.0)
+    assert tuning.found.score.drop_points <= 0
+    assert all(bits <= 8 or group.width != "mix" for group, bits in tuning.found.choice.items())
+    assert len(searching) == tuning.samples[0]

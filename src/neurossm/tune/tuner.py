@@ -16,6 +16,7 @@ from neurossm.compile.compiler import load_graph
 from neurossm.compile.precision import Precision
 from neurossm.errors import InputError, LimitError
 from neurossm.graph import Graph
+from neurossm.graph.data import check_data
 from neurossm.hw_profiles import load_profile
 from neurossm.tune.judge import Judge, Score
 from neurossm.tune.search import Limits, Search, Step, Watch, precision_of
@@ -150,13 +151,17 @@ def tune_widths(
     Raises
     ------
     InputError
-        Fewer than two samples, data that do not suit, or no width to choose.
+        Fewer than two samples, data or labels that do not suit, or no width to choose.
     LimitError
         The widths to begin with exceed the limits, on either part of the data.
     """
     settings = settings or Settings()
-    prepared = prepare(model, target, options, calibration)
-    graph, _ = load_graph(model)
+    graph, own_calibration = load_graph(model)
+    check_data(graph.input, data)
+    _check_labels(labels, graph)
+    prepared = prepare(
+        graph, target, options, own_calibration if calibration is None else calibration
+    )
     searching, confirming = split(len(data), settings)
     groups = all_groups(prepared.graph, settings.only)
     start = starting_choice(groups, prepared.options.widths)
@@ -188,6 +193,15 @@ def tune_widths(
         (len(searching), len(confirming)),
         labels is not None,
     )
+
+
+def _check_labels(labels: IntArray | None, graph: Graph) -> None:
+    classes = graph.channels()[graph.output.name]
+    if labels is not None and (labels.min() < 0 or labels.max() >= classes):
+        raise InputError(
+            f"labels reach from {labels.min()} to {labels.max()}; the model has classes 0 to "
+            f"{classes - 1}"
+        )
 
 
 def split(samples: int, settings: Settings) -> tuple[IntArray, IntArray]:
