@@ -26,8 +26,8 @@ def _lines(results: dict[str, Any], command: str) -> Iterator[str]:
     yield ""
     yield (
         f"{machine['processor']}, {machine['cores']} cores, Python {machine['python']}, "
-        f"{versions}; load average before the run: {load}. Kernels compiled, or loaded from disk, in "
-        f"{results['warm_up_seconds']:.1f} s."
+        f"{versions}; load average before the run: {load}. "
+        f"Kernels compiled, or loaded from disk, in {results['warm_up_seconds']:.1f} s."
     )
     yield ""
     yield "| what | measured | wanted | |"

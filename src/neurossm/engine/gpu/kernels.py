@@ -20,8 +20,12 @@ import triton.language as tl
 
 
 def kernel(function: Callable[..., Any]) -> Any:
-    """Compile a function on its first call; it may call others of this kind."""
-    return triton.jit(function)
+    """Compile a function on its first call; it may call others of this kind.
+
+    Triton would compile again for numbers that are 1 or multiples of 16: the first run of another
+    batch or length would be slow.
+    """
+    return triton.jit(do_not_specialize=["steps", "samples"])(function)
 
 
 @kernel
