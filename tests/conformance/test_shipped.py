@@ -72,14 +72,15 @@ def test_every_integer(
         counts["SSM states"] += states["SSM states"]
     total += counts
     say(_line(f"{model}, {DIGITS} digits, states of {WITH_STATES}", counts))
-    if model == MODELS[-1]:
-        say(_line("all models", total))
 
 
-def test_enough_is_compared(total: Counts) -> None:
-    """After the others; alone it has nothing to say."""
-    if total:
-        assert total.total() >= (10**9 if FULL else 10**8)
+@pytest.mark.slow
+def test_enough_is_compared(total: Counts, say: Callable[[str], None]) -> None:
+    """After the others, if all of them ran."""
+    if total["Input"] < len(MODELS) * DIGITS * 784:
+        pytest.skip("not all models were compared")
+    say(_line("all models", total))
+    assert total.total() >= (10**9 if FULL else 10**8)
 
 
 def _line(title: str, counts: Counts) -> str:
