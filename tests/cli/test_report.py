@@ -43,7 +43,7 @@ def test_page_plots_and_json(arguments: list[str], tmp_path: Path) -> None:
     assert found["verification"]["samples"] == found["profile"]["samples"] == 5
     assert found["verification"]["accuracy"]["float"] is not None
     assert "<title>NeuroSSM report: data.npz on loihi2-sim</title>" in page.read_text("utf-8")
-    assert len(list(plots.iterdir())) == 16
+    assert len(list(plots.iterdir())) == 20
 
 
 def test_people_are_told_where_it_is(arguments: list[str], tmp_path: Path) -> None:
