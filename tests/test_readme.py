@@ -1,0 +1,75 @@
+"""The README's commands and code run as they stand, and its links lead somewhere."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from neurossm.cli import cli
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])
+
+
+def blocks(language: str) -> list[str]:
+    """Return the code blocks of a language."""
+    return re.findall(rf"```{language}\n(.*?)```", README, flags=re.S)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_to_files(page: Path) -> None:
+    text = page.read_text("utf-8")
+    targets = re.findall(r"\]\(([^)#\s]+)(#[^)]*)?\)", text)
+    local = [target for target, _ in targets if "://" not in target]
+    missing = [target for target in local if not (page.parent / target).exists()]
+    assert missing == []
+
+
+def test_every_command_of_the_table_exists_and_none_is_left_out() -> None:
+    named = set(re.findall(r"^\| `neurossm ([a-z]+)", README, flags=re.M))
+    named |= {"targets", "doctor"} if "`targets`, `doctor`" in README else set()
+    assert named == set(cli.list_commands(None))  # type: ignore[arg-type]
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    for target in set(re.findall(r"make ([a-z]+)", "\n".join(blocks("sh")))):
+        assert re.search(rf"^{target}:", makefile, flags=re.M), target
+
+
+@pytest.mark.slow
+@pytest.mark.lava
+def test_the_steps_in_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (steps,) = [block for block in blocks("sh") if "neurossm compile" in block]
+    lines = steps.replace("\\\n", " ").splitlines()
+    assert [line.split()[1] for line in lines] == ["compile", "run", "verify", "profile", "report"]
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    for line in lines:
+        words = shlex.split(line, comments=True)[1:]
+        fewer = re.sub(r"--limit \d+", "--limit 2", shlex.join(words))
+        if words[0] == "report":
+            fewer += " --limit 2"
+        outcome = CliRunner().invoke(cli, shlex.split(fewer))
+        assert outcome.exit_code == 0, outcome.output
+    assert (tmp_path / "report.html").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_the_lines_of_python(tmp_path: Path) -> None:
+    (code,) = blocks("python")
+    code = code.replace("[:100]", "[:4]")
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
+    child = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True
+    )
+    assert child.returncode == 0, child.stderr
+    assert child.stdout == "1.0 1.0\n"
