@@ -22,18 +22,13 @@ def rasters(evidence: Evidence) -> Plot:
     """Each sample and the spikes of every layer: channels up, time to the right."""
     examples = evidence.examples
     layers = list(examples[0].spikes)
-    figure = Figure(figsize=(7.6, 0.4 + 0.95 * len(layers) * len(examples)), layout="constrained")
-    outer = figure.subfigures(len(examples), 1, squeeze=False, hspace=0.04)
-    for row, example in zip(outer[:, 0], examples, strict=True):
-        left, right = row.subfigures(1, 2, width_ratios=[1, 3.4])
-        left.patch.set_alpha(0)
-        right.patch.set_alpha(0)
-        row.patch.set_alpha(0)
-        _sample(left.subplots(), example)
-        axes = np.atleast_1d(right.subplots(len(layers), 1, sharex=True))
-        for axis, layer in zip(axes, layers, strict=True):
+    figure, cells = _cells(len(examples), len(layers))
+    for (left, *right), example in zip(cells, examples, strict=True):
+        _sample(left, example)
+        for axis, layer in zip(right, layers, strict=True):
             _raster(axis, example.spikes[layer], layer)
-        axes[-1].set_xlabel("step")
+            axis.tick_params(labelbottom=axis is right[-1])
+        right[-1].set_xlabel("step")
     ternary = any((spikes < 0).any() for e in examples for spikes in e.spikes.values())
     signs = " Blue is +1, orange -1." if ternary else ""
     caption = (
@@ -41,6 +36,31 @@ def rasters(evidence: Evidence) -> Plot:
         f"per channel, one column per step.{signs}"
     )
     return Plot("rasters", "Spikes of real samples", caption, figure)
+
+
+def _cells(examples: int, layers: int) -> tuple[Figure, list[list[Axes]]]:
+    """Return a figure and the axes of each example: its sample, then one for each layer.
+
+    Laid out by hand: Matplotlib's solver of layouts differs in the sixth digit from run to run.
+    """
+    each, above, below = 0.95 * layers, 0.35, 0.45  # inches
+    height = examples * (each + above + below)
+    figure = Figure(figsize=(7.6, height))
+    rows = figure.add_gridspec(
+        examples,
+        1,
+        left=0.02,
+        right=0.98,
+        top=1 - above / height,
+        bottom=below / height,
+        hspace=(above + below) / each,
+    )
+    cells = []
+    for row in range(examples):
+        left, right = rows[row].subgridspec(1, 2, width_ratios=[1, 3.4], wspace=0.4)
+        stack = right.subgridspec(layers, 1, hspace=0.3)
+        cells.append([figure.add_subplot(part) for part in (left, *stack)])
+    return figure, cells
 
 
 def _sample(axis: Axes, example: Example) -> None:
