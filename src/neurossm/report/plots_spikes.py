@@ -57,9 +57,10 @@ def _cells(examples: int, layers: int) -> tuple[Figure, list[list[Axes]]]:
     )
     cells = []
     for row in range(examples):
-        left, right = rows[row].subgridspec(1, 2, width_ratios=[1, 3.4], wspace=0.4)
-        stack = right.subgridspec(layers, 1, hspace=0.3)
-        cells.append([figure.add_subplot(part) for part in (left, *stack)])
+        pair = rows[row].subgridspec(1, 2, width_ratios=[1, 3.4], wspace=0.4)
+        stack = pair[1].subgridspec(layers, 1, hspace=0.3)
+        parts = [pair[0], *(stack[layer] for layer in range(layers))]
+        cells.append([figure.add_subplot(part) for part in parts])
     return figure, cells
 
 
