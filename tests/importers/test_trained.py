@@ -101,8 +101,8 @@ def test_from_the_official_checkpoint_to_integers(
         assert after["spike_agreement"] > 0.99
 
     shown = _run("verify", program, "--data", data, "--model", model, "--limit", 20).stdout
-    assert shown.count("trained model to approximations") == 2  # layers
-    assert shown.count("approximations to integers") == 2
+    assert shown.count("float - approximated") == 2  # layers
+    assert shown.count("approximated - fixed") == 2
 
     text = page.read_text()
     for named in ("blocks.0.ternary.threshold", "blocks.1.ternary.threshold", "of the spikes"):
