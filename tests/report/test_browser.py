@@ -43,7 +43,7 @@ def test_it_loads_without_errors_and_shows_every_figure(browser: Any, page: Path
         "return [...document.querySelectorAll('figure svg')]"
         ".map((svg) => [svg.getBoundingClientRect().width, svg.getBoundingClientRect().height])"
     )
-    assert len(sizes) == 8
+    assert len(sizes) == 10
     assert all(width > 300 and height > 80 for width, height in sizes)
     assert browser.run("return performance.getEntriesByType('resource').length") == 0
 
