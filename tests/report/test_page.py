@@ -196,3 +196,11 @@ def test_cells(value: object, text: str) -> None:
 )
 def test_short_names_of_groups(group: str, name: str) -> None:
     assert short_name(group) == name
+
+
+def test_a_program_without_its_float_network(evidence: Evidence) -> None:
+    program = evidence.program
+    cut = replace(program, graph=replace(program.graph, nodes=program.graph.nodes[:1]))
+    x = np.zeros((1, 4, 1), np.uint8)
+    with pytest.raises(InputError, match="no float network"):
+        gather(cut, Data(x, None, "data.npz"), available=1)

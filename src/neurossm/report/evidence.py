@@ -13,10 +13,12 @@ from neurossm.arrays import FloatArray, IntArray
 from neurossm.cost import CostProfile, profile
 from neurossm.datafile import Data
 from neurossm.engine import DEFAULT_ENGINE, run
+from neurossm.errors import InputError
 from neurossm.graph import Graph
 from neurossm.graph.evaluate import evaluate
 from neurossm.parity import Verification, verify
 from neurossm.parity.layers import layers_of
+from neurossm.parity.verification import has_floats
 from neurossm.program import SSM, Program
 
 DEFAULT_LIMIT = 100
@@ -118,8 +120,13 @@ def gather(
     Raises
     ------
     InputError
-        Data that do not suit the program.
+        Data that do not suit the program, or a program without the float network it stands for.
     """
+    if not has_floats(program):
+        raise InputError(
+            "the program holds no float network to report on (it was cut out of another); "
+            "`neurossm verify` compares engines on it"
+        )
     verification = verify(program, data.x, data.y, model, engines, progress=progress)
     cost = profile(program, data.x, hw=hw, engine=engines[0], progress=progress)
     return Evidence(
