@@ -32,7 +32,7 @@ from neurossm.engine import gpu  # noqa: E402
 from neurossm.errors import NeuroSSMError  # noqa: E402
 from neurossm.graph import Graph  # noqa: E402
 from neurossm.graph import Input as GraphInput  # noqa: E402
-from neurossm.program import Op, Program, TensorSpec, recordable  # noqa: E402
+from neurossm.program import SSM, Op, Program, TensorSpec, recordable  # noqa: E402
 from neurossm.program.operations import OP_TYPES  # noqa: E402
 
 MODELS = ("binary_s4d", "binary_s4d_small", "gsu", "gsu_small")
@@ -149,6 +149,33 @@ def measure(path: Path, device: str, repeats: int, batches: tuple[int, ...]) -> 
     }
 
 
+def profile(path: Path, device: str, batch: int) -> dict[str, Any]:
+    """Return milliseconds of the GPU by kernel for one batch, largest first, and the updates."""
+    from torch.profiler import ProfilerActivity
+    from torch.profiler import profile as recorded
+
+    with np.load(path) as file:
+        arrays = {name: file[name] for name in file.files}
+    program = from_arrays(arrays)
+    x = np.resize(arrays["x"], (batch, *arrays["x"].shape[1:]))
+    gpu.run(program, x, device=device)
+    with recorded(activities=[ProfilerActivity.CUDA]) as watched:
+        gpu.run(program, x, device=device)
+    times = {
+        row.key: row.self_device_time_total / 1e3
+        for row in watched.key_averages()
+        if row.self_device_time_total > 0
+    }
+    modes = sum(op.a_re.size for op in program.ops if isinstance(op, SSM))
+    updates = modes * x.shape[1] * batch
+    return {
+        "batch": batch,
+        "kernel_ms": dict(sorted(times.items(), key=lambda item: -item[1])),
+        "mode_updates": updates,
+        "mode_updates_per_second": updates / times["recur"] * 1e3,
+    }
+
+
 def machine(device: str) -> dict[str, object]:
     """Name the device and the versions that matter."""
     import torch
@@ -167,6 +194,7 @@ def main() -> None:
     parser.add_argument("--device", default="cuda")
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--batches", type=int, nargs="*", default=BATCHES)
+    parser.add_argument("--profile", type=int, metavar="BATCH", help="time kernels at this batch")
     parser.add_argument("--json", type=Path, help="write the results")
     options = parser.parse_args()
     if options.export is not None:
@@ -189,6 +217,11 @@ def main() -> None:
         for row in result["batches"]:
             print(f"  batch {row['batch']:6d}: {row['per_second']:10.0f} samples/s")
         print(f"  {result['ratio']:.1f} times the CPU engine where it was exported")
+        if options.profile:
+            result["profile"] = profile(path, options.device, options.profile)
+            for name, ms in list(result["profile"]["kernel_ms"].items())[:6]:
+                print(f"  {ms:8.1f} ms {name[:60]}")
+            print(f"  {result['profile']['mode_updates_per_second']:.3g} mode updates per second")
     if options.json is not None:
         options.json.write_text(json.dumps(results, indent=1) + "\n")
     checked = [result for name, result in results.items() if name != "machine"]
