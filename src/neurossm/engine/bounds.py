@@ -92,10 +92,13 @@ def sum_reach(weight: IntArray, x: Interval) -> int:
     return int((exact(weight) @ exact(x.largest())).max())
 
 
-def ssm_is_exact(op: SSM, u: Interval, spare_bits: int = 0) -> bool:
+def ssm_is_exact(
+    op: SSM, u: Interval, finer_states: IntArray | int = 0, finer_readout: int = 0
+) -> bool:
     """Tell whether floats compute an SSM: its states, its readout and their sum.
 
-    With `spare_bits`, whether they do although that many bits are used for something else.
+    So many bits below the last one, of states (H, N) before their rounding and of the readout's
+    products, are wanted for something else.
     """
     re, im = (part.clipped(op.state_bits) for part in op.state_bounds(u))
     s_re = np.maximum(exact(re.low), exact(re.high))
@@ -104,9 +107,10 @@ def ssm_is_exact(op: SSM, u: Interval, spare_bits: int = 0) -> bool:
     a_re, a_im = exact(op.a_re), exact(op.a_im)
     kick = reach[:, None] << (op.pole_shift + op.input_shift).astype(object)
     half = exact(np.int64(1) << (op.pole_shift - 1))
+    finer = np.asarray(finer_states).astype(object)
     largest = max(
-        (a_re * s_re + a_im * s_im + kick + half).max(),
-        (a_re * s_im + a_im * s_re + half).max(),
+        ((a_re * s_re + a_im * s_im + kick + half) << finer).max(),
+        ((a_re * s_im + a_im * s_re + half) << finer).max(),
     )
     shift = np.broadcast_to(op.readout_shift[:, None], op.c_re.shape)
     readout = exact(op.c_re) * s_re + exact(op.c_im) * s_im
@@ -114,8 +118,8 @@ def ssm_is_exact(op: SSM, u: Interval, spare_bits: int = 0) -> bool:
     total = (readout >> shift.astype(object)).sum(axis=1) + op.modes
     total = total + (direct << np.maximum(-op.d_shift, 0).astype(object)) + 1
     return (
-        largest << spare_bits < DOUBLE
-        and rounds_exactly(readout << spare_bits, shift, exact(0))
+        largest < DOUBLE
+        and rounds_exactly(readout << finer_readout, shift, exact(0))
         and rounds_exactly(direct, op.d_shift, exact(0))
         and bool((2 * total < DOUBLE).all())
     )

@@ -129,9 +129,14 @@ class Program:
         """Return a program of other operations, all else equal."""
         return replace(self, ops=tuple(ops))
 
-    def encode(self, data: NDArray[np.generic], where: str = "data") -> IntArray:
-        """Turn data into integers (B, L, channels); InputError where they do not suit."""
-        x = self.input.encode(data, where)
+    def encode(
+        self, data: NDArray[np.generic], where: str = "data", *, widen: bool = True
+    ) -> IntArray:
+        """Turn data into integers (B, L, channels); InputError where they do not suit.
+
+        They are int64; unless `widen`, pixels stay uint8.
+        """
+        x = self.input.encode(data, where, widen=widen)
         if x.shape[1] > self.max_steps:
             raise InputError(
                 f"{where}: {x.shape[1]} steps are longer than max_steps = {self.max_steps}, which "

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +49,12 @@ class Input(Op):
         if not np.isfinite([self.low, self.high]).all() or self.low > self.high:
             raise InputError(f"{self.name}: range [{self.low}, {self.high}] is empty or not finite")
 
-    def encode(self, data: NDArray[np.generic], where: str = "data") -> IntArray:
+    def encode(
+        self, data: NDArray[np.generic], where: str = "data", *, widen: bool = True
+    ) -> IntArray:
         """Turn data (B, L, size), or (B, L) for one channel, into integers (B, L, channels).
+
+        They are int64; unless `widen`, pixels stay uint8.
 
         Raises
         ------
@@ -58,6 +62,8 @@ class Input(Op):
             The data do not suit the input's kind, size or range.
         """
         data = check_data(self, data, where)
+        if self.kind == "uint8" and not widen:
+            return cast(IntArray, data)
         if self.kind != "float":
             return data.astype(np.int64)
         return self._scaled(data.astype(np.float64)).astype(np.int64)

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from neurossm.arrays import IntArray
 from neurossm.program import limits
 
 _TYPES = (torch.int8, torch.int16, torch.int32, torch.int64)
@@ -27,6 +28,14 @@ def narrowest(low: int, high: int) -> torch.dtype:
     raise AssertionError((low, high))
 
 
+def shift_parts(k: Any) -> tuple[IntArray, IntArray, IntArray]:
+    """Return half, right and left with `rshift(p, k) = ((p + half) >> right) << left`."""
+    k = np.asarray(k, np.int64)
+    right = np.maximum(k, 0)
+    half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
+    return half, right, np.maximum(-k, 0)
+
+
 @dataclass(frozen=True, eq=False)
 class Shift:
     """`rshift(p, k)` for given k, as three parts: `((p + half) >> right) << left`."""
@@ -38,36 +47,24 @@ class Shift:
     @staticmethod
     def by(k: Any, device: torch.device) -> Shift:
         """Prepare shifts by k."""
-        right = np.maximum(np.asarray(k, np.int64), 0)
-        half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
-        left = np.maximum(-np.asarray(k, np.int64), 0)
-        return Shift(*(integers(part, device) for part in (half, right, left)))
+        return Shift(*(integers(part, device) for part in shift_parts(k)))
 
     def __call__(self, p: Tensor) -> Tensor:
         """Shift right to nearest, halves up; left for negative k."""
         shifted: Tensor = ((p + self.half) >> self.right) << self.left
         return shifted
 
-    def fields(self) -> tuple[Tensor, Tensor, Tensor]:
-        """Return half, right and left."""
-        return self.half, self.right, self.left
-
 
 @dataclass(frozen=True, eq=False)
 class Clip:
-    """Saturation to `ends`, the least and the largest integer, counted in `count`, (1) int64."""
+    """Saturation to so many bits, counted in `count`, (1) int64."""
 
-    ends: Tensor
+    bits: int
     count: Tensor
-
-    @staticmethod
-    def to_bits(bits: int, count: Tensor) -> Clip:
-        """Saturate to the signed integers of so many bits."""
-        return Clip(integers(limits(bits), count.device), count)
 
     def __call__(self, value: Tensor) -> Tensor:
         """Clip and count."""
-        clipped = torch.clamp(value, self.ends[0], self.ends[1])
+        clipped = torch.clamp(value, *limits(self.bits))
         self.count.add_((clipped != value).sum())
         return clipped
 

@@ -10,24 +10,32 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurossm.engine.gpu.arithmetic import Clip, Shift
-from neurossm.engine.gpu.parameters import ModeParameters, TableParameters
+from neurossm.engine.gpu.arithmetic import Clip
+from neurossm.engine.gpu.parameters import ModeParameters
 from neurossm.engine.gpu.plain import PlainKernels
+from neurossm.engine.gpu.stages import Chain
 from neurossm.errors import MissingDependencyError
 
-OLDEST = 3
+OLDEST = 3, 4
 """Older releases of Triton are not tested."""
-BLOCK = 1024
-TILE = 128
-"""Modes of one program: one warp, four modes in the registers of each thread."""
+THREAD = 16
+"""Integers of a chain in one thread."""
+WARPS = 4
+"""Of one program of a chain."""
+ROWS = 128
+"""Rows of one program of a matrix product."""
+WARP = 32
+MODES = 8
+"""Modes in the registers of one thread."""
 
 
 def available() -> bool:
     """Tell whether Triton is installed in a release that the kernels are tested with."""
     try:
-        return int(version("triton").partition(".")[0]) >= OLDEST
+        major, minor = version("triton").split(".")[:2]
     except PackageNotFoundError:
         return False
+    return (int(major), int(minor)) >= OLDEST
 
 
 def fused_kernels() -> FusedKernels:
@@ -39,97 +47,71 @@ def fused_kernels() -> FusedKernels:
         Triton is not installed, or too old.
     """
     if not available():
+        oldest = ".".join(map(str, OLDEST))
         raise MissingDependencyError(
-            f"fused kernels need Triton {OLDEST} or newer, which comes with PyTorch for Linux "
-            '(2.4 or newer); install it, or use kernels="plain"'
+            f"fused kernels need Triton {oldest} or newer, which comes with PyTorch for Linux "
+            '(2.8 or newer); install it, or use kernels="plain"'
         )
     return FusedKernels(jit=importlib.import_module("neurossm.engine.gpu.kernels"))
 
 
 @dataclass(frozen=True)
 class FusedKernels(PlainKernels):
-    """One kernel for each operation; LayerNorm, and what floats cannot hold, are PyTorch's."""
+    """Chains of pointwise operations, products of bytes and recurrences, one kernel each.
+
+    What these cannot do is PyTorch's.
+    """
 
     scratch_bytes: int = 0
+    fuses: bool = True
     jit: Any = None
 
-    def affine(
-        self,
-        x: Tensor,
-        gain: Tensor,
-        shift: Shift,
-        offset: Tensor,
-        clip: Clip | None,
-        dtype: torch.dtype,
-    ) -> Tensor:
-        """Compute `sat(rshift(gain x, shift) + offset)`."""
-        fields = torch.stack([gain, *shift.fields(), offset])
-        out = torch.empty(x.shape, dtype=dtype, device=x.device)
-        self.jit.affine[_grid(x)](
-            x,
-            out,
-            fields,
-            x.numel(),
-            *_ends(clip, x),
-            H=x.shape[-1],
-            CLIP=bool(clip),
-            BLOCK=BLOCK,
+    def pointwise(self, chain: Chain, x: list[Tensor], counts: Tensor) -> list[Tensor]:
+        """Compute a chain's outputs; `counts` are all counters of the program."""
+        shape = (*x[0].shape[:2], chain.channels)
+        outputs = [torch.empty(shape, dtype=dtype, device=x[0].device) for dtype in chain.dtypes]
+        rows = shape[0] * shape[1]
+        block = _power_of_two(chain.channels)
+        # Statistics of a row are computed by every thread that has a part of it: one warp has few.
+        warps = max(1, min(WARPS, block // (THREAD * WARP))) if chain.has_statistics else WARPS
+        height = max(1, warps * WARP * THREAD // block)
+        self.jit.pointwise[(-(-rows // height),)](
+            tuple(x),
+            tuple(outputs),
+            chain.fields,
+            chain.constants,
+            counts,
+            rows,
+            PLAN=chain.plan,
+            WIDE=chain.wide,
+            KEEP=chain.keep,
+            H=chain.channels,
+            BH=block,
+            ROWS=height,
+            num_warps=warps,
         )
-        return out
+        return outputs
 
-    def threshold(
-        self, x: Tensor, threshold: Tensor, *, ternary: bool, dtype: torch.dtype
-    ) -> Tensor:
-        """Compute 1 where x exceeds the threshold and, if ternary, -1 below its negative."""
-        out = torch.empty(x.shape, dtype=dtype, device=x.device)
-        self.jit.threshold[_grid(x)](
-            x, out, threshold, x.numel(), H=x.shape[-1], TERNARY=ternary, BLOCK=BLOCK
-        )
-        return out
-
-    def table(
-        self, x: Tensor, table: TableParameters, clip: Clip | None, dtype: torch.dtype
-    ) -> Tensor:
-        """Compute `sat(base[i] + rshift(slope[i] dx, q))`."""
-        out = torch.empty(x.shape, dtype=dtype, device=x.device)
-        self.jit.table[_grid(x)](
+    def multiply(self, x: Tensor, weight: Tensor, pieces: int, dtype: torch.dtype) -> Tensor:
+        """Multiply x (B, T, K) by bytes (H, K), exactly; x has at most 7 bits per piece."""
+        channels, width = weight.shape
+        y = torch.empty((*x.shape[:2], channels), dtype=dtype, device=x.device)
+        rows = x.shape[0] * x.shape[1]
+        block = min(128, max(16, _power_of_two(channels)))
+        self.jit.multiply[(-(-rows // ROWS), -(-channels // block))](
             x,
-            out,
-            table.base,
-            table.slope,
-            table.head,
-            x.numel(),
-            *_ends(clip, x),
-            S=len(table.base),
-            CLIP=bool(clip),
-            BLOCK=BLOCK,
-        )
-        return out
-
-    def product(
-        self, x: Tensor, y: Tensor, shift: Shift, clip: Clip | None, dtype: torch.dtype
-    ) -> Tensor:
-        """Compute `sat(rshift(x y, shift))`."""
-        out = torch.empty(x.shape, dtype=dtype, device=x.device)
-        fields = torch.stack(shift.fields())
-        self.jit.product[_grid(x)](
-            x,
+            weight,
             y,
-            out,
-            fields,
-            x.numel(),
-            *_ends(clip, x),
-            H=x.shape[-1],
-            CLIP=bool(clip),
-            BLOCK=BLOCK,
+            rows,
+            K=width,
+            H=channels,
+            PIECES=pieces,
+            BM=ROWS,
+            BK=min(128, max(32, _power_of_two(width))),
+            BH=block,
+            num_warps=8,
         )
-        return out
-
-    def add(self, x: Tensor, y: Tensor, clip: Clip | None, dtype: torch.dtype) -> Tensor:
-        """Compute `sat(x + y)`."""
-        out = torch.empty(x.shape, dtype=dtype, device=x.device)
-        self.jit.add[_grid(x)](x, y, out, x.numel(), *_ends(clip, x), CLIP=bool(clip), BLOCK=BLOCK)
-        return out
+        return y
 
     def recur(
         self,
@@ -145,38 +127,43 @@ class FusedKernels(PlainKernels):
             return super().recur(u, p, states, clips, dtype, recorded)
         samples, steps, channels = u.shape
         modes = p.a_re.shape[1]
-        width = 1 << (modes - 1).bit_length()
-        height = max(1, TILE // width)
+        width = _power_of_two(modes)
+        lanes = min(WARP, -(-width // MODES))
         y = torch.empty(u.shape, dtype=dtype, device=u.device)
-        self.jit.recur[(samples, -(-channels // height))](
+        state_clip, clip = clips
+        self.jit.recur[(samples, -(-channels * lanes // WARP))](
             u,
             y,
-            states.transpose(2, 3),
-            p.floats,
-            torch.stack([p.d, *p.direct.fields()]),
+            states,
+            p.floats.modes,
+            p.floats.nudges,
+            p.floats.direct,
             steps,
-            *_ends(clips[0], u),
-            *_ends(clips[1], u),
             samples,
+            _counter(state_clip, u),
+            _counter(clip, u),
             H=channels,
             N=modes,
-            CLIP_STATES=bool(clips[0]),
-            CLIP=bool(clips[1]),
-            BH=height,
-            BN=width,
-            num_warps=max(1, height * width // TILE),
+            STATE_LIMIT=_limit(state_clip),
+            LIMIT=_limit(clip),
+            WIDE=bool(clip) or dtype == torch.int64,
+            BH=WARP // lanes,
+            R=width // lanes,
+            S=lanes,
+            num_warps=1,
         )
         return y
 
 
-def _grid(x: Tensor) -> tuple[int]:
-    return (-(-x.numel() // BLOCK),)
+def _power_of_two(number: int) -> int:
+    """Return the least power of 2 that is not less."""
+    return 1 << (number - 1).bit_length()
 
 
-def _ends(clip: Clip | None, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return the least and the largest integer, and where to count; anything for no clip."""
-    # Not as numbers: Triton takes a float for one of 32 bits, and an integer 1 for a constant.
-    if clip is None:
-        nothing = torch.zeros(2, dtype=torch.int64, device=x.device)
-        return nothing, nothing
-    return clip.ends, clip.count
+def _limit(clip: Clip | None) -> int:
+    return 1 << (clip.bits - 1) if clip else 0
+
+
+def _counter(clip: Clip | None, x: Tensor) -> Tensor:
+    """Return where to count; anything for no clip."""
+    return clip.count if clip else torch.empty(1, dtype=torch.int64, device=x.device)

@@ -12,8 +12,17 @@ from torch import Tensor
 from neurossm.engine.gpu.device import find_device
 from neurossm.engine.gpu.fused import available, fused_kernels
 from neurossm.engine.gpu.plain import PlainKernels
-from neurossm.engine.gpu.steps import Compute, Memory, Recurrence, Setting, prepare
-from neurossm.program import SSM, Input, LayerNorm, Op, Program, Readout
+from neurossm.engine.gpu.schedule import Task, schedule
+from neurossm.engine.gpu.stages import POINTWISE
+from neurossm.engine.gpu.steps import (
+    Compute,
+    Memory,
+    Recurrence,
+    Setting,
+    prepare,
+    prepare_chain,
+)
+from neurossm.program import SSM, Input, Op, Program, Readout
 
 MOST_ELEMENTS = 1 << 30
 """Integers of one tensor, at most: kernels count in 32 bits."""
@@ -32,14 +41,31 @@ class Chunk:
 
 @dataclass(frozen=True, eq=False)
 class Network:
-    """Operations in order, ready to run."""
+    """Operations ready to run."""
 
-    program: Program
-    device: torch.device
-    kernels: PlainKernels
-    steps: dict[str, Compute | Recurrence]
-    dtypes: dict[str, torch.dtype]
-    counters: dict[str, Tensor]
+    setting: Setting
+    recurrences: dict[str, Recurrence]
+    steps: dict[str, Compute]
+    """Operations that are neither recurrences nor, on fused kernels, pointwise."""
+    chains: dict[tuple[tuple[str, ...], tuple[str, ...]], Compute] = field(default_factory=dict)
+    """What was computed together, by names of operations and outputs."""
+    schedules: dict[frozenset[str], tuple[Task, ...]] = field(default_factory=dict)
+    """By the tensors that were asked for."""
+
+    @property
+    def program(self) -> Program:
+        """The program."""
+        return self.setting.program
+
+    @property
+    def device(self) -> torch.device:
+        """Where it runs."""
+        return self.setting.device
+
+    @property
+    def input_type(self) -> torch.dtype:
+        """How the input's integers are stored."""
+        return self.setting.dtypes[self.program.input.name]
 
     def start(self, samples: int, counted: tuple[str, ...]) -> Chunk:
         """Return zero states and counts."""
@@ -47,95 +73,131 @@ class Network:
         def zeros(channels: int) -> Tensor:
             return torch.zeros((samples, channels), dtype=torch.int64, device=self.device)
 
-        states = {
-            name: step.start(samples)
-            for name, step in self.steps.items()
-            if isinstance(step, Recurrence)
-        }
+        states = {name: step.start(samples) for name, step in self.recurrences.items()}
         source = self.program[self.program.readout.inputs[0]]
         nonzeros = {name: zeros(self.program[name].out.channels) for name in counted}
         return Chunk(states, zeros(source.out.channels), nonzeros)
+
+    def clear_counts(self) -> None:
+        """Forget what was clipped so far."""
+        self.setting.counts.zero_()
+
+    def clipped(self) -> dict[str, int]:
+        """Return how many integers were clipped, by tensor; only those above 0."""
+        counts = self.setting.counts.tolist()
+        found = {name: counts[number] for name, number in self.setting.counters.items()}
+        return {name: count for name, count in found.items() if count}
 
     def advance(
         self, x: Tensor, chunk: Chunk, names: tuple[str, ...], keep: Callable[[str, Tensor], None]
     ) -> None:
         """Run (B, T, C) of encoded data; hand each tensor of `names` to `keep`."""
-        values = {self.program.input.name: x}
-        left = {op.name: len(self.program.readers(op.name)) for op in self.program.ops}
-        for op in self.program.ops:
-            if isinstance(op, Readout):
-                chunk.total += values[op.inputs[0]].sum(dim=1, dtype=torch.int64)
-                continue
-            if not isinstance(op, Input):
-                values[op.name] = self._value(op, values, chunk, names, keep)
-            if op.name in names:
-                keep(op.name, values[op.name])
-            if op.name in chunk.nonzeros:
-                chunk.nonzeros[op.name] += torch.count_nonzero(values[op.name], dim=1)
-            for name in set(op.inputs):
-                left[name] -= 1
-            for name in {*op.inputs, op.name}:
-                if left[name] == 0:
-                    values.pop(name, None)
+        values: dict[str, Tensor] = {}
 
-    def _value(
+        def made(name: str, value: Tensor, *, needed: bool) -> None:
+            if name in names:
+                keep(name, value)
+            if name in chunk.nonzeros:
+                chunk.nonzeros[name] += torch.count_nonzero(value, dim=1)
+            if needed:
+                values[name] = value
+
+        made(self.program.input.name, x, needed=True)
+        for task in self._tasks(frozenset({*names, *chunk.nonzeros})):
+            inputs = [values[name] for name in task.inputs]
+            if isinstance(task.ops[0], Readout):
+                chunk.total += inputs[0].sum(dim=1, dtype=torch.int64)
+                continue
+            results = self._results(task, inputs, chunk, names, keep)
+            for name in task.finished:
+                del values[name]
+            del inputs
+            for name in task.outputs:
+                made(name, results.pop(0), needed=name in task.needed)
+
+    def _tasks(self, kept: frozenset[str]) -> tuple[Task, ...]:
+        if kept not in self.schedules:
+            fuses = self.setting.kernels.fuses
+            self.schedules[kept] = schedule(
+                self.program, kept, lambda op: fuses and isinstance(op, POINTWISE)
+            )
+        return self.schedules[kept]
+
+    def _results(
         self,
-        op: Op,
-        values: dict[str, Tensor],
+        task: Task,
+        inputs: list[Tensor],
         chunk: Chunk,
         names: tuple[str, ...],
         keep: Callable[[str, Tensor], None],
-    ) -> Tensor:
-        inputs = [values[name] for name in op.inputs]
-        step = self.steps[op.name]
-        if not isinstance(step, Recurrence):
-            return step(inputs)
-        parts = [f"{op.name}.state_{part}" for part in ("re", "im")]
+    ) -> list[Tensor]:
+        name = task.ops[0].name
+        if name in self.steps:
+            return self.steps[name](inputs)
+        if name not in self.recurrences:
+            return self._chain(task)(inputs)
+        step = self.recurrences[name]
+        parts = [f"{name}.state_{part}" for part in ("re", "im")]
         recorded = None
-        if any(name in names for name in parts):
+        if any(part in names for part in parts):
             shape = (2, *inputs[0].shape[:2], *step.op.a_re.shape)
             recorded = torch.empty(shape, dtype=torch.int64, device=self.device)
-        y = step(inputs, Memory(chunk.states[op.name], recorded))
-        for i, name in enumerate(parts):
-            if recorded is not None and name in names:
-                keep(name, recorded[i])
+        y = step(inputs, Memory(chunk.states[name], recorded))
+        for i, part in enumerate(parts):
+            if recorded is not None and part in names:
+                keep(part, recorded[i])
         return y
 
-    def bytes_per_row(self, names: tuple[str, ...]) -> int:
+    def _chain(self, task: Task) -> Compute:
+        """Return what computes operations together, prepared on first use."""
+        key = tuple(op.name for op in task.ops), task.outputs
+        if key not in self.chains:
+            self.chains[key] = prepare_chain(task.ops, task.inputs, task.outputs, self.setting)
+        return self.chains[key]
+
+    def _bytes_per_row(self, names: tuple[str, ...]) -> int:
         """Return the most bytes that one step of one sample takes at a time."""
-        program = self.program
-        last = {name: i for i, op in enumerate(program.ops) for name in op.inputs}
+        dtypes, kernels = self.setting.dtypes, self.setting.kernels
+        source = self.program.input
+        live = {source.name: source.out.channels * dtypes[source.name].itemsize}
         worst = 0
-        for i, op in enumerate(program.ops):
-            live = [
-                one.out.channels * self.dtypes[one.name].itemsize
-                for one in program.ops[: i + 1]
-                if one.name in self.dtypes and (last.get(one.name, 0) >= i or one is op)
-            ]
-            scratch = op.out.channels * (SCRATCH + self.kernels.scratch_bytes)
-            if isinstance(op, LayerNorm):  # in PyTorch's operations, whatever the kernels
-                scratch += op.out.channels * PlainKernels.scratch_bytes
-            if isinstance(op, SSM) and any(name.startswith(f"{op.name}.state_") for name in names):
-                scratch += 2 * 8 * 2 * op.a_re.size
-            worst = max(worst, sum(live) + scratch)
+        for task in self._tasks(frozenset(names)):
+            if isinstance(task.ops[0], Readout):
+                continue
+            for name in task.outputs:
+                live[name] = self.program[name].out.channels * dtypes[name].itemsize
+            scratch = max(_scratch(op, kernels, names) for op in task.ops)
+            worst = max(worst, sum(live.values()) + scratch)
+            for name in {*task.finished, *task.outputs} - set(task.needed):
+                del live[name]
         return worst
 
-    def state_bytes(self) -> int:
-        """Return the bytes of one sample's states."""
-        return sum(2 * 8 * op.a_re.size for op in self.program.ops if isinstance(op, SSM))
-
     def sizes(
-        self, samples: int, steps: int, memory: int, names: tuple[str, ...]
+        self,
+        samples: int,
+        steps: int,
+        memory: int,
+        names: tuple[str, ...],
+        counted: tuple[str, ...],
     ) -> tuple[int, int]:
         """Return how many samples go together, and how many steps make a chunk."""
-        row = self.bytes_per_row(names)
+        row = self._bytes_per_row((*names, *counted))
         widest = max(op.out.channels for op in self.program.ops)
         rows = max(1, min(memory // row, MOST_ELEMENTS // widest))
         if names:  # what is recorded goes through the CPU's memory
             rows = min(rows, max(1, (1 << 24) // widest))
-        fit = max(1, memory // 8 // max(1, self.state_bytes()))
+        states = sum(2 * 8 * step.op.a_re.size for step in self.recurrences.values())
+        fit = max(1, memory // 8 // max(1, states))
         batch = max(1, min(samples, fit, rows // min(steps, 128)))
         return batch, max(1, min(steps, rows // batch))
+
+
+def _scratch(op: Op, kernels: PlainKernels, names: tuple[str, ...]) -> int:
+    """Return the bytes per step that an operation needs besides its inputs and outputs."""
+    scratch = op.out.channels * (SCRATCH + kernels.scratch_bytes)
+    if isinstance(op, SSM) and any(name.startswith(f"{op.name}.state_") for name in names):
+        scratch += 2 * 8 * 2 * op.a_re.size
+    return scratch
 
 
 @lru_cache(maxsize=8)
@@ -144,13 +206,13 @@ def network(program: Program, device: str, kernels: str = "auto") -> Network:
     where = find_device(device)
     fused = kernels == "fused" or (kernels == "auto" and where.type == "cuda" and available())
     setting = Setting(program, where, fused_kernels() if fused else PlainKernels())
-    steps: dict[str, Compute | Recurrence] = {}
     for op in program.ops:
-        if isinstance(op, Readout):
-            continue
-        setting.define(op)
+        if not isinstance(op, Readout):
+            setting.define(op)
+    recurrences, steps = {}, {}
+    for op in program.ops:
         if isinstance(op, SSM):
-            steps[op.name] = Recurrence.of(op, setting)
-        elif not isinstance(op, Input):
+            recurrences[op.name] = Recurrence.of(op, setting)
+        elif not isinstance(op, Input | Readout) and not (fused and isinstance(op, POINTWISE)):
             steps[op.name] = prepare(op, setting)
-    return Network(program, where, setting.kernels, steps, setting.dtypes, setting.counters)
+    return Network(setting, recurrences, steps)

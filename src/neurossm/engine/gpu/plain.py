@@ -22,6 +22,8 @@ class PlainKernels:
 
     scratch_bytes: int = 48
     """Bytes per integer that an operation needs besides its inputs and its output."""
+    fuses: bool = False
+    """Whether there are kernels for chains of operations and for products of bytes."""
 
     def affine(
         self,

@@ -107,13 +107,13 @@ def run_to(
     counted = check_countable(program, count)
     net = network(program, device, kernels)
     program.encode(data[:1])  # before memory is reckoned with their length
-    batch, chunk = net.sizes(len(data), data.shape[1], memory or free_memory(net.device), names)
-    for counter in net.counters.values():
-        counter.zero_()
+    memory = memory or free_memory(net.device)
+    batch, chunk = net.sizes(len(data), data.shape[1], memory, names, counted)
+    net.clear_counts()
     totals, nonzeros = [], []
     with full_precision():
         for first in range(0, len(data), batch):
-            x = program.encode(data[first : first + batch])
+            x = program.encode(data[first : first + batch], widen=False)
             total, counts = _run_batch(
                 net, x, chunk, names, counted, _shifted(sink, first), _scaled(progress, first, data)
             )
@@ -152,8 +152,8 @@ def _run_batch(
     report: Progress,
 ) -> tuple[IntArray, dict[str, IntArray]]:
     """Run samples that go together; return their sums over time and counts."""
-    dtype = net.dtypes[net.program.input.name]
-    data = torch.from_numpy(x).to(dtype).to(net.device)
+    own = np.require(x, requirements=["C", "W"])  # tensors are neither reversed nor read-only
+    data = torch.from_numpy(own).to(net.device).to(net.input_type)
     state = net.start(len(x), counted)
     for begin in range(0, x.shape[1], chunk):
         piece = data[:, begin : begin + chunk].contiguous()
@@ -173,9 +173,8 @@ def _result(
     total = np.concatenate(totals)
     tally = Tally()
     logits = net.program.readout.decode(total, steps, tally)
-    clipped = {name: int(counter.item()) for name, counter in net.counters.items()}
     counts = {name: np.concatenate([one[name] for one in nonzeros]) for name in nonzeros[0]}
-    saturations = {name: count for name, count in clipped.items() if count} | tally
+    saturations = net.clipped() | tally
     return Run(logits, saturations, {}, counts, total)
 
 
