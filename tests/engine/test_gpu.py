@@ -105,7 +105,9 @@ print("equal")
 """
 
 
-@pytest.mark.skipif(not fused.available(), reason="Triton is older than 3: no full interpreter")
+@pytest.mark.skipif(
+    not fused.available(), reason="no Triton of 3.4 or newer, whose interpreter would run them"
+)
 def test_fused_kernels_interpreted() -> None:
     """Triton's interpreter runs the kernels on a CPU, if told so before they are imported."""
     result = subprocess.run(
