@@ -13,9 +13,11 @@ $(STAMP): requirements/main.txt pyproject.toml .python-version scripts/setup.sh
 demo: $(STAMP)
 	@$(PYTHON) examples/smnist/demo.py
 
-# Lava's many processes and small arrays: threads within each cost more than they bring.
+# Lava's many processes and small arrays: threads within each cost more than they bring. The files
+# of tests are spread over the cores, of which more than four would want much memory.
 test: $(STAMP)
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PYTHON) -m pytest
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PYTHON) -m pytest \
+		--numprocesses auto --maxprocesses 4 --dist loadfile
 
 # More than 10^9 integers of the shipped models, and every branch; see docs/conformance.md.
 conformance: $(STAMP)

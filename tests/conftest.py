@@ -14,7 +14,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import numpy as np
@@ -58,8 +58,33 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("no CUDA device")
 
 
+_said: list[str] = []
+
+
+@pytest.fixture(scope="session")
+def say() -> Callable[[str], None]:
+    """Print lines after the last test: what was compared and counted."""
+    return _said.append
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Hand what was said to the process that prints, where tests run in several."""
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:
+        output["said"] = _said
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """Take over what one of several processes said."""
+    _said.extend(getattr(node, "workeroutput", {}).get("said", []))
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Name every skipped test, and the Lava room where it was left out."""
+    """Print what the tests said; name every skipped one, and the Lava room where it is left out."""
+    if _said:
+        terminalreporter.section("compared")
+        terminalreporter.write_line("\n".join(_said))
     skipped = [report.nodeid for report in terminalreporter.stats.get("skipped", [])]
     if not IS_LAVA_PYTHON:
         files = sorted(LAVA_TESTS.rglob("test_*.py"))

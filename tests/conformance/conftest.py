@@ -68,19 +68,3 @@ def mutants() -> ModuleType:
 def mutation() -> ModuleType:
     """Altered engines: `prepare`, `loaded`, `as_python`, `of_reference`."""
     return sys.modules["mutation"]
-
-
-_said: list[str] = []
-
-
-@pytest.fixture
-def say() -> Callable[[str], None]:
-    """Print lines after the last test: what was compared and counted."""
-    return _said.append
-
-
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """Print what the tests had to say."""
-    if _said:
-        terminalreporter.section("conformance")
-        terminalreporter.write_line("\n".join(_said))

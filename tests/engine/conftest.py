@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from types import SimpleNamespace
 from typing import Any
 
@@ -103,11 +103,10 @@ def engine() -> SimpleNamespace:
 
 
 @pytest.fixture(scope="module")
-def tally(request: pytest.FixtureRequest) -> Iterator[Counter[str]]:
+def tally(request: pytest.FixtureRequest, say: Callable[[str], None]) -> Iterator[Counter[str]]:
     """Count compared integers by operation; the totals are printed after the last test."""
     counts: Counter[str] = Counter()
     yield counts
-    reporter = request.config.pluginmanager.get_plugin("terminalreporter")
     parts = ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items()))
-    reporter.ensure_newline()
-    reporter.write_line(f"integers equal to the reference's: {counts.total():,} ({parts})")
+    if counts:
+        say(f"{request.path.name}: {counts.total():,} integers equal to the reference's: {parts}")

@@ -81,15 +81,16 @@ def play(worker: Worker, tmp_path: Path) -> Callable[..., Traces]:
 
 
 @pytest.fixture(scope="session")
-def new_tally() -> type[Tally]:
+def new_tally(say: Callable[[str], None]) -> Callable[[], Tally]:
     """Begin to compare Lava with the reference: `new_tally().compare(program, data, worker)`."""
-    return Tally
+    return lambda: Tally(say)
 
 
 class Tally:
     """What has been compared so far."""
 
-    def __init__(self) -> None:
+    def __init__(self, say: Callable[[str], None]) -> None:
+        self.say = say
         self.programs: Counter[str] = Counter()
         self.integers: Counter[str] = Counter()
         self.rates: list[float] = []
@@ -122,16 +123,16 @@ class Tally:
                 self.minus_ones += int((spikes == -1).sum())
 
     def report(self, title: str) -> int:
-        """Print and return how many integers of which operation were compared."""
+        """Say how many integers of which operation were compared; return how many layers fire."""
         rates = np.array(self.rates)
         between = int(((rates >= 0.01) & (rates <= 0.99)).sum())
         text = (
-            f"\n{title}: {sum(self.integers.values()):,} integers equal in "
+            f"{title}: {sum(self.integers.values()):,} integers equal in "
             f"{self.programs['all']} programs, {dict(self.integers)}; "
             f"{self.programs['saturating']} saturate, "
             f"{self.programs['negative exponents']} have negative exponents; "
             f"{between} of {rates.size} layers fire between 1 and 99 %, "
             f"{self.minus_ones} spikes are -1"
         )
-        print(text)  # noqa: T201 - shown by `pytest -s`, and what the test is for
+        self.say(text)
         return between

@@ -27,7 +27,7 @@ def digits():
 
 
 @pytest.mark.slow
-def test_every_spike_residual_and_logit_of_20_digits_in_one_stream(digits):
+def test_every_spike_residual_and_logit_of_20_digits_in_one_stream(digits, say):
     x, labels = digits
     program = compile_model(FOLDER / "binary_s4d.pt")
     # spikes, the residual stream, and what enters every SSM
@@ -45,8 +45,8 @@ def test_every_spike_residual_and_logit_of_20_digits_in_one_stream(digits):
     compared["Readout"] += got.logits.size
     assert got.saturations == expected.saturations == {}
     rates = [float(got.tensors[f"blocks.{i}.spike"].mean()) for i in range(4)]
-    print(  # noqa: T201 - shown by `pytest -s`, and what the test is for
-        f"\n{DIGITS} digits: {sum(compared.values()):,} integers equal, {dict(compared)}; "
+    say(
+        f"Lava, {DIGITS} digits: {sum(compared.values()):,} integers equal, {dict(compared)}; "
         f"firing rates {np.round(rates, 3)}"
     )
     # 4 spikes, 4 sums, 5 affine maps of 128 channels, 784 steps; 10 logits
@@ -79,7 +79,7 @@ def test_floating_lava_equals_pytorch_in_float64(digits):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "count"), [("gsu_small", 4), ("gsu", 2)])
-def test_every_engine_gives_the_same_gsu_on_digits_in_one_stream(digits, model, count):
+def test_every_engine_gives_the_same_gsu_on_digits_in_one_stream(digits, model, count, say):
     x, labels = digits[0][:count], digits[1][:count]
     program = compile_model(FOLDER / f"{model}.pt")
     names = [op.name for op in program.ops if isinstance(op, (Ternary, Add, Affine))]
@@ -97,9 +97,9 @@ def test_every_engine_gives_the_same_gsu_on_digits_in_one_stream(digits, model, 
     assert got.saturations == expected.saturations == other.saturations == {}
     spikes = [got.tensors[name] for name in names if isinstance(program[name], Ternary)]
     rates = [np.round([float((s == value).mean()) for value in (-1, 1)], 3) for s in spikes]
-    print(  # noqa: T201 - shown by `pytest -s`, and what the test is for
-        f"\n{model}, {count} digits: {sum(compared.values()):,} integers equal, {dict(compared)}; "
-        f"rates of -1 and 1: {rates}"
+    say(
+        f"Lava, {model}, {count} digits: {sum(compared.values()):,} integers equal, "
+        f"{dict(compared)}; rates of -1 and 1: {rates}"
     )
     channels = program["encoder"].out.channels
     assert compared["Ternary"] == compared["Add"] == len(spikes) * channels * 784 * count

@@ -137,7 +137,7 @@ def test_lava_equals_the_reference_on_random_programs(worker, networks, new_tall
     assert tally.minus_ones >= 100
 
 
-def test_lava_equals_the_reference_on_compiled_models(worker, new_tally):
+def test_lava_equals_the_reference_on_compiled_models(worker, new_tally, say):
     tally, seen = new_tally(), Counter()
 
     @SETTINGS
@@ -156,7 +156,7 @@ def test_lava_equals_the_reference_on_compiled_models(worker, new_tally):
 
     check()
     between = tally.report("compiled GSU models")
-    print(dict(seen))  # noqa: T201 - shown by `pytest -s`, too
+    say(f"of these {dict(seen)}")
     assert tally.programs["all"] >= EXAMPLES // 2
     assert tally.programs["saturating"] >= 3
     assert between >= 10

@@ -82,7 +82,7 @@ def test_models_give_the_golden_vectors_without_lavas_runtime(stepping, cases, t
 
 
 def test_every_edit_of_a_lava_model_is_noticed(
-    sandbox, stepping, edits, cases, tmp_path, monkeypatch
+    sandbox, stepping, edits, cases, tmp_path, monkeypatch, say
 ):
     monkeypatch.setattr(numba, "njit", lambda *given, **options: lambda function: function)
     with sandbox.sandbox(("neurossm.lava",)):
@@ -93,8 +93,8 @@ def test_every_edit_of_a_lava_model_is_noticed(
             places[name] = difference(stepping, cases, tmp_path)
     survivors = [name for name, place in places.items() if place is None]
     failed = {name: place for name, place in places.items() if place and "Error: " in place}
-    print(  # noqa: T201 - shown by `pytest -s`, and what the test is for
-        f"\n{len(edits)} altered Lava models: {len(edits) - len(failed) - len(survivors)} noticed "
+    say(
+        f"{len(edits)} altered Lava models: {len(edits) - len(failed) - len(survivors)} noticed "
         f"by an integer, {len(failed)} by an error {failed}, {len(survivors)} not noticed"
     )
     assert not survivors, survivors

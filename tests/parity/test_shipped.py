@@ -5,6 +5,7 @@ The trained graph in float64 and both programs run freely; nothing of `neurossm.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +24,7 @@ LEAST = {"proved": 0.99, "calibrated": 0.99}
 
 
 @pytest.mark.slow
-def test_fixed_against_float_on_1000_digits() -> None:
+def test_fixed_against_float_on_1000_digits(say: Callable[[str], None]) -> None:
     with np.load(FOLDER / "mnist_test.npz") as data:
         x, y = data["x"][:DIGITS], data["y"][:DIGITS]
     graph = export(FOLDER / "binary_s4d.pt")
@@ -50,9 +51,10 @@ def test_fixed_against_float_on_1000_digits() -> None:
     for scaling, least in LEAST.items():
         share = equal[scaling] / (DIGITS * 784 * 128)
         same = float(np.mean(chosen[scaling] == chosen["float"]))
-        print(  # noqa: T201 - shown by `pytest -s`
-            f"\n{scaling}: accuracy {accuracy[scaling]:.4f} (float {accuracy['float']:.4f}), "
-            f"top-1 {same:.4f}, spikes equal {np.round(share, 4)}, {saturated[scaling]} clipped"
+        say(
+            f"{scaling}, {DIGITS} digits: accuracy {accuracy[scaling]:.4f} "
+            f"(float {accuracy['float']:.4f}), top-1 {same:.4f}, "
+            f"spikes equal {np.round(share, 4)}, {saturated[scaling]} clipped"
         )
         assert abs(accuracy[scaling] - accuracy["float"]) <= 0.003
         assert same >= 0.995
