@@ -9,7 +9,8 @@ Parameters in capitals are constants, for which Triton compiles a kernel of its 
 look into annotations of types, so that there are none.
 """
 
-# mypy: allow-untyped-defs, allow-incomplete-defs, allow-untyped-calls
+# Triton's language is not Python's: tuples grow, and types are known at compile time only.
+# mypy: ignore-errors
 
 from __future__ import annotations
 
@@ -69,9 +70,7 @@ def _affine(x, fields, AT: tl.constexpr, NARROW: tl.constexpr, LEFT: tl.constexp
     if NARROW:  # one instruction multiplies 32 bits by 32 to 64
         gain = gain.to(tl.int32)
     product = x.to(tl.int64) * gain.to(tl.int64)
-    return _shifted(product, fields, AT + 1, LEFT, H, h, valid) + _row(
-        fields, AT + 4, H, h, valid
-    )
+    return _shifted(product, fields, AT + 1, LEFT, H, h, valid) + _row(fields, AT + 4, H, h, valid)
 
 
 @kernel
@@ -146,7 +145,7 @@ def _clipped(value, LIMIT: tl.constexpr, count, mask):
 def _stage(
     values,
     PLAN: tl.constexpr,
-    I: tl.constexpr,
+    NUMBER: tl.constexpr,
     fields,
     constants,
     counts,
@@ -155,15 +154,15 @@ def _stage(
     valid,
     mask,
 ):
-    """Compute operation number I of a chain; its numbers are those of `stages.Stage`."""
-    KIND: tl.constexpr = PLAN[I][0]
-    AT: tl.constexpr = PLAN[I][3]
-    OTHER: tl.constexpr = PLAN[I][4]
-    NARROW: tl.constexpr = PLAN[I][5]
-    LEFT: tl.constexpr = PLAN[I][6]
-    LIMIT: tl.constexpr = PLAN[I][7]
-    x = values[PLAN[I][1]]
-    y = values[PLAN[I][2]]
+    """Compute operation NUMBER of a chain; its numbers are those of `stages.Stage`."""
+    KIND: tl.constexpr = PLAN[NUMBER][0]
+    AT: tl.constexpr = PLAN[NUMBER][3]
+    OTHER: tl.constexpr = PLAN[NUMBER][4]
+    NARROW: tl.constexpr = PLAN[NUMBER][5]
+    LEFT: tl.constexpr = PLAN[NUMBER][6]
+    LIMIT: tl.constexpr = PLAN[NUMBER][7]
+    x = values[PLAN[NUMBER][1]]
+    y = values[PLAN[NUMBER][2]]
     if KIND == AFFINE:
         value = _affine(x, fields, AT, NARROW, LEFT, H, h, valid)
     elif KIND == LAYERNORM:
@@ -181,7 +180,7 @@ def _stage(
     else:
         value = x.to(tl.int64) + y.to(tl.int64)
     if LIMIT > 0:
-        value = _clipped(value, LIMIT, counts + PLAN[I][8], mask)
+        value = _clipped(value, LIMIT, counts + PLAN[NUMBER][8], mask)
     return value
 
 

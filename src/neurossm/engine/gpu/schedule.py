@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from neurossm.program import Input, Op, Program, Readout
+from neurossm.program import Input, Op, Program
 
 
 @dataclass(frozen=True)

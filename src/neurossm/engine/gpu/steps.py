@@ -91,7 +91,7 @@ class Setting:
         x = self.intervals[op.inputs[0]]
         return (
             self.kernels.fuses
-            and -_BYTE <= op.weight.min()
+            and op.weight.min() >= -_BYTE
             and op.weight.max() < _BYTE
             and bounds.holds(x, _INT32)
             and bounds.sum_reach(op.weight, x) < _INT32
