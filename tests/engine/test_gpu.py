@@ -81,10 +81,12 @@ def test_random_networks(networks: ModuleType, tally: Counter[str], seed: int, d
 
 
 INTERPRETED = """
-import runpy, sys
+import pathlib, runpy, sys
+import numpy as np
 from neurossm.engine import gpu
-from neurossm.program import recordable, reference
-networks = runpy.run_path(sys.argv[1])
+from neurossm.program import Program, recordable, reference
+tests = pathlib.Path(sys.argv[1])
+networks = runpy.run_path(str(tests / "random_networks.py"))
 for seed in range(9):
     program = networks["random_program"](
         seed,
@@ -96,11 +98,20 @@ for seed in range(9):
     data = networks["random_data"](program.input, seed, 3, 7)
     names = [name for name in recordable(program) if ".state_" not in name]
     expected = reference.run(program, data, names)
-    found = gpu.run(program, data, names, device="cpu", kernels="fused", memory=3_000)
-    assert (found.logits == expected.logits).all()
-    assert found.saturations == expected.saturations
-    for name in names:
-        assert (found.tensors[name] == expected.tensors[name]).all(), (seed, name)
+    for kept in (names, ()):  # with nothing to keep, chains are longer
+        found = gpu.run(program, data, kept, device="cpu", kernels="fused", memory=3_000)
+        assert (found.logits == expected.logits).all()
+        assert found.saturations == expected.saturations
+        for name in kept:
+            assert (found.tensors[name] == expected.tensors[name]).all(), (seed, name)
+for case in sorted(tests.glob("golden/*.h5")):
+    program = Program.load(case)
+    with np.load(case.with_suffix(".npz")) as golden:
+        names = [name for name in recordable(program) if ".state_" not in name]
+        found = gpu.run(program, golden["data"], names, device="cpu", kernels="fused")
+        assert (found.logits == golden["logits"]).all(), case
+        for name in names:
+            assert (found.tensors[name] == golden["tensors/" + name]).all(), (case, name)
 print("equal")
 """
 
@@ -111,7 +122,7 @@ print("equal")
 def test_fused_kernels_interpreted() -> None:
     """Triton's interpreter runs the kernels on a CPU, if told so before they are imported."""
     result = subprocess.run(
-        [sys.executable, "-c", INTERPRETED, str(ROOT / "tests/random_networks.py")],
+        [sys.executable, "-c", INTERPRETED, str(ROOT / "tests")],
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,
