@@ -1,6 +1,7 @@
 """Every process alone on Lava, in both number systems, against hand arithmetic."""
 
 import sys
+from inspect import getmembers
 
 import numpy as np
 import pytest
@@ -55,7 +56,7 @@ def test_every_model_is_tagged_and_fixed_point_ones_hold_integers(kind):
     ]
     assert sorted(tuple(model.tags) for model in models) == [("fixed_pt",), ("floating_pt",)]
     (fixed,) = [model for model in models if model.tags == ["fixed_pt"]]
-    declared = {name: t for name, t in vars(fixed).items() if isinstance(t, LavaPyType)}
+    declared = {name: t for name, t in getmembers(fixed) if isinstance(t, LavaPyType)}
     assert declared
     for name, declaration in declared.items():
         assert np.dtype(declaration.d_type).kind in "ib", name

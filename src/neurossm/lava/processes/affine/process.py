@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.ports import PyInPort, PyOutPort
-from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort, OutPort
-from lava.magma.core.process.process import AbstractProcess
-from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
-from neurossm.lava import fixed, floating
+from neurossm.lava.normalisation import (
+    FixedNormalisation,
+    FloatingNormalisation,
+    Normalisation,
+)
 from neurossm.lava.parameters import Rescale
-from neurossm.lava.record import require_integers
 from neurossm.lava.schedule import Schedule
-from neurossm.lava.stream import StreamModel
 
 
-class Affine(AbstractProcess):  # type: ignore[misc]
+class Affine(Normalisation):
     """`y = sat(rshift(gain*a_in, shift) + offset)` per channel: a bias, a norm, a change of width.
 
     Ports: `a_in` (H), `y_out` (H).
@@ -36,8 +30,6 @@ class Affine(AbstractProcess):  # type: ignore[misc]
         Files to write tensors to, by role: `a` (what was received), `y`.
     """
 
-    counted = ("y",)
-
     def __init__(
         self,
         *,
@@ -46,57 +38,18 @@ class Affine(AbstractProcess):  # type: ignore[misc]
         trace: dict[str, str] | None = None,
         name: str | None = None,
     ) -> None:
-        schedule = schedule or Schedule()
-        super().__init__(rescale=rescale, schedule=schedule, trace=trace, name=name)
-        shape = (rescale.channels,)
-        self.a_in = InPort(shape=shape)
-        self.y_out = OutPort(shape=shape)
-        self.saturations = Var(shape=(len(self.counted),), init=0)
+        super().__init__(norm=rescale, schedule=schedule, trace=trace, name=name)
 
 
 @implements(proc=Affine, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
-class AffineFixed(StreamModel):
+class AffineFixed(FixedNormalisation):
     """Integers, rounded and saturated."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=32)
-    y_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=32)
-    saturations: Any = LavaPyType(np.ndarray, np.int64)
-
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self.rescale: Rescale = proc_params["rescale"]
-        require_integers(self.rescale)
-
-    def advance(self, position: int | None) -> None:
-        """Pass one vector on."""
-        a = self.a_in.recv().astype(np.int64)
-        if position is None:
-            self.y_out.send(np.zeros_like(a))
-            return
-        y, saturated = fixed.rescale(self.rescale, a)
-        self.saturations += saturated
-        self.trace(position, a=a, y=y)
-        self.y_out.send(y)
 
 
 @implements(proc=Affine, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt")
-class AffineFloating(StreamModel):
+class AffineFloating(FloatingNormalisation):
     """Real numbers."""
-
-    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
-    y_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
-    saturations: Any = LavaPyType(np.ndarray, np.int64)
-
-    def advance(self, position: int | None) -> None:
-        """Pass one vector on."""
-        a = self.a_in.recv()
-        if position is None:
-            self.y_out.send(np.zeros_like(a))
-            return
-        y = floating.rescale(self.proc_params["rescale"], a)
-        self.trace(position, a=a, y=y)
-        self.y_out.send(y)
