@@ -87,8 +87,9 @@ def test_a_dynamic_threshold_needs_data(networks):
         compile_model(dynamic)
     x = networks.random_data(graph.input, 0)
     program = compile_model(dynamic, calibration=x)
-    assert [item.name for item in program.approximations][:2] == [
+    assert [item.name for item in program.approximations][:3] == [
         "blocks.0.ternary.threshold",
+        "blocks.1.norm.statistics",
         "blocks.1.ternary.threshold",
     ]
 

@@ -72,7 +72,7 @@ def _width_options(command: _Decorated) -> _Decorated:
     "--threshold-scale",
     type=float,
     help="A GSU's static threshold as a multiple of its mean on calibration data; more means "
-    "fewer spikes. [default: what changes the fewest]",
+    "fewer spikes. [default: chosen for each layer]",
 )
 @click.option(
     "--headroom-bits",

@@ -48,7 +48,8 @@ def approximate(
     """Replace what neurocores cannot compute; return what was replaced, too.
 
     Sigmoid and GELU become piecewise-linear tables. A GSU's dynamic threshold, which needs a
-    maximum over all channels at every step, becomes a static one calibrated on `data`.
+    maximum over all channels at every step, becomes a static one calibrated on `data`, and the
+    BatchNorms behind it get new statistics: the graph must not be folded yet.
 
     Raises
     ------

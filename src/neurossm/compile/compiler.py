@@ -75,7 +75,7 @@ class Prepared:
     Parameters
     ----------
     graph
-        Folded and approximated.
+        Approximated and folded.
     approximations
         What was approximated, and by how much.
     ranges
@@ -148,9 +148,9 @@ def prepare(
     profile.compile_limits()  # refuses a target that cannot run programs
     graph, own_calibration = load_graph(model)
     _check_widths(options, profile)
-    folded = fold(graph)
     data = calibration if calibration is not None else own_calibration
-    approximated, approximations = approximate(folded, options, data)
+    replaced, approximations = approximate(graph, options, data)
+    approximated = fold(replaced)
     if options.scaling == "calibrated":
         if data is None:
             raise InputError(

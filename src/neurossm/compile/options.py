@@ -106,7 +106,8 @@ class CompileOptions:
         Poles are kept where `1 / (1 - |A_bar|)` is below 2 to this power.
     threshold_scale
         A dynamic GSU threshold becomes its mean over calibration data times this factor; None
-        takes, layer by layer, the factor that changes the fewest spikes.
+        takes, layer by layer, the factor whose spikes say most of what the layer computed from
+        the dynamic one's.
     row_scale
         What one unit of a row of weights stands for: a "power-of-two", or "full": what makes the
         row's largest weight fill the width, undone by one product per feature after the sum.
