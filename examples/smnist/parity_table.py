@@ -1,7 +1,9 @@
 """Float, approximated and fixed accuracy of the shipped models: `python parity_table.py`.
 
 Every model is compiled for loihi2-sim with nothing else given, and all three rungs classify the
-same digits. `--limit N` takes the first N digits; the default is all 10,000.
+same digits. `--limit N` takes the first N digits; the default is all 10,000. `--official` takes the
+checkpoints of `examples/official` instead, imported with the calibration digits beside them; then
+the last column compares the integers with the network after the compiler's replacements.
 """
 
 from __future__ import annotations
@@ -17,6 +19,8 @@ from neurossm.datafile import load_data
 
 FOLDER = Path(__file__).resolve().parent
 MODELS = ("binary_s4d", "binary_s4d_small", "gsu", "gsu_small")
+OFFICIAL_FOLDER = FOLDER.parent / "official"
+OFFICIAL = ("binary_s4d", "gsu")
 HEAD = (
     "model",
     "float",
@@ -32,31 +36,54 @@ def main() -> None:
     """Print a Markdown table."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--limit", type=int, help="the first N digits")
-    parser.add_argument("--models", nargs="+", choices=MODELS, default=MODELS)
+    parser.add_argument("--models", nargs="+", choices=MODELS)
+    parser.add_argument("--official", action="store_true", help="the imported checkpoints")
     parser.add_argument("--scaling", choices=("proved", "calibrated"), default="proved")
     arguments = parser.parse_args()
     data = load_data(FOLDER / "mnist_test.npz").limited(arguments.limit)
-    print("| " + " | ".join(HEAD) + " |\n|---" + "|--:" * (len(HEAD) - 1) + "|", flush=True)
-    for name in arguments.models:
-        model = FOLDER / f"{name}.pt"
-        program = compile_model(model, options=CompileOptions(scaling=arguments.scaling))
+    head = (*HEAD, "integers to approximated") if arguments.official else HEAD
+    print("| " + " | ".join(head) + " |\n|---" + "|--:" * (len(head) - 1) + "|", flush=True)
+    for name in arguments.models or (OFFICIAL if arguments.official else MODELS):
+        label, model, calibration = _official(name) if arguments.official else _shipped(name)
+        options = CompileOptions(scaling=arguments.scaling)
+        program = compile_model(model, options=options, calibration=calibration)
         outcome = verify(program, data.x, data.y, model, ("fast",), progress=_dots(len(data.x)))
-        print(_row(name, outcome.results), flush=True)
+        cells = _row(label, outcome.results)
+        if arguments.official:
+            cells.append(_spikes(outcome.results["rungs"]["approximated_fixed"]["layers"]))
+        print("| " + " | ".join(cells) + " |", flush=True)
         for warning in outcome.warnings:
             print(f"{name}: {warning}", file=sys.stderr)
 
 
-def _row(name: str, results: dict[str, Any]) -> str:
+def _shipped(name: str) -> tuple[str, Any, Any]:
+    """Return a model of this folder; it carries its calibration digits."""
+    return f"{name}.pt", FOLDER / f"{name}.pt", None
+
+
+def _official(name: str) -> tuple[str, Any, Any]:
+    """Return an imported model, and the digits to calibrate it on."""
+    from neurossm.importers import import_checkpoint
+
+    label = f"{name}.ckpt"
+    calibration = load_data(OFFICIAL_FOLDER / "calibration.npz").x
+    return label, import_checkpoint(OFFICIAL_FOLDER / label).model, calibration
+
+
+def _row(label: str, results: dict[str, Any]) -> list[str]:
     paired = results["paired_difference"]
     points = [f"{100 * paired[key]:+.2f}" for key in ("difference", "low", "high")]
-    cells = [
-        f"`{name}.pt`",
+    return [
+        f"`{label}`",
         *(_percent(results["accuracy"][rung]) for rung in ("float", "approximated", "fixed")),
         f"{points[0]} ({points[1]} to {points[2]})",
         _percent(results["top1_agreement"]),
-        " / ".join(f"{100 * layer['spike_agreement']:.2f}" for layer in results["layers"]) + " %",
+        _spikes(results["layers"]),
     ]
-    return "| " + " | ".join(cells) + " |"
+
+
+def _spikes(layers: list[dict[str, Any]]) -> str:
+    return " / ".join(f"{100 * layer['spike_agreement']:.2f}" for layer in layers) + " %"
 
 
 def _percent(share: float) -> str:
