@@ -157,12 +157,12 @@ def test_the_files_show_the_mismatch_again(networks, break_fast, tmp_path):
     (pair,) = outcome.results["engines"]
     assert pair["mismatch"]["operation"] == "blocks.0.glu"
     folder = tmp_path / "mismatch-fast-reference"
-    expected = np.load(folder / "expected.npz")
-    x = np.load(folder / "data.npz")["x"]
+    with np.load(folder / "expected.npz") as expected, np.load(folder / "data.npz") as data:
+        logits, product, x = expected["logits"], expected["tensors/blocks.0.glu"], data["x"]
     cut = p.Program.load(folder / "program.h5")
     run = reference.run(cut, x, ["blocks.0.glu"])
-    assert np.array_equal(expected["tensors/blocks.0.glu"], run.tensors["blocks.0.glu"])
-    assert np.array_equal(expected["logits"], run.logits)
+    assert np.array_equal(product, run.tensors["blocks.0.glu"])
+    assert np.array_equal(logits, run.logits)
     # The printed command fails and names the operation; with the engine mended it passes.
     words = shlex.split(pair["reproducer"])
     result = CliRunner().invoke(cli, [*words[1:], "--json", str(tmp_path / "out.json")])
