@@ -7,13 +7,15 @@ import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
-from neurossm import compile_model, engine
+from neurossm import compile_model
+from neurossm import engine as engines
+from neurossm import program as p
 from neurossm.engine import fast, gpu
 from neurossm.engine.gpu import fused
 from neurossm.engine.trace import write_trace
@@ -83,6 +85,7 @@ def test_random_networks(networks: ModuleType, tally: Counter[str], seed: int, d
 INTERPRETED = """
 import pathlib, runpy, sys
 import numpy as np
+from neurossm import compile_model
 from neurossm.engine import gpu
 from neurossm.program import Program, recordable, reference
 tests = pathlib.Path(sys.argv[1])
@@ -104,6 +107,15 @@ for seed in range(9):
         assert found.saturations == expected.saturations
         for name in kept:
             assert (found.tensors[name] == expected.tensors[name]).all(), (seed, name)
+# In a chain, LayerNorm must not see what a table gives beyond the channels.
+for channels in (5, 6):
+    graph = networks["random_graph"](1, channels=channels, mixer="gsu", layer_norm=True)
+    data = networks["random_data"](graph.input, 0, 3, 9)
+    program = compile_model(graph, calibration=data)
+    expected = reference.run(program, data)
+    found = gpu.run(program, data, device="cpu", kernels="fused")
+    assert (found.logits == expected.logits).all(), channels
+    assert (found.totals == expected.totals).all(), channels
 for case in sorted(tests.glob("golden/*.h5")):
     program = Program.load(case)
     with np.load(case.with_suffix(".npz")) as golden:
@@ -181,6 +193,36 @@ def test_whole_digits_on_a_gpu(tally: Counter[str], name: str) -> None:
         tally["shipped"] += expected.tensors[tensor].size
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("channels", [5, 6, 8])
+def test_layer_norms_on_a_gpu(networks: ModuleType, tally: Counter[str], channels: int) -> None:
+    """Behind a table in one chain, and of a number of channels that is no power of two."""
+    graph = networks.random_graph(1, channels=channels, mixer="gsu", layer_norm=True)
+    data = networks.random_data(graph.input, 0, 3, 9)
+    program = compile_model(graph, calibration=data)
+    tally.update(compared(program, data, (), "cuda", "fused"))
+
+
+@pytest.mark.parametrize("kind", [p.Product, p.Add])
+def test_both_inputs_the_same(engine: SimpleNamespace, kind: type[p.Op]) -> None:
+    spec = p.unchecked(20, 10, 3)  # a sum has the exponents of its inputs
+    shift = {"shift": np.zeros(3, np.int64)} if kind is p.Product else {}
+    program = engine.around([kind("o", ("x", "x"), spec, **shift)], bits=10, channels=3)
+    compared(program, engine.extremes(program, 0, 2, 4), ("o",), "cpu", "plain")
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_reversed_and_read_only_data(networks: ModuleType, axis: int) -> None:
+    program = networks.random_program(3, kind="uint8", inputs=1, channels=3)
+    data = np.flip(networks.random_data(program.input, 0, 1, 1), axis)
+    data.flags.writeable = False
+    expected = reference.run(program, data)
+    found = gpu.run(program, data, device="cpu")
+    np.testing.assert_array_equal(found.logits, expected.logits)
+    with pytest.raises(InputError, match=r"shape \(3, 0, 1\)|no steps"):
+        gpu.run(program, np.zeros((3, 0, 1), np.uint8), device="cpu")
+
+
 def test_traces_and_progress(networks: ModuleType, tmp_path: Path) -> None:
     program, data = random_case(networks, 3000)
     seen: list[int] = []
@@ -199,7 +241,7 @@ def test_traces_and_progress(networks: ModuleType, tmp_path: Path) -> None:
 def test_without_a_gpu_one_line_says_so(networks: ModuleType) -> None:
     program, data = random_case(networks, 3001)
     with pytest.raises(MissingDependencyError, match=r"device 'cuda': PyTorch .*--device cpu") as e:
-        engine.run(program, data, device="cuda")
+        engines.run(program, data, device="cuda")
     assert "\n" not in str(e.value)
 
 
@@ -208,7 +250,7 @@ def test_refusals(networks: ModuleType) -> None:
     with pytest.raises(InputError, match="device 'tpu' is unknown"):
         gpu.find_device("tpu")
     with pytest.raises(InputError, match="device 'cuda': the engine 'lava' runs on the CPU only"):
-        engine.run(program, data, "lava", device="cuda")
+        engines.run(program, data, "lava", device="cuda")
     with pytest.raises(InputError, match="no tensor 'nothing'"):
         gpu.run(program, data, ["nothing"], device="cpu")
     with pytest.raises(InputError, match="no samples"):

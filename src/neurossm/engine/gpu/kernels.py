@@ -106,7 +106,7 @@ def _bit_length(value):
 @kernel
 def _normal(x, constants, AT: tl.constexpr, H: tl.constexpr, valid):
     """Return the normalised deviations of rows; see `neurossm.program.layernorm`."""
-    x = x.to(tl.int64)
+    x = tl.where(valid, x.to(tl.int64), 0)  # beyond H a chain may have computed anything
     deviation = tl.where(valid, x * H - tl.sum(x, axis=1, keep_dims=True), 0)
     largest = tl.max(tl.abs(deviation), axis=1, keep_dims=True)
     right = tl.maximum(_bit_length(largest) - DEVIATION_BITS, 0)

@@ -133,7 +133,8 @@ class Network:
     ) -> list[Tensor]:
         name = task.ops[0].name
         if name in self.steps:
-            return self.steps[name](inputs)
+            by_name = dict(zip(task.inputs, inputs, strict=True))
+            return self.steps[name]([by_name[source] for source in task.ops[0].inputs])
         if name not in self.recurrences:
             return self._chain(task)(inputs)
         step = self.recurrences[name]

@@ -14,6 +14,7 @@ from torch import Tensor
 from neurossm.arrays import IntArray
 from neurossm.engine.gpu.device import free_memory, full_precision
 from neurossm.engine.gpu.network import Network, network
+from neurossm.graph.data import check_data
 from neurossm.program import SSM, Program, Run
 from neurossm.program.arithmetic import Tally
 from neurossm.program.reference import Progress, check_countable, check_recordable
@@ -106,6 +107,7 @@ def run_to(
     names = check_recordable(program, record)
     counted = check_countable(program, count)
     net = network(program, device, kernels)
+    check_data(program.input, data)
     program.encode(data[:1])  # before memory is reckoned with their length
     memory = memory or free_memory(net.device)
     batch, chunk = net.sizes(len(data), data.shape[1], memory, names, counted)
@@ -152,7 +154,7 @@ def _run_batch(
     report: Progress,
 ) -> tuple[IntArray, dict[str, IntArray]]:
     """Run samples that go together; return their sums over time and counts."""
-    own = np.require(x, requirements=["C", "W"])  # tensors are neither reversed nor read-only
+    own = np.array(x, order="C")  # tensors are neither reversed nor read-only
     data = torch.from_numpy(own).to(net.device).to(net.input_type)
     state = net.start(len(x), counted)
     for begin in range(0, x.shape[1], chunk):
