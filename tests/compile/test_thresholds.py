@@ -33,7 +33,9 @@ def test_the_threshold_is_the_scaled_mean_of_the_dynamic_one():
 def test_static_thresholds_stay():
     node = replace(GRAPH["t"], threshold=np.array([1.0, 2.0]))
     graph = g.Graph((SOURCE, node, g.Mean("mean", ("t",))))
-    assert freeze_thresholds(graph, 1.3, None) == (graph, ())
+    assert freeze_thresholds(graph, None, None) == (graph, ())
+    with pytest.raises(InputError, match="threshold_scale = 1.3: this model has no dynamic"):
+        freeze_thresholds(graph, 1.3, None)
 
 
 def test_data_are_needed():
@@ -138,3 +140,20 @@ def test_the_steps_kept_are_spread_over_all_samples(monkeypatch):
     frozen, (approximation,) = freeze_thresholds(GRAPH, 1.6, data)
     assert frozen["t"].threshold[0] == 0.8
     assert "25.00% of the spikes change" in approximation.description
+
+
+@pytest.mark.parametrize(("samples", "steps"), [(700, 784), (1400, 196), (20_000, 8), (9, 5)])
+def test_every_place_of_a_sample_is_kept(samples, steps):
+    from neurossm.compile.thresholds import _STEPS, _every
+
+    every = _every(samples, steps)
+    kept = np.arange(0, samples * steps, every) % steps
+    assert set(kept) == set(range(steps))
+    assert 1 <= kept.size <= max(_STEPS, samples * steps if every == 1 else 0)
+
+
+def test_where_spikes_tell_nothing_the_mean_is_kept():
+    data = np.full((1, 1, 2), 3.0)  # one step: nothing varies
+    frozen, (approximation,) = freeze_thresholds(GRAPH, None, data)
+    assert frozen["t"].threshold.tolist() == [1.5, 1.5]
+    assert "1 times the mean" in approximation.description

@@ -20,6 +20,7 @@ Neither needs labels or gradients.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -62,10 +63,15 @@ def freeze_thresholds(
     Raises
     ------
     InputError
-        There is a dynamic threshold and no data.
+        There is a dynamic threshold and no data, or a scale and no dynamic threshold.
     """
     dynamic = [node for node in graph.nodes if _is_dynamic(node)]
     if not dynamic:
+        if scale is not None:
+            raise InputError(
+                f"threshold_scale = {scale:g}: this model has no dynamic threshold to replace; "
+                "leave it out (--threshold-scale)"
+            )
         return graph, ()
     if data is None:
         raise InputError(
@@ -128,11 +134,22 @@ class _Watched:
 def _watch(graph: Graph, data: NDArray[np.generic], names: list[str]) -> dict[str, _Watched]:
     seen = {name: _Watched() for name in names}
     for batch in batches(graph.input, data, "calibration data"):
-        every = -(-len(data) * batch.shape[1] // _STEPS)
+        every = _every(len(data), batch.shape[1])
         values = evaluate(graph, batch, names)
         for name, watched in seen.items():
             watched.add(values[name], every)
     return seen
+
+
+def _every(samples: int, steps: int) -> int:
+    """Return which share of the steps is kept: one in so many, in turn at every place of a sample.
+
+    The least number for about `_STEPS` that has no factor in common with a sample's steps.
+    """
+    every = -(-samples * steps // _STEPS)
+    while math.gcd(every, steps) > 1:
+        every += 1
+    return every
 
 
 def _frozen(
@@ -203,7 +220,9 @@ def _best_scale(target: FloatArray, weight: FloatArray, y: FloatArray, mean: flo
         spikes = (y > threshold).astype(float) - (y < -threshold)
         spikes = root * (spikes - np.average(spikes, axis=0, weights=weight))
         explained.append(_explained(target, spikes))
-    return float(_SCALES[int(np.argmax(explained))])
+    best = int(np.argmax(explained))
+    # No spikes, or always the same ones, explain nothing: then the mean is as good as any.
+    return float(_SCALES[best]) if explained[best] > 0.0 else 1.0
 
 
 def _explained(target: FloatArray, spikes: FloatArray) -> float:
