@@ -150,6 +150,10 @@ def train(model: nn.Module, x: Tensor, y: Tensor, options: argparse.Namespace) -
     ]
     optimizer = torch.optim.AdamW(groups, lr=0.01)
     per_epoch = len(x) // options.batch
+    if per_epoch == 0:
+        raise SystemExit(
+            f"train.py: --batch {options.batch} exceeds the {len(x)} digits to train on"
+        )
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, [0.01, 0.001], total_steps=options.epochs * per_epoch
     )
@@ -207,6 +211,8 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--limit", type=int, help="train on so many digits only, for a trial")
     options = parser.parse_args()
+    if not (options.checkout / "src" / "models").is_dir():
+        parser.error(f"{options.checkout}: no folder src/models; give the project's state_spaces")
     find_code(options.checkout)
     torch.manual_seed(options.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"

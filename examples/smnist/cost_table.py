@@ -7,7 +7,7 @@ The numbers of one model, with all their parts: `neurossm profile PROGRAM --data
 
 from __future__ import annotations
 
-import sys
+import argparse
 from pathlib import Path
 
 import click
@@ -33,7 +33,11 @@ COLUMNS = (
 
 def main() -> None:
     """Compile, run and count every model."""
-    digits = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("digits", nargs="?", type=int, default=1000, help="the first so many")
+    digits = parser.parse_args().digits
+    if digits < 1:
+        parser.error("digits must be at least 1")
     click.echo("| " + " | ".join(COLUMNS) + " |")
     click.echo("|---|" + "--:|" * (len(COLUMNS) - 1))
     for name in MODELS:

@@ -40,6 +40,10 @@ def main() -> None:
     parser.add_argument("--official", action="store_true", help="the imported checkpoints")
     parser.add_argument("--scaling", choices=("proved", "calibrated"), default="proved")
     arguments = parser.parse_args()
+    if arguments.official and not set(arguments.models or ()) <= set(OFFICIAL):
+        parser.error(f"--official has {' and '.join(OFFICIAL)} only")
+    if arguments.limit is not None and arguments.limit < 1:
+        parser.error("--limit must be at least 1")
     data = load_data(FOLDER / "mnist_test.npz").limited(arguments.limit)
     head = (*HEAD, "integers to approximated") if arguments.official else HEAD
     print("| " + " | ".join(head) + " |\n|---" + "|--:" * (len(head) - 1) + "|", flush=True)
