@@ -181,7 +181,8 @@ def _(node: n.GELU, x: Range) -> Range:
 def _(node: n.PiecewiseLinear, x: Range) -> Range:
     left = node.start + np.arange(node.base.size) * 2.0**-node.width_log2
     right_end = node.base + node.slope * 2.0**-node.width_log2
-    inside = (left[:, None] > x.low) & (left[:, None] < x.high)  # (segments, C)
+    # A segment that begins at the upper end counts, too: what is just before it is reached.
+    inside = (left[:, None] > x.low) & (left[:, None] <= x.high)  # (segments, C)
     knots = np.stack([node.base, np.concatenate([node.base[:1], right_end[:-1]])])
     ends = np.stack([apply(node, x.low), apply(node, x.high)])
     low = np.where(inside, knots.min(axis=0)[:, None], np.inf).min(axis=0)
