@@ -172,7 +172,9 @@ def test_an_interrupt_in_the_caller_ends_everything(own, job, clock):
 def test_the_callers_death_ends_everything(number, job, clock, traceless, tmp_path):
     (tmp_path / "job").write_bytes(pickle.dumps(job(np.zeros(LONG))))
     script = (
-        "import pickle, sys; from neurossm.lava import Worker\n"
+        "import pickle, signal, sys; from neurossm.lava import Worker\n"
+        # a shell that runs tests in its background has interrupts ignored
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "worker = Worker(); print(worker.process.pid, worker.folder, flush=True)\n"
         "with worker: worker.execute(pickle.load(open(sys.argv[1], 'rb')))\n"
     )
