@@ -211,11 +211,13 @@ def test_both_inputs_the_same(engine: SimpleNamespace, kind: type[p.Op]) -> None
     compared(program, engine.extremes(program, 0, 2, 4), ("o",), "cpu", "plain")
 
 
+@pytest.mark.parametrize("writeable", [True, False])
 @pytest.mark.parametrize("axis", [0, 1, 2])
-def test_reversed_and_read_only_data(networks: ModuleType, axis: int) -> None:
+def test_reversed_and_read_only_data(networks: ModuleType, axis: int, writeable: bool) -> None:
+    """An axis of length 1 counts as contiguous, whatever its stride."""
     program = networks.random_program(3, kind="uint8", inputs=1, channels=3)
     data = np.flip(networks.random_data(program.input, 0, 1, 1), axis)
-    data.flags.writeable = False
+    data.flags.writeable = writeable
     expected = reference.run(program, data)
     found = gpu.run(program, data, device="cpu")
     np.testing.assert_array_equal(found.logits, expected.logits)
