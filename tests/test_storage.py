@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from unittest.mock import Mock
 
 import h5py
 import numpy as np
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from neurossm.arrays import same
 from neurossm.errors import FormatError, InputError
+from neurossm.graph import Graph
+from neurossm.program import Program
 from neurossm.storage import (
     is_hdf5,
-    open_file,
+    read_file,
     read_json_object,
     read_record,
     schema_of,
@@ -51,8 +54,7 @@ def save(path, record, schema="test", version=1):
 
 
 def load(path, kind=Outer):
-    with open_file(path, "test", 1) as file:
-        return read_record(file["r"], kind)
+    return read_file(path, "test", 1, lambda file: read_record(file["r"], kind))
 
 
 @pytest.mark.parametrize("maybe", [None, np.array([1.5, -0.0])])
@@ -111,21 +113,18 @@ def test_is_hdf5_looks_at_the_first_bytes(tmp_path):
 def test_older_versions_are_read_and_newer_refused(tmp_path):
     path = tmp_path / "r.h5"
     save(path, example(), version=3)
-    with open_file(path, "test", 3), open_file(path, "test", 4):
-        pass
-    with (
-        pytest.raises(FormatError, match="version 3 is newer than version 2, .*; upgrade"),
-        open_file(path, "test", 2),
-    ):
-        pass
+    assert read_file(path, "test", 3, list) == ["r"]
+    assert read_file(path, "test", 4, list) == ["r"]
+    with pytest.raises(FormatError, match="version 3 is newer than version 2, .*; upgrade"):
+        read_file(path, "test", 2, list)
 
 
 def test_errors_of_the_reader_name_the_file_once(tmp_path):
     path = tmp_path / "r.h5"
     save(path, example())
     for error in (InputError("odd"), FormatError("odd"), KeyError("odd"), ValueError("odd\nvalue")):
-        with pytest.raises(FormatError) as caught, open_file(path, "test", 1):
-            raise error
+        with pytest.raises(FormatError) as caught:
+            read_file(path, "test", 1, Mock(side_effect=error))
         text = str(caught.value)
         assert text.startswith(f"{path}: ")
         assert text.count(str(path)) == 1
@@ -135,15 +134,33 @@ def test_errors_of_the_reader_name_the_file_once(tmp_path):
 
 def test_a_bug_is_not_taken_for_damage(tmp_path):
     save(tmp_path / "r.h5", example())
-    with pytest.raises(ZeroDivisionError), open_file(tmp_path / "r.h5", "test", 1):
-        raise ZeroDivisionError
+    for error in (ZeroDivisionError, AttributeError, NameError):
+        with pytest.raises(error):
+            read_file(tmp_path / "r.h5", "test", 1, Mock(side_effect=error))
+
+
+@pytest.mark.parametrize("kind", [Graph, Program])
+def test_what_a_caller_does_with_a_file_is_no_part_of_reading_it(kind, small_program, tmp_path):
+    program = small_program()
+    (program if kind is Program else program.graph).save(tmp_path / "r.h5")
+    with pytest.raises(AttributeError, match="nonsense"):
+        kind.load(tmp_path / "r.h5").nonsense  # noqa: B018
+
+
+@pytest.mark.parametrize("kind", [Graph, Program])
+@pytest.mark.parametrize("path", [3, None, b"program.h5", ["program.h5"], "a\0b"])
+def test_what_is_no_path_is_refused(kind, path, small_program):
+    program = small_program()
+    for call in (kind.load, (program if kind is Program else program.graph).save):
+        with pytest.raises(InputError, match=r"path"):
+            call(path)
 
 
 def test_json_may_be_long(tmp_path):
     value = {"text": "ü" * 100_000, "list": [1, 2.5, None, True]}
     write_file(tmp_path / "j.h5", "test", 1, lambda file: write_json(file, "j", value))
-    with open_file(tmp_path / "j.h5", "test", 1) as file:
-        assert read_json_object(file, "j") == value
+    found = read_file(tmp_path / "j.h5", "test", 1, lambda file: read_json_object(file, "j"))
+    assert found == value
 
 
 @pytest.mark.parametrize(
@@ -159,20 +176,16 @@ def test_json_may_be_long(tmp_path):
 )
 def test_bad_json(tmp_path, write, message):
     write_file(tmp_path / "j.h5", "test", 1, write)
-    with pytest.raises(FormatError, match=message), open_file(tmp_path / "j.h5", "test", 1) as file:
-        read_json_object(file, "j")
+    with pytest.raises(FormatError, match=message):
+        read_file(tmp_path / "j.h5", "test", 1, lambda file: read_json_object(file, "j"))
 
 
 def test_a_group_must_be_there(tmp_path):
     write_file(tmp_path / "g.h5", "test", 1, lambda f: f.create_dataset("a/b", data=1))
-    with open_file(tmp_path / "g.h5", "test", 1) as file:
-        assert list(subgroup(file, "a")) == ["b"]
+    assert read_file(tmp_path / "g.h5", "test", 1, lambda f: list(subgroup(f, "a"))) == ["b"]
     for name in ("b", "nothing"):
-        with (
-            pytest.raises(FormatError, match=f"a: group '{name}' is missing"),
-            open_file(tmp_path / "g.h5", "test", 1) as file,
-        ):
-            subgroup(file["a"], name)
+        with pytest.raises(FormatError, match=f"a: group '{name}' is missing"):
+            read_file(tmp_path / "g.h5", "test", 1, lambda f, name=name: subgroup(f["a"], name))
 
 
 def edit(where, name, value):

@@ -13,9 +13,34 @@ from pathlib import Path
 
 from neurossm.errors import InputError
 
-__all__ = ["atomic_path", "require_writable", "sha256_of"]
+__all__ = ["as_path", "atomic_path", "require_writable", "sha256_of"]
 
 _CHUNK_BYTES = 1 << 20
+
+
+def as_path(value: object, what: str) -> Path:
+    """Return what a user gave as the path of a file.
+
+    Parameters
+    ----------
+    value
+        Text or a path.
+    what
+        The kind of file, for the message.
+
+    Raises
+    ------
+    InputError
+        It is neither, or holds a null character.
+    """
+    if not isinstance(value, (str, os.PathLike)) or not isinstance(os.fspath(value), str):
+        raise InputError(
+            f"{what}: expected the path of a file as text or pathlib.Path, got a "
+            f"{type(value).__name__}"
+        )
+    if "\0" in os.fspath(value):
+        raise InputError(f"{what}: {os.fspath(value)!r} is no path: it holds a null character")
+    return Path(value)
 
 
 @contextlib.contextmanager

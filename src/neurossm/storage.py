@@ -11,8 +11,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -24,6 +23,7 @@ from neurossm.errors import FormatError, InputError, NeuroSSMError
 from neurossm.files import atomic_path
 
 Record = TypeVar("Record")
+Content = TypeVar("Content")
 _ARRAY_KINDS = {"b", "i", "u", "f", "c"}
 _COMPRESS_FROM_BYTES = 4096
 _SIGNATURE = b"\x89HDF\r\n\x1a\n"
@@ -32,7 +32,6 @@ _DAMAGE = (
     OSError,
     ValueError,  # also bad JSON and bad UTF-8
     TypeError,
-    AttributeError,
     RuntimeError,
     OverflowError,
     MemoryError,  # a damaged shape
@@ -67,10 +66,13 @@ def schema_of(path: Path) -> str | None:
     return schema if isinstance(schema, str) else None
 
 
-@contextmanager
-def open_file(path: Path, schema: str, version: int, made_by: str = "") -> Iterator[h5py.File]:
-    """Open a file for reading after checking that it is what the caller expects.
+def read_file(
+    path: Path, schema: str, version: int, read: Callable[[h5py.File], Content], made_by: str = ""
+) -> Content:
+    """Open a file, check that it is what the caller expects, and return what `read` makes of it.
 
+    `read` converts and does nothing else: what it raises is told as damage of the file. What the
+    caller does with the content comes after, so that an error of its own stays what it is.
     `made_by` names the command that makes such files, for messages.
 
     Raises
@@ -79,7 +81,7 @@ def open_file(path: Path, schema: str, version: int, made_by: str = "") -> Itera
         The file does not exist.
     FormatError
         It is not HDF5, truncated, foreign, of another schema, newer than this package, or
-        lacks a part, or what the caller reads from it makes no sense; the path comes first.
+        lacks a part, or what is read from it makes no sense; the path comes first.
     """
     if not path.is_file():
         raise InputError(f"{path}: no such file")
@@ -93,7 +95,7 @@ def open_file(path: Path, schema: str, version: int, made_by: str = "") -> Itera
     with file:
         try:
             _check_header(file, schema, version, made_by)
-            yield file
+            return read(file)
         except NeuroSSMError as error:
             raise FormatError(f"{path}: {_one_line(error)}") from error
         except _DAMAGE as error:

@@ -11,9 +11,10 @@ import h5py
 
 from neurossm.arrays import same
 from neurossm.errors import FormatError, InputError
+from neurossm.files import as_path
 from neurossm.graph.nodes import NODE_TYPES, SSM, Embedding, Input, Mean, Node
 from neurossm.storage import (
-    open_file,
+    read_file,
     read_json_object,
     read_record,
     subgroup,
@@ -122,13 +123,12 @@ class Graph:
 
     def save(self, path: str | Path) -> None:
         """Write the graph to an HDF5 file of schema `neurossm-graph`."""
-        write_file(Path(path), SCHEMA, VERSION, lambda file: write_graph(file, self))
+        write_file(as_path(path, "graph"), SCHEMA, VERSION, lambda file: write_graph(file, self))
 
     @staticmethod
     def load(path: str | Path) -> Graph:
         """Read a graph written by `save`; FormatError or InputError say what is wrong."""
-        with open_file(Path(path), SCHEMA, VERSION, "neurossm export") as file:
-            return read_graph(file)
+        return read_file(as_path(path, "graph"), SCHEMA, VERSION, read_graph, "neurossm export")
 
 
 def _check_vocabulary(node: Embedding, source: Node) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray, same
 from neurossm.errors import FormatError, InputError
+from neurossm.files import as_path
 from neurossm.graph.graph import Graph, read_graph, write_graph
 from neurossm.program.dense import Embedding
 from neurossm.program.elementwise import Add
@@ -21,7 +22,7 @@ from neurossm.program.operations import read_ops, write_ops
 from neurossm.program.readout import Readout
 from neurossm.program.source import Input
 from neurossm.storage import (
-    open_file,
+    read_file,
     read_json_object,
     read_record,
     subgroup,
@@ -183,13 +184,12 @@ class Program:
 
     def save(self, path: str | Path) -> None:
         """Write the program to an HDF5 file of schema `neurossm-program`, whole or not at all."""
-        write_file(Path(path), SCHEMA, VERSION, lambda file: _write(file, self))
+        write_file(as_path(path, "program"), SCHEMA, VERSION, lambda file: _write(file, self))
 
     @staticmethod
     def load(path: str | Path) -> Program:
         """Read a program written by `save`; InputError or FormatError say what is wrong."""
-        with open_file(Path(path), SCHEMA, VERSION, "neurossm compile") as file:
-            return _read(file)
+        return read_file(as_path(path, "program"), SCHEMA, VERSION, _read, "neurossm compile")
 
 
 def _check_neighbours(op: Op, sources: list[Op]) -> None:
