@@ -163,7 +163,12 @@ def random_graph(
     nodes.append(g.Mean("mean", (stream,)))
     decoder = weights(classes, H) * (0 if "zero_decoder" in awkward else 1)
     nodes.append(g.Linear("decoder", ("mean",), decoder, rng.normal(0, 0.3, classes)))
-    return g.Graph(tuple(nodes), {"seed": seed})
+    return g.Graph(tuple(map(_in_its_layer, nodes)), {"seed": seed})
+
+
+def _in_its_layer(node: g.Node) -> g.Node:
+    block, _, rest = node.name.rpartition(".")
+    return replace(node, layer=block) if rest else node
 
 
 def random_data(source: Any, seed: int, batch: int = 3, steps: int = 20) -> np.ndarray:

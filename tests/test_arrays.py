@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurossm.arrays import check_name, freeze, same
+from neurossm.arrays import freeze, same
 from neurossm.errors import InputError
+from neurossm.naming import check_name
 
 
 @dataclass(frozen=True, eq=False)

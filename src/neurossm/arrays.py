@@ -14,24 +14,6 @@ FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 IntArray = NDArray[np.int64]
 
-RESERVED_SUFFIXES = (".state", ".state_re", ".state_im")
-"""What follows an SSM's name in the names of its states; no tensor may be called so."""
-
-
-def check_name(name: str) -> None:
-    """Refuse a name that cannot be a group of an HDF5 file or could be taken for a state.
-
-    Raises
-    ------
-    InputError
-        The name is empty, "." or "..", holds a slash or a null character, or ends in a reserved
-        suffix.
-    """
-    if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
-        raise InputError(f"{name!r} cannot be a name: it must be text without slashes, not a dot")
-    if name.endswith(RESERVED_SUFFIXES):
-        raise InputError(f"{name!r} cannot be a name: an SSM's states are called so")
-
 
 def freeze(record: Any, name: str, dtype: Any, shape: tuple[int | None, ...]) -> None:
     """Replace an array field of a frozen dataclass by a read-only copy of the right type.

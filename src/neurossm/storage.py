@@ -11,7 +11,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -170,8 +170,12 @@ def write_record(group: h5py.Group, record: Any) -> None:
             group.attrs[field.name] = value
 
 
-def read_record(group: h5py.Group, kind: type[Record]) -> Record:
+def read_record(
+    group: h5py.Group, kind: type[Record], missing: Mapping[str, Any] | None = None
+) -> Record:
     """Read a dataclass of type `kind` from a group written by `write_record`.
+
+    `missing` gives the values of fields that files of an older version lack.
 
     Raises
     ------
@@ -185,7 +189,13 @@ def read_record(group: h5py.Group, kind: type[Record]) -> Record:
     unknown = (set(group.attrs) | set(group)) - set(fields) - {"type"}
     if unknown:
         raise FormatError(f"{_where(group)}unknown field {sorted(unknown)[0]!r}")
-    return kind(**{name: _read_field(group, name, hints[name]) for name in fields})
+    given = missing or {}
+    return kind(
+        **{
+            name: given[name] if name in given else _read_field(group, name, hints[name])
+            for name in fields
+        }
+    )
 
 
 def _read_field(group: h5py.Group, name: str, hint: Any) -> Any:

@@ -28,7 +28,7 @@ def load(path: Path) -> dict[str, Any]:
     """Read the operations of a program file, each a dict of its fields, in the file's order."""
     with h5py.File(path, "r") as file:
         assert file.attrs["schema"] == "neurossm-program"
-        assert file.attrs["version"] == 1
+        assert file.attrs["version"] in (1, 2)
         operations = [_operation(group) for group in file["ops"].values()]
     return {"operations": operations}
 

@@ -183,7 +183,7 @@ DAMAGES = {
     "number as schema": (_header("schema", 3), "foreign HDF5 file"),
     "no version": (_header("version", None), "without a version number"),
     "text as version": (_header("version", "1"), "without a version number"),
-    "newer": (_header("version", 2), "version 2 is newer than version 1, .* upgrade"),
+    "newer": (_header("version", 3), "version 3 is newer than version 2, .* upgrade"),
     "version 0": (_header("version", 0), "version 0 is not one neurossm ever wrote"),
     "no target": (_header("target", None), "target"),
     "no ops": (_move("ops", "elsewhere"), "group 'ops' is missing"),

@@ -13,6 +13,7 @@ from neurossm.arrays import same
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path
 from neurossm.graph.nodes import NODE_TYPES, SSM, Embedding, Input, Mean, Node
+from neurossm.naming import layer_in_version_1
 from neurossm.storage import (
     read_file,
     read_json_object,
@@ -24,7 +25,7 @@ from neurossm.storage import (
 )
 
 SCHEMA = "neurossm-graph"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True, eq=False)
@@ -160,6 +161,7 @@ def read_graph(group: h5py.Group) -> Graph:
     """
     nodes = []
     entries = subgroup(group, "nodes")
+    old = group.file.attrs["version"] == 1
     for name in entries:
         entry = subgroup(entries, name)
         kind = NODE_TYPES.get(str(entry.attrs.get("type")))
@@ -168,7 +170,7 @@ def read_graph(group: h5py.Group) -> Graph:
                 f"node {name!r} is of unknown type {entry.attrs.get('type')!r}; "
                 f"known: {', '.join(NODE_TYPES)}"
             )
-        node = read_record(entry, kind)
+        node = read_record(entry, kind, {"layer": layer_in_version_1(name)} if old else None)
         if node.name != name:
             raise FormatError(f"node {name!r} says it is called {node.name!r}")
         nodes.append(node)

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import ClassVar
 
-from neurossm.arrays import check_name
 from neurossm.errors import InputError
+from neurossm.naming import check_name
 
 
 @dataclass(frozen=True, eq=False)
 class Node:
-    """A unique name and the names of the nodes it reads."""
+    """A unique name and the names of the nodes it reads.
+
+    `layer` names the part of the network it belongs to, such as a block; by default it is a layer
+    of its own.
+    """
 
     name: str
     inputs: tuple[str, ...]
+    layer: str = field(default="", kw_only=True)
     arity: ClassVar[int] = 1
 
     def __post_init__(self) -> None:
         """Check the name and the number of inputs; subclasses add their fields."""
         check_name(self.name)
+        object.__setattr__(self, "layer", self.layer or self.name)
         if len(self.inputs) != self.arity:
             raise InputError(
                 f"{self.name}: {type(self).__name__} reads {self.arity} tensors, "

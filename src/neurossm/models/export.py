@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,9 @@ def _nodes(model: Network) -> Iterator[Node]:
     name = "encoder"
     for index, block in enumerate(model.blocks):
         assert isinstance(block, Block)
-        for node in _block(block, f"blocks.{index}", name):
-            yield node
+        prefix = f"blocks.{index}"
+        for node in _block(block, prefix, name):
+            yield replace(node, layer=prefix)
             name = node.name
     final = _norm(model.norm, "norm", name)
     if final is not None:

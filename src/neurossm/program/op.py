@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar, TypeVar
 
 import numpy as np
 
-from neurossm.arrays import FloatArray, IntArray, check_name, freeze
+from neurossm.arrays import FloatArray, IntArray, freeze
 from neurossm.errors import FormatError, InputError, LimitError
+from neurossm.naming import check_name
 from neurossm.program.arithmetic import MAX_SHIFT, Tally
 from neurossm.program.tensor import Interval, TensorSpec
 
@@ -26,12 +27,14 @@ EXACT_BITS = 62
 class Op(ABC):
     """One operation: reads the tensors `inputs`, writes the tensor `name`.
 
+    `layer` names the part of the network it belongs to; by default it is a layer of its own.
     `step` is the definition: every engine must give the same integers.
     """
 
     name: str
     inputs: tuple[str, ...]
     out: TensorSpec
+    layer: str = field(default="", kw_only=True)
     arity: ClassVar[int] = 1
     saturates: ClassVar[bool] = True
     """False where the output is the exact result, which must be proved to fit its width."""
@@ -39,6 +42,7 @@ class Op(ABC):
     def __post_init__(self) -> None:
         """Check the name and the number of inputs; subclasses add their fields."""
         check_name(self.name)
+        object.__setattr__(self, "layer", self.layer or self.name)
         if len(self.inputs) != self.arity:
             raise FormatError(
                 f"{self.name}: {type(self).__name__} reads {self.arity} tensors, "

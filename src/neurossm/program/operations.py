@@ -7,6 +7,7 @@ from collections.abc import Iterable
 import h5py
 
 from neurossm.errors import FormatError
+from neurossm.naming import layer_in_version_1
 from neurossm.program.affine import Affine
 from neurossm.program.dense import Dense, Embedding
 from neurossm.program.elementwise import Add, Product
@@ -55,6 +56,7 @@ def read_ops(group: h5py.Group) -> tuple[Op, ...]:
         An operation is of unknown type, or a part of it is missing, unknown, or makes no sense.
     """
     ops = []
+    old = group.file.attrs["version"] == 1
     for name in group:
         entry = subgroup(group, name)
         kind = OP_TYPES.get(str(entry.attrs.get("type")))
@@ -63,7 +65,7 @@ def read_ops(group: h5py.Group) -> tuple[Op, ...]:
                 f"operation {name!r} is of unknown type {entry.attrs.get('type')!r}; "
                 f"known: {', '.join(OP_TYPES)}"
             )
-        op = read_record(entry, kind)
+        op = read_record(entry, kind, {"layer": layer_in_version_1(name)} if old else None)
         if op.name != name:
             raise FormatError(f"operation {name!r} says it is called {op.name!r}")
         ops.append(op)

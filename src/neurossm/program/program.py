@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from neurossm.program.reference import Progress, Run
 
 SCHEMA = "neurossm-program"
-VERSION = 1
+VERSION = 2
 
 
 @dataclass(frozen=True)
