@@ -11,9 +11,9 @@ from neurossm import program as p
 from neurossm.arrays import same
 from neurossm.compile import CompileOptions, Widths, compile_model, prepare
 from neurossm.compile.options import layer_of
-from neurossm.compile.place_bytes import signed_bits
 from neurossm.compile.precision import Precision, layer_widths, load_precision, save_precision
 from neurossm.errors import FormatError, InputError, LimitError, NeuroSSMError
+from neurossm.place.bytes import signed_bits
 
 HEAD = 'schema = "neurossm-precision"\nversion = 1\n'
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurossm.compile.place import Placement, place
 from neurossm.cost import profile
 from neurossm.cost.counts import KEYS
 from neurossm.cost.dense_model import DenseModel
@@ -14,6 +13,7 @@ from neurossm.cost.energy import estimate_dense
 from neurossm.cost.traffic import traffic
 from neurossm.errors import InputError, LimitError, UnsupportedError
 from neurossm.hw_profiles import load_profile
+from neurossm.place.placement import Placement, place
 from neurossm.program import Program
 
 Build = Callable[..., Program]

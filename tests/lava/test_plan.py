@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from neurossm import program as p
-from neurossm.compile.latency import latency_steps
 from neurossm.errors import InputError, LimitError, UnsupportedError
 from neurossm.graph import Graph, Sigmoid
 from neurossm.lava import plan_graph, plan_program
+from neurossm.place.latency import latency_steps
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,13 @@ from neurossm import program as p
 from neurossm.cli import cli
 from neurossm.compile import CompileOptions, Widths, compile_model
 from neurossm.compile.options import WIDTH_RANGES
-from neurossm.compile.place import place
-from neurossm.compile.place_bytes import signed_bits
 from neurossm.compile.precision import load_precision
 from neurossm.errors import InputError, LimitError
 from neurossm.graph.evaluate import evaluate
 from neurossm.hw_profiles import load_profile
 from neurossm.parity.statistics import compare_paired
+from neurossm.place.bytes import signed_bits
+from neurossm.place.placement import place
 from neurossm.program.reference import run
 from neurossm.tune import Score, Settings, tune_widths
 from neurossm.tune.judge import size_bytes

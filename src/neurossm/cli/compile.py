@@ -184,9 +184,9 @@ def _with_precision(options: CompileOptions, path: Path) -> CompileOptions:
 
 def _results(program: Any, target: str) -> dict[str, Any]:
     from neurossm.compile.certify import certificates
-    from neurossm.compile.latency import latency_steps
-    from neurossm.compile.place import place
     from neurossm.hw_profiles import load_profile
+    from neurossm.place.latency import latency_steps
+    from neurossm.place.placement import place
 
     placement = place(program, load_profile(target))
     return {

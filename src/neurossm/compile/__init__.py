@@ -1,7 +1,7 @@
 """From a float graph to an integer program: one pass per file.
 
 `fold` -> `approximate` -> `ranges` -> `quantise` (with `poles`, `scaling`, `quantise_ssm`) ->
-`certify` -> `place`; `compiler` chains them.
+`certify`; `compiler` chains them and places the result (`neurossm.place`).
 """
 
 from neurossm.compile.compiler import Prepared, compile_model, prepare

@@ -16,7 +16,6 @@ from neurossm.compile.builder import Memory
 from neurossm.compile.certify import certify
 from neurossm.compile.fold import fold
 from neurossm.compile.options import CompileOptions, Widths
-from neurossm.compile.place import place
 from neurossm.compile.precision import check_layers
 from neurossm.compile.quantise import quantise
 from neurossm.compile.ranges import Ranges, calibrated_ranges, proved_ranges
@@ -24,6 +23,7 @@ from neurossm.compile.rounding import InputStatistics, input_statistics
 from neurossm.errors import InputError, LimitError
 from neurossm.graph import Graph
 from neurossm.hw_profiles import Profile, load_profile
+from neurossm.place.placement import place
 from neurossm.program import Program
 from neurossm.program.program import Approximation
 from neurossm.storage import is_hdf5

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
-from neurossm.compile.place_neurons import sent_tensors
 from neurossm.engine import DEFAULT_ENGINE, run
+from neurossm.place.neurons import sent_tensors
 from neurossm.program import Program
 
 GROUP_SAMPLES = 128

@@ -8,12 +8,12 @@ from functools import singledispatch
 import numpy as np
 
 from neurossm.arrays import IntArray
-from neurossm.compile.place import message_bits
-from neurossm.compile.place_bytes import readout_sum_bits
-from neurossm.compile.place_groups import STATISTICS, STATISTICS_NUMBERS, SUM, NeuronGroup
-from neurossm.compile.place_neurons import sent_tensors
 from neurossm.cost.activity import Activity
 from neurossm.cost.counts import ChannelCounts, Counts
+from neurossm.place.bytes import readout_sum_bits
+from neurossm.place.groups import STATISTICS, STATISTICS_NUMBERS, SUM, NeuronGroup
+from neurossm.place.neurons import sent_tensors
+from neurossm.place.placement import message_bits
 from neurossm.program import (
     Dense,
     Embedding,

@@ -20,8 +20,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from neurossm.compile.place import Placement
-from neurossm.compile.place_groups import NeuronGroup
 from neurossm.cost.count import UnitCounts, by_channels
 from neurossm.cost.counts import Counts
 from neurossm.cost.dense_model import DenseModel
@@ -35,6 +33,8 @@ from neurossm.hw_profiles import (
     load_profile,
 )
 from neurossm.hw_profiles.profile import WORD_BITS
+from neurossm.place.groups import NeuronGroup
+from neurossm.place.placement import Placement
 
 FLOAT_BITS = 32
 

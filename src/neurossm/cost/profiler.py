@@ -11,8 +11,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurossm.compile.place import Core, Placement, place
-from neurossm.compile.place_groups import neuron_groups
 from neurossm.cost.activity import Activity, Progress, observe
 from neurossm.cost.count import UnitCounts, by_channels, by_layer, count
 from neurossm.cost.counts import Counts
@@ -22,6 +20,8 @@ from neurossm.datafile import load_data
 from neurossm.engine import DEFAULT_ENGINE
 from neurossm.errors import InputError
 from neurossm.hw_profiles import EnergyPj, Profile, known_profiles, load_profile
+from neurossm.place.groups import neuron_groups
+from neurossm.place.placement import Core, Placement, place
 from neurossm.program import Program
 
 FLOAT_BASELINE = "cmos45"

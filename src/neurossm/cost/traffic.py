@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from math import ceil, sqrt
 
-from neurossm.compile.place import Core, Placement
 from neurossm.cost.count import UnitCounts
 from neurossm.cost.counts import KEYS
+from neurossm.place.placement import Core, Placement
 
 
 def traffic(units: UnitCounts, placement: Placement, cores_per_chip: int) -> tuple[int, int]:

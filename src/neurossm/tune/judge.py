@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from scipy import special
 
 from neurossm.arrays import FloatArray, IntArray
-from neurossm.compile.place_groups import neuron_groups
 from neurossm.engine import run
 from neurossm.graph import Graph
 from neurossm.graph.evaluate import evaluate
 from neurossm.hw_profiles import Profile
 from neurossm.parity.statistics import PairedComparison, compare_paired
+from neurossm.place.groups import neuron_groups
 from neurossm.program import Program
 
 ENGINE = "fast"

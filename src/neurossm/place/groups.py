@@ -29,7 +29,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from math import ceil
 
-from neurossm.compile.place_bytes import (
+from neurossm.place.bytes import (
     AS_COMPILED,
     Variant,
     fan_in,
@@ -44,7 +44,7 @@ from neurossm.compile.place_bytes import (
     weights_bytes,
     whole_bytes,
 )
-from neurossm.compile.place_neurons import neuron_of
+from neurossm.place.neurons import neuron_of
 from neurossm.program import SSM, Dense, Embedding, LayerNorm, Op, Program, Spike, Table, Ternary
 from neurossm.program.work import statistics_work, work
 

@@ -1,6 +1,6 @@
 """Assign neurons, states, parameters, synapses and axons to the cores of a target.
 
-`place_groups` says what a neuron is and how many bytes it has, `place_plan` how many cores each
+`groups` says what a neuron is and how many bytes it has, `plan` how many cores each
 group of neurons gets: the fewest chips that hold the network, and on them the split that keeps the
 busiest core's work per step smallest.
 """
@@ -11,18 +11,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from neurossm.compile.place_bytes import Variant, signed_bits
-from neurossm.compile.place_groups import NeuronGroup, neuron_groups
-from neurossm.compile.place_neurons import sent_tensors
-from neurossm.compile.place_plan import (
+from neurossm.errors import LimitError
+from neurossm.hw_profiles import Limits, Profile
+from neurossm.place.bytes import Variant, signed_bits
+from neurossm.place.groups import NeuronGroup, neuron_groups
+from neurossm.place.neurons import sent_tensors
+from neurossm.place.plan import (
     Demand,
     DoesNotFitError,
     cores_per_group,
     fan_outs,
     fewest_cores,
 )
-from neurossm.errors import LimitError
-from neurossm.hw_profiles import Limits, Profile
 from neurossm.program import SSM, Dense, Embedding, Program, Spike, Ternary
 
 

@@ -14,9 +14,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from neurossm.compile.place_groups import NeuronGroup
 from neurossm.errors import LimitError
 from neurossm.hw_profiles import Limits
+from neurossm.place.groups import NeuronGroup
 
 SLACK = 1.15
 """How much longer than the shortest possible a step may be for the sake of busier cores."""

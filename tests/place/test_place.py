@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from neurossm.compile.place import Placement, place
-from neurossm.compile.place_groups import neuron_groups
 from neurossm.errors import LimitError, UnsupportedError
 from neurossm.hw_profiles import Profile, load_profile
+from neurossm.place.groups import neuron_groups
+from neurossm.place.placement import Placement, place
 from neurossm.program import SSM, Dense, LayerNorm, Program, unchecked
 
 Build = Callable[..., Program]
