@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import sys
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,6 +15,80 @@ from neurossm.errors import InputError
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 IntArray = NDArray[np.int64]
+
+
+def as_array(value: object, what: str) -> NDArray[Any]:
+    """Return what a user gave as numbers: an array, a tensor of any device, or nested lists.
+
+    PyTorch is not imported: where there is a tensor, it already was.
+
+    Parameters
+    ----------
+    value
+        What was given.
+    what
+        What to call it in messages.
+
+    Raises
+    ------
+    InputError
+        It is nothing of these, or its rows differ in length.
+    """
+    if isinstance(value, np.ndarray):
+        return value
+    torch = sys.modules.get("torch")
+    if torch is not None and isinstance(value, torch.Tensor):
+        return _of_tensor(value, what)
+    if isinstance(value, list | tuple) and any(hasattr(item, "detach") for item in value):
+        value = [as_array(item, what) for item in value]
+    try:
+        array = np.asarray(value)
+    except (ValueError, TypeError, OverflowError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{what}: {_described(value)} is no array of numbers: {reason}") from error
+    if array.dtype.kind not in "biufc":
+        raise InputError(
+            f"{what}: expected an array, a tensor or nested lists of numbers, got "
+            f"{_described(value)}"
+        )
+    return array
+
+
+def _of_tensor(tensor: Any, what: str) -> NDArray[Any]:
+    """Return a tensor's values; of a type that NumPy lacks (bfloat16), as float32."""
+    tensor = tensor.detach().cpu()
+    try:
+        try:
+            array: NDArray[Any] = tensor.resolve_conj().resolve_neg().numpy()
+        except TypeError:
+            array = tensor.float().numpy()
+    except (TypeError, RuntimeError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{what}: a tensor of {tensor.dtype} and {tensor.layout} is no array of numbers "
+            f"({reason}); convert it first"
+        ) from error
+    return array
+
+
+def _described(value: object) -> str:
+    return "None" if value is None else f"a {type(value).__name__}"
+
+
+def as_names(value: object, what: str) -> tuple[str, ...]:
+    """Return what a user gave as names, one or several, without repetition.
+
+    Raises
+    ------
+    InputError
+        It is neither text nor texts.
+    """
+    names = (value,) if isinstance(value, str) else value
+    if isinstance(names, Iterable):
+        found = tuple(dict.fromkeys(names))
+        if all(isinstance(name, str) for name in found):
+            return found
+    raise InputError(f"{what}: expected a name or a list of names, got {value!r}")
 
 
 def freeze(record: Any, name: str, dtype: Any, shape: tuple[int | None, ...]) -> None:

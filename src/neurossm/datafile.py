@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,8 @@ from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
 from neurossm.errors import FormatError, InputError
-from neurossm.files import atomic_path
+from neurossm.files import as_path, atomic_path
+from neurossm.graph.data import InputSpec, check_data, check_labels
 from neurossm.program import Program, Run
 
 
@@ -30,8 +32,8 @@ class Data:
     """
 
     x: NDArray[np.generic]
-    y: IntArray | None
-    where: str
+    y: IntArray | None = None
+    where: str = "data"
 
     def limited(self, limit: int | None) -> Data:
         """Return the first `limit` samples; all of them for None.
@@ -43,23 +45,15 @@ class Data:
         """
         if limit is None:
             return self
-        if not 1 <= limit <= len(self.x):
+        if not isinstance(limit, int) or not 1 <= limit <= len(self.x):
             raise InputError(
-                f"{self.where}: --limit {limit}, but the file holds {len(self.x)} samples; "
+                f"{self.where}: limit {limit}, but there are {len(self.x)} samples; "
                 f"give a number from 1 to {len(self.x)}"
             )
         return Data(self.x[:limit], None if self.y is None else self.y[:limit], self.where)
 
-    def check_labels(self, classes: int) -> None:
-        """Raise InputError if a label is no class of a model with so many."""
-        if self.y is not None and (self.y.min() < 0 or self.y.max() >= classes):
-            raise InputError(
-                f"{self.where}: labels reach from {self.y.min()} to {self.y.max()}; the model has "
-                f"classes 0 to {classes - 1}"
-            )
 
-
-def load_data(path: str | Path) -> Data:
+def load_data(path: str | os.PathLike[str]) -> Data:
     """Read `x` and, if there, `y` from an npz file; no code in it is ever run.
 
     Raises
@@ -69,7 +63,7 @@ def load_data(path: str | Path) -> Data:
     FormatError
         Not an npz file, truncated, or holding pickled objects.
     """
-    path = Path(path)
+    path = as_path(path, "data")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     try:
@@ -86,16 +80,47 @@ def load_data(path: str | Path) -> Data:
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise FormatError(f"{path}: not a readable .npz file: {reason}") from error
-    return Data(x, None if y is None else _labels(y, len(x) if x.ndim else 0, path), str(path))
+    if y is not None:
+        y = check_labels(y, len(x) if x.ndim else 0, None, str(path))
+    return Data(x, y, str(path))
 
 
-def _labels(y: NDArray[np.generic], samples: int, path: Path) -> IntArray:
-    if y.ndim != 1 or y.dtype.kind not in "iu" or len(y) != samples:
-        raise InputError(
-            f"{path}: labels y have shape {y.shape} and dtype {y.dtype}; "
-            f"expected ({samples},) integers, one per sample"
-        )
-    return y.astype(np.int64)
+def samples_of(
+    spec: InputSpec, classes: int, data: object, labels: object = None, limit: int | None = None
+) -> Data:
+    """Return samples that a user gave as a file or as arrays, checked against a model.
+
+    Parameters
+    ----------
+    spec, classes
+        The model's input, and its number of classes.
+    data
+        The path of a `DATA.npz`, what `load_data` made of one, or samples as `check_data` takes
+        them.
+    labels
+        Class numbers as `check_labels` takes them; None for none, or for those of the file.
+    limit
+        How many samples to take, the first ones; None for all.
+
+    Returns
+    -------
+    Data
+        With `x` (samples, L, channels).
+
+    Raises
+    ------
+    InputError, FormatError
+        As `load_data`, `check_data` and `check_labels`; or the limit does not suit.
+    """
+    if isinstance(data, (str, os.PathLike)):
+        data = load_data(data)
+    where, y = "data", labels
+    if isinstance(data, Data):
+        where, y, data = data.where, data.y if labels is None else labels, data.x
+    x = check_data(spec, data, where)  # type: ignore[arg-type]
+    file = "" if where == "data" else where
+    checked = None if y is None else check_labels(y, len(x), classes, file)  # type: ignore[arg-type]
+    return Data(x, checked, where).limited(limit)
 
 
 def save_logits(path: str | Path, program: Program, run: Run) -> None:

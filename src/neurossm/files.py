@@ -97,7 +97,7 @@ def require_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[st
         The folder is missing or not writable, or `path` is a folder, a device, write-protected or
         one of the inputs.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(as_path(path, "file to write")))
     if any(other is not None and Path(os.path.realpath(other)) == target for other in inputs):
         raise InputError(f"{path}: is read by the same command; write to another file")
     try:

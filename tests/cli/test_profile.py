@@ -50,7 +50,7 @@ def test_json_and_limit(files: tuple[str, str]) -> None:
     [
         (["--hw", "loihi1"], "target 'loihi1' cannot be profiled"),
         (["--hw", "cray"], "target 'cray' is unknown; known: "),
-        (["--limit", "9"], "--limit 9, but the file holds 3 samples"),
+        (["--limit", "9"], "limit 9, but there are 3 samples"),
     ],
 )
 def test_errors_are_one_line(files: tuple[str, str], extra: list[str], problem: str) -> None:

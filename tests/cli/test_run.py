@@ -86,11 +86,11 @@ def test_records_what_is_asked(case: SimpleNamespace) -> None:
         (["--trace", "t.h5", "--engine", "reference"], 1, "writes no traces; use --engine fast"),
         (["--trace", "missing/t.h5"], 1, "missing does not exist; create it"),
         (["--trace", "t.h5", "--record", "nothing"], 1, "no tensor 'nothing'"),
-        (["--threads", "0"], 1, "threads: 0, must be at least 1"),
+        (["--threads", "0"], 1, "threads: 0, must be an integer of at least 1"),
         (["--threads", "2", "--engine", "reference"], 1, "'reference' has no number of threads"),
         (["--device", "cuda", "--engine", "reference"], 1, "runs on the CPU only; use fast"),
         (["--device", "tpu"], 2, "'tpu' is not one of"),
-        (["--limit", "6"], 1, "--limit 6, but the file holds 5 samples"),
+        (["--limit", "6"], 1, "limit 6, but there are 5 samples"),
     ],
 )
 def test_errors_are_one_line(

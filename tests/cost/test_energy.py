@@ -164,7 +164,7 @@ def test_bad_requests(small_program: Build, data: np.ndarray, tmp_path: Path) ->
         profile(program, data, hw="loihi1")
     with pytest.raises(InputError, match="'loihi9' is unknown"):
         profile(program, data, hw="loihi9")
-    with pytest.raises(InputError, match="limit 3, must be between 1 and the 2 samples"):
+    with pytest.raises(InputError, match="limit 3, but there are 2 samples"):
         profile(program, data, limit=3)
     with pytest.raises(InputError, match="dtype float64"):
         profile(program, data / 255)

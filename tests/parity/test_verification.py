@@ -217,7 +217,7 @@ def test_clipped_integers_are_warned_about_by_name(networks):
         ({"min_agreement": 1.5}, "fraction from 0 to 1"),
         ({"max_drop": 2.0}, "fraction from -1 to 1"),
         ({"integers": "some"}, "one of sample, all"),
-        ({"state_samples": -1}, "must not be negative"),
+        ({"state_samples": -1}, "integer of at least 0"),
     ],
 )
 def test_refusals_are_one_line(program, data, labels, changes, said):

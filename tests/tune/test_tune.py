@@ -29,7 +29,7 @@ from neurossm.tune.space import STREAM, Group, all_groups
 from neurossm.tune.tuner import _confirm, split
 
 SAMPLES = 60
-SETTINGS = Settings(max_drop_points=10.0, samples=30, seed=3)
+SETTINGS = Settings(max_drop=0.1, samples=30, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -47,21 +47,21 @@ def tuning(graph, data):
     return tune_widths(graph, data, None, SETTINGS)
 
 
-def drop_points(graph, data, options):
-    """Return the share of other predictions than in float, from the reference, in points."""
+def drop_of(graph, data, options):
+    """Return the share of other predictions than in float, from the reference."""
     program = compile_model(graph, options=options)
     wanted = evaluate(graph, data)["decoder"].argmax(axis=1)
-    return 100 * float((run(program, data).logits.argmax(axis=1) != wanted).mean())
+    return float((run(program, data).logits.argmax(axis=1) != wanted).mean())
 
 
 def test_the_limit_holds_on_both_parts_by_a_count_of_its_own(graph, data, tuning):
     searching, confirming = split(SAMPLES, SETTINGS)
     options = tuning.precision.applied(CompileOptions())
-    on_search = drop_points(graph, data[searching], options)
-    on_others = drop_points(graph, data[confirming], options)
-    assert on_search == pytest.approx(tuning.chosen.score.drop_points)
-    assert on_others == pytest.approx(tuning.confirmed.drop_points)
-    assert max(on_search, on_others) <= 10.0
+    on_search = drop_of(graph, data[searching], options)
+    on_others = drop_of(graph, data[confirming], options)
+    assert on_search == pytest.approx(tuning.chosen.score.drop)
+    assert on_others == pytest.approx(tuning.confirmed.drop)
+    assert max(on_search, on_others) <= 0.1
     assert tuning.chosen.score.size_bytes < tuning.start.score.size_bytes
 
 
@@ -80,7 +80,7 @@ def test_one_bit_less_anywhere_breaks_the_limit_or_is_not_allowed(graph, data, t
         residual = choice[Group(STREAM, "residual")]
         options = CompileOptions(Widths(**{**vars(widths), "residual": residual}), layers)
         with contextlib.suppress(LimitError):
-            assert drop_points(graph, data[searching], options) > 10.0, group
+            assert drop_of(graph, data[searching], options) > 0.1, group
         checked += 1
     assert checked > 3
 
@@ -89,7 +89,7 @@ def test_the_file_compiles_to_exactly_these_widths(graph, data, tmp_path):
     graph.save(tmp_path / "m.h5")
     np.savez(tmp_path / "d.npz", x=data)
     out, program = tmp_path / "p.toml", tmp_path / "program.h5"
-    arguments = ["--max-drop", "10", "--samples", "30", "--seed", "3"]
+    arguments = ["--max-drop", "0.1", "--samples", "30", "--seed", "3"]
     arguments += ["--data", str(tmp_path / "d.npz"), "--json", str(tmp_path / "r.json")]
     done = CliRunner().invoke(cli, ["tune", str(tmp_path / "m.h5"), *arguments, "-o", str(out)])
     assert done.exit_code == 0, done.output
@@ -136,14 +136,14 @@ def test_the_front_holds_what_nothing_beats(tuning):
 
 
 def test_every_step_of_the_way_holds_and_no_step_is_larger(tuning):
-    limits = Limits(10.0)
+    limits = Limits(0.1)
     assert all(limits.hold(step.score) for step in tuning.path)
     sizes = [step.score.size_bytes for step in tuning.path]
     assert sizes == sorted(sizes, reverse=True)
 
 
 def test_only_the_kinds_asked_for_change(graph, data):
-    settings = Settings(10.0, samples=30, only=("weight", "state"))
+    settings = Settings(0.1, samples=30, only=("weight", "state"))
     tuning = tune_widths(graph, data, None, settings)
     changed = {name for own in tuning.precision.layers.values() for name in own}
     assert changed <= {"weight", "state"}
@@ -152,7 +152,7 @@ def test_only_the_kinds_asked_for_change(graph, data):
 
 
 def test_without_trimming_widths_stay_on_rungs_that_save_bytes(graph, data):
-    tuning = tune_widths(graph, data, None, Settings(10.0, samples=30, trim=False))
+    tuning = tune_widths(graph, data, None, Settings(0.1, samples=30, trim=False))
     for group, bits in tuning.chosen.choice.items():
         assert group.width == "weight" or bits in (8, 16, getattr(Widths(), group.width))
     sizes = [step.score.size_bytes for step in tuning.path]
@@ -170,7 +170,7 @@ def test_bytes_are_those_of_the_placement(tuning, graph):
     assert size_bytes(program, 32) == placed - tables
 
 
-def test_the_limit_is_in_percentage_points():
+def test_the_limit_is_a_fraction():
     right = np.ones(1000, bool)
     one, two = right.copy(), right.copy()
     one[:1] = False
@@ -179,9 +179,9 @@ def test_the_limit_is_in_percentage_points():
     def score(got):
         return Score(1, 1.0, 0.0, compare_paired(right, got))
 
-    assert score(one).drop_points == pytest.approx(0.1)
-    assert Limits(0.1).hold(score(one))
-    assert not Limits(0.1).hold(score(two))
+    assert score(one).drop == pytest.approx(0.001)
+    assert Limits(0.001).hold(score(one))
+    assert not Limits(0.001).hold(score(two))
     assert Limits(0.0).hold(score(right))
     assert not Limits(0.0).hold(score(one))
     assert not Limits(100.0, min_agreement=1.0).hold(Score(1, 0.99, 0.0, score(one).paired))
@@ -209,7 +209,7 @@ def test_the_groups_are_those_the_network_has(networks):
 class _Search:
     """A way down of ten steps."""
 
-    limits = Limits(1.0)
+    limits = Limits(0.01)
 
     def __init__(self):
         self.path = [Step(None, {Group("b", "state"): i}, None) for i in range(10)]
@@ -237,14 +237,14 @@ def test_what_is_not_confirmed_is_taken_back_to_the_last_step_that_is(last):
     search, judge = _Search(), _Judge(last)
     step, score, confirmations = _confirm(search, judge, 10, _unwatched)
     assert step is search.path[last]
-    assert score.drop_points == 0
+    assert score.drop == 0
     assert confirmations == len(judge.asked) <= 6
 
 
 def test_a_start_that_is_not_confirmed_is_refused():
     from neurossm.tune.tuner import _unwatched
 
-    with pytest.raises(LimitError, match="widths to begin with lose 100 percentage points"):
+    with pytest.raises(LimitError, match="widths to begin with lose 1 of accuracy"):
         _confirm(_Search(), _Judge(-1), 10, _unwatched)
 
 
@@ -263,11 +263,11 @@ def test_no_sample_searches_and_confirms():
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"max_drop_points": -1.0}, "percentage points"),
-        ({"max_drop_points": float("nan")}, "max_drop_points = nan"),
+        ({"max_drop": -1.0}, "fraction from 0 to 1"),
+        ({"max_drop": float("nan")}, "max_drop: nan"),
         ({"min_agreement": 1.5}, "from 0 to 1"),
-        ({"samples": 0}, "samples = 0"),
-        ({"confirming": 0}, "confirming = 0"),
+        ({"samples": 0}, "samples: 0"),
+        ({"confirming": 0}, "confirming: 0"),
     ],
 )
 def test_settings_out_of_range_are_refused(fields, message):
@@ -301,6 +301,6 @@ def test_labels_decide_what_counts_as_lost(graph, data):
     wrong = (evaluate(graph, data)["decoder"].argmax(axis=1) + 1) % 3
     tuning = tune_widths(graph, data, wrong, SETTINGS)  # the float model is always wrong
     assert tuning.float_accuracy == (0.0, 0.0)
-    assert tuning.found.score.drop_points <= 0
+    assert tuning.found.score.drop <= 0
     assert all(bits <= 8 or group.width != "mix" for group, bits in tuning.found.choice.items())
     assert len(searching) == tuning.samples[0]

@@ -81,7 +81,7 @@ def command(
                 available=len(everything.x),
                 model=model,
                 hw=hw,
-                engines=engines or (DEFAULT_ENGINE,),
+                engines=engines or DEFAULT_ENGINE,
                 progress=advance,
             )
         report.write_page(evidence, page_path)

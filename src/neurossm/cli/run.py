@@ -74,7 +74,7 @@ def command(
     if record and trace_path is None:
         raise click.UsageError("--record names tensors of a trace: give --trace TRACE.h5 too")
     with open_output(json_path) as output:
-        from neurossm.datafile import load_data, save_logits
+        from neurossm.datafile import load_data, samples_of, save_logits
         from neurossm.files import require_writable
         from neurossm.program import Program
 
@@ -84,8 +84,8 @@ def command(
             if path is not None:
                 require_writable(path, program, data)
         loaded = Program.load(program)
-        samples = load_data(data).limited(limit)
-        samples.check_labels(loaded.readout.out.channels)
+        given = load_data(data).limited(limit)
+        samples = samples_of(loaded.input, loaded.readout.out.channels, given)
         result, times = _run(output, loaded, samples, how)
         if logits_path is not None:
             save_logits(logits_path, loaded, result)
@@ -126,9 +126,8 @@ def _run(output: Output, program: Program, samples: Data, how: _How) -> tuple[Ru
     """Run once, whether or not a trace is written."""
     from neurossm.engine import run, warm_up
     from neurossm.engine.trace import write_trace
-    from neurossm.graph.data import check_data
 
-    x = check_data(program.input, samples.x, samples.where)
+    x = samples.x
     compilation = warm_up(program, how.engine, how.device)
     started = time.perf_counter()
     title = f"{how.engine}: {len(x)} samples of {x.shape[1]} steps"

@@ -34,13 +34,11 @@ __all__ = ["command"]
 )
 @click.option(
     "--max-drop",
-    "max_drop_points",
-    type=float,
-    default=0.1,
+    type=click.FloatRange(0, 1),
+    default=0.001,
     show_default=True,
-    metavar="POINTS",
-    help="Largest loss of accuracy in percentage points: 0.1 allows 99.3 % instead of 99.4 %. "
-    "(The --max-drop of `verify` is a fraction: 0.001.)",
+    help="Largest loss of accuracy as a fraction, as in `verify`: 0.001 allows 99.3 % instead of "
+    "99.4 %.",
 )
 @click.option(
     "--min-agreement",
@@ -88,7 +86,7 @@ def command(
     model: Path,
     data: Path,
     precision_path: Path,
-    max_drop_points: float,
+    max_drop: float,
     min_agreement: float,
     samples: int,
     confirm_samples: int | None,
@@ -118,7 +116,7 @@ def command(
             model,
             loaded.x,
             loaded.y,
-            Settings(max_drop_points, min_agreement, samples, confirm_samples, only, trim, seed),
+            Settings(max_drop, min_agreement, samples, confirm_samples, only, trim, seed),
             target,
             CompileOptions(scaling=scaling),
             None if calibration is None else load_data(calibration).x,
@@ -132,10 +130,10 @@ def command(
 
 def _remarks(tuning: Tuning, model: str) -> tuple[str, ...]:
     confirmed, samples = tuning.confirmed, tuning.samples[1]
-    allowed = f"{tuning.settings.max_drop_points:g} percentage points"
+    allowed = f"{100 * tuning.settings.max_drop:g} percentage points"
     return (
         f"Written by `neurossm tune {model}` for a loss of accuracy of at most {allowed}.",
-        f"On {samples} held-out samples: {confirmed.drop_points:.3f} points lost,",
+        f"On {samples} held-out samples: {100 * confirmed.drop:.3f} points lost,",
         f"{100 * confirmed.agreement:.2f} % of the predictions as in float;",
         f"{tuning.chosen.score.size_bytes} bytes instead of {tuning.start.score.size_bytes}.",
     )
@@ -150,7 +148,7 @@ def _show(output: Output, tuning: Tuning, path: Path) -> None:
                 score.size_bytes,
                 f"{score.size_bytes / tuning.start.score.size_bytes:.1%}",
                 f"{score.agreement:.2%}",
-                f"{-score.drop_points:+.2f}",
+                f"{-100 * score.drop:+.2f}",
                 "chosen" if score is tuning.chosen.score else "",
             )
             for score in tuning.front
@@ -195,7 +193,7 @@ def _results(tuning: Tuning, path: Path) -> dict[str, Any]:
     precision = tuning.precision
     return {
         "precision": str(path),
-        "max_drop_points": tuning.settings.max_drop_points,
+        "max_drop": tuning.settings.max_drop,
         "seed": tuning.settings.seed,
         "scaling": precision.scaling,
         "default": precision.default,
@@ -240,5 +238,5 @@ def _score(score: Score, reference: float) -> dict[str, Any]:
         "distance": score.distance,
         "accuracy": reference + score.paired.difference,
         "float_accuracy": reference,
-        "drop_points": score.drop_points,
+        "drop": score.drop,
     }

@@ -104,10 +104,10 @@ def command(
         with output.progress("verifying", len(samples.x)) as progress:
             outcome = verify(
                 loaded,
-                samples.x,
-                samples.y,
+                samples,
+                None,
                 model,
-                engines or (DEFAULT_ENGINE,),
+                engines or DEFAULT_ENGINE,
                 min_agreement,
                 max_drop,
                 progress,

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 import neurossm
+from neurossm.checks import checked_type
 from neurossm.compile.approximate import approximate
 from neurossm.compile.builder import Memory
 from neurossm.compile.certify import certify
@@ -21,7 +23,9 @@ from neurossm.compile.quantise import quantise
 from neurossm.compile.ranges import Ranges, calibrated_ranges, proved_ranges
 from neurossm.compile.rounding import InputStatistics, input_statistics
 from neurossm.errors import InputError, LimitError
+from neurossm.files import as_path
 from neurossm.graph import Graph
+from neurossm.graph.data import check_data
 from neurossm.hw_profiles import Profile, load_profile
 from neurossm.place.placement import place
 from neurossm.program import Program
@@ -29,27 +33,30 @@ from neurossm.program.program import Approximation
 from neurossm.storage import is_hdf5
 
 if TYPE_CHECKING:
-    from torch import nn
+    from neurossm.models.checkpoint import Checkpoint
+    from neurossm.models.network import Network
 
 
 def compile_model(
-    model: str | Path | Graph | nn.Module,
+    model: str | Path | Graph | Checkpoint | Network,
     target: str = "loihi2-sim",
     options: CompileOptions | None = None,
-    calibration: NDArray[np.generic] | None = None,
+    calibration: ArrayLike | None = None,
 ) -> Program:
     """Compile a model to an integer program.
 
     Parameters
     ----------
     model
-        A checkpoint (`.pt`), a graph file (`.h5`), a `Graph`, or a model of `neurossm.models`.
+        A checkpoint (`.pt`, or what `neurossm.load` made of it), a graph file (`.h5`), a `Graph`,
+        or a network of `neurossm.models`.
     target
         Name of a hardware profile, or the path of a profile file.
     options
         Widths, scaling, tables; the defaults prove that nothing overflows.
     calibration
-        (samples, L, size): data for calibrated scaling. A checkpoint brings its own.
+        (samples, L, size): data for calibrated scaling. A checkpoint, loaded or as a file, brings
+        its own.
 
     Returns
     -------
@@ -134,21 +141,25 @@ class Prepared:
 
 
 def prepare(
-    model: str | Path | Graph | nn.Module,
+    model: str | Path | Graph | Checkpoint | Network,
     target: str = "loihi2-sim",
     options: CompileOptions | None = None,
-    calibration: NDArray[np.generic] | None = None,
+    calibration: ArrayLike | None = None,
 ) -> Prepared:
     """Do what `compile_model` does before it needs the widths.
 
     Arguments and errors are those of `compile_model`.
     """
-    options = options or CompileOptions()
+    options = checked_type(
+        "options", CompileOptions() if options is None else options, CompileOptions
+    )
     profile = load_profile(target)
     profile.compile_limits()  # refuses a target that cannot run programs
     graph, own_calibration = load_graph(model)
     _check_widths(options, profile)
     data = calibration if calibration is not None else own_calibration
+    if data is not None:
+        data = check_data(graph.input, data, "calibration data")
     replaced, approximations = approximate(graph, options, data)
     approximated = fold(replaced)
     if options.scaling == "calibrated":
@@ -182,19 +193,26 @@ def _check_widths(options: CompileOptions, profile: Profile) -> None:
                 )
 
 
-def load_graph(model: Any) -> tuple[Graph, NDArray[np.generic] | None]:
+def load_graph(model: object) -> tuple[Graph, NDArray[np.generic] | None]:
     """Return the float graph of a model, and the calibration batch if it brings one."""
     if isinstance(model, Graph):
         return model, None
-    if isinstance(model, (str, Path)):
-        path = Path(model)
+    if isinstance(model, (str, os.PathLike)):
+        path = as_path(model, "model")
         if is_hdf5(path):
             return Graph.load(path), None
         from neurossm.models.checkpoint import load
-        from neurossm.models.export import export
 
-        checkpoint = load(path)
-        return export(path), checkpoint.calibration
+        model = load(path)
+    from neurossm.models.checkpoint import Checkpoint
     from neurossm.models.export import export
+    from neurossm.models.network import Network
 
-    return export(model), None
+    if isinstance(model, Checkpoint):
+        return export(model), model.calibration
+    if isinstance(model, Network):
+        return export(model), None
+    raise InputError(
+        f"model: a {type(model).__name__} cannot be compiled; expected a Network of "
+        "neurossm.models, what neurossm.load returns, a Graph, or the path of a checkpoint or graph"
+    )

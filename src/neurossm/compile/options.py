@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 
+from neurossm.checks import checked_type, is_number
 from neurossm.errors import InputError
 
 SCALINGS = ("proved", "calibrated")
@@ -130,7 +131,9 @@ class CompileOptions:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
-        for layer in self.layers:
+        checked_type("widths", self.widths, Widths)
+        for layer, own in checked_type("layers", self.layers, Mapping).items():  # type: ignore[type-abstract]
+            checked_type(f"layers[{layer!r}]", own, Mapping)  # type: ignore[type-abstract]
             self.widths_of(layer)
         _check_choice("scaling", self.scaling, SCALINGS)
         _check_choice("row_scale", self.row_scale, ROW_SCALES)
@@ -147,7 +150,8 @@ class CompileOptions:
                 continue
             if not _is_integer(value) or not low <= value <= high:
                 raise InputError(f"{name} = {value}, must be an integer from {low} to {high}")
-        if self.threshold_scale is not None and not 0 < self.threshold_scale < float("inf"):
+        scale = self.threshold_scale
+        if scale is not None and not (is_number(scale) and 0 < scale < float("inf")):
             raise InputError(f"threshold_scale = {self.threshold_scale}, must be positive")
 
     def widths_of(self, name: str) -> Widths:

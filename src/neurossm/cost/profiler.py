@@ -8,21 +8,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from neurossm.cost.activity import Activity, Progress, observe
 from neurossm.cost.count import UnitCounts, by_channels, by_layer, count
 from neurossm.cost.counts import Counts
 from neurossm.cost.dense_model import DenseModel, dense_model
 from neurossm.cost.energy import Energy, consumption, estimate, estimate_dense
-from neurossm.datafile import load_data
+from neurossm.datafile import Data, samples_of
 from neurossm.engine import DEFAULT_ENGINE
 from neurossm.errors import InputError
 from neurossm.hw_profiles import EnergyPj, Profile, known_profiles, load_profile
 from neurossm.place.groups import neuron_groups
 from neurossm.place.placement import Core, Placement, place
-from neurossm.program import Program
+from neurossm.program import Program, as_program
 
 FLOAT_BASELINE = "cmos45"
 """The profile that prices the dense float model."""
@@ -131,7 +130,7 @@ class CostProfile:
 
 def profile(
     program: Program | str | Path,
-    data: NDArray[np.generic] | str | Path,
+    data: ArrayLike | Data | str | Path,
     hw: str | os.PathLike[str] | None = None,
     limit: int | None = None,
     engine: str = DEFAULT_ENGINE,
@@ -144,7 +143,7 @@ def profile(
     program
         The program or its file.
     data
-        (B, L, size) or (B, L) samples, or a `DATA.npz`.
+        (B, L, size) or (B, L) samples: an array, a PyTorch tensor or nested lists; or a `DATA.npz`.
     hw
         Name or file of a hardware profile; the program's target by default.
     limit
@@ -163,9 +162,8 @@ def profile(
     LimitError
         The program does not fit the target.
     """
-    if not isinstance(program, Program):
-        program = Program.load(program)
-    x = _samples(data, limit)
+    program = as_program(program)
+    x = samples_of(program.input, program.readout.out.channels, data, limit=limit).x
     chosen = load_profile(program.target if hw is None else hw)
     chosen.check_priced()
     home = _place_on(chosen, program)
@@ -207,14 +205,6 @@ def assemble(
         float_model=dense,
         float_energy=estimate_dense(load_profile(FLOAT_BASELINE), dense),
     )
-
-
-def _samples(data: NDArray[np.generic] | str | Path, limit: int | None) -> NDArray[np.generic]:
-    if isinstance(data, (str, Path)):
-        return load_data(data).limited(limit).x
-    if limit is not None and not 1 <= limit <= len(data):
-        raise InputError(f"limit {limit}, must be between 1 and the {len(data)} samples given")
-    return data[:limit]
 
 
 def _place_on(chosen: Profile, program: Program) -> Profile | None:

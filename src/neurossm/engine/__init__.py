@@ -11,9 +11,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from neurossm.checks import check_count
 from neurossm.errors import InputError
+from neurossm.graph.data import check_data
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,7 +31,7 @@ DEVICES = ("cpu", "cuda")
 
 def run(
     program: Program,
-    data: NDArray[np.generic],
+    data: ArrayLike,
     engine: str = DEFAULT_ENGINE,
     record: Iterable[str] = (),
     progress: Progress | None = None,
@@ -44,7 +46,8 @@ def run(
     program
         The integer program.
     data
-        (B, L, size), or (B, L) where the input has one channel.
+        (B, L, size), or (B, L) where the input has one channel: an array, a PyTorch tensor or
+        nested lists.
     engine
         One of `ENGINES`; all give the same integers.
     record
@@ -68,6 +71,7 @@ def run(
         The engine's library is not installed, or there is no such device.
     """
     check_options(engine, device, threads)
+    data = check_data(program.input, data)
     if engine == "fast" and device != "cpu":
         from neurossm.engine.gpu import run as run_on_gpu
 
@@ -103,8 +107,8 @@ def check_options(engine: str, device: str = "cpu", threads: int | None = None) 
     if threads is not None and (engine != "fast" or device != "cpu"):
         where = f"the engine {engine!r}" if engine != "fast" else f"the device {device!r}"
         raise InputError(f"threads: {where} has no number of threads; leave them out")
-    if threads is not None and threads < 1:
-        raise InputError(f"threads: {threads}, must be at least 1")
+    if threads is not None:
+        check_count("threads", threads)
 
 
 def warm_up(program: Program, engine: str = DEFAULT_ENGINE, device: str = "cpu") -> float:

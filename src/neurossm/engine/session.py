@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from neurossm.arrays import IntArray
+from neurossm.checks import check_count
 from neurossm.engine.fast import ROWS, recorded
 from neurossm.engine.lower import lower
 from neurossm.engine.worker import Worker
 from neurossm.errors import InputError
+from neurossm.graph.data import as_data
 from neurossm.program import Program
 from neurossm.program.arithmetic import Tally
 from neurossm.program.reference import check_recordable
@@ -44,8 +46,8 @@ class Session:
         self, program: Program, streams: int | None = None, record: Iterable[str] = ()
     ) -> None:
         """Begin at step 0."""
-        if streams is not None and streams < 1:
-            raise InputError(f"session: {streams} streams, must be at least 1")
+        if streams is not None:
+            check_count("streams", streams)
         self.program = program
         self.steps = 0
         self._last = 0
@@ -56,7 +58,7 @@ class Session:
         self._worker = Worker(self._tape, count, max(1, ROWS // count))
         self._counts = self._tape.counts()
 
-    def step(self, x: NDArray[np.generic]) -> IntArray:
+    def step(self, x: ArrayLike) -> IntArray:
         """Advance one step; return the logits if the input ended now.
 
         Parameters
@@ -75,12 +77,16 @@ class Session:
         InputError
             Data that do not suit the input, or more steps than `max_steps`.
         """
-        self.advance(np.expand_dims(np.asarray(x), 0 if self._streams is None else 1))
+        self.advance(
+            np.expand_dims(
+                as_data(self.program.input, x, "session"), 0 if self._streams is None else 1
+            )
+        )
         return self.logits
 
-    def advance(self, x: NDArray[np.generic]) -> None:
+    def advance(self, x: ArrayLike) -> None:
         """Advance many steps: x (steps, size), or (streams, steps, size)."""
-        x = np.asarray(x)
+        x = as_data(self.program.input, x, "session")
         if self._streams is None:
             x = x[None]
         if x.ndim == 2 and self.program.input.out.channels == 1:

@@ -9,10 +9,11 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from neurossm.arrays import IntArray
 from neurossm.engine import check_options, fast
+from neurossm.files import as_path
 from neurossm.graph.data import check_data
 from neurossm.program import SSM, Add, Program, Run, Spike, Ternary
 from neurossm.program.reference import Progress, check_recordable
@@ -30,7 +31,7 @@ def default_names(program: Program) -> tuple[str, ...]:
 def write_trace(
     path: str | Path,
     program: Program,
-    data: NDArray[np.generic],
+    data: ArrayLike,
     record: Iterable[str] | None = None,
     progress: Progress | None = None,
     threads: int | None = None,
@@ -63,7 +64,7 @@ def write_trace(
         As `run` does; or the file cannot be written.
     """
     check_options("fast", device, threads)
-    data = check_data(program.input, data)
+    x = check_data(program.input, data)
     names = check_recordable(program, default_names(program) if record is None else record)
     runs: list[Run] = []
     lock = Lock()
@@ -71,19 +72,19 @@ def write_trace(
     def fill(file: h5py.File) -> None:
         group = file.create_group("tensors", track_order=True)
         for name in names:
-            _create(group, program, name, data.shape[:2])
+            _create(group, program, name, x.shape[:2])
 
         def sink(name: str, sample: int, step: int, values: IntArray) -> None:
             with lock:
                 group[name][sample : sample + len(values), step : step + values.shape[1]] = values
 
-        run = _run_on(device, program, data, names, sink, progress, threads)
+        run = _run_on(device, program, x, names, sink, progress, threads)
         file.create_dataset("logits", data=run.logits)
         write_json(file, "saturations", run.saturations)
         file.attrs["target"] = program.target
         runs.append(run)
 
-    write_file(Path(path), SCHEMA, VERSION, fill)
+    write_file(as_path(path, "trace"), SCHEMA, VERSION, fill)
     return runs[0]
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from neurossm.arrays import IntArray, as_array
 from neurossm.errors import InputError
 
 _BATCH = 16
@@ -33,9 +34,7 @@ class InputSpec(Protocol):
         """Largest value of a float input."""
 
 
-def check_data(
-    spec: InputSpec, data: NDArray[np.generic], where: str = "data"
-) -> NDArray[np.generic]:
+def check_data(spec: InputSpec, data: ArrayLike, where: str = "data") -> NDArray[np.generic]:
     """Return data as (B, L, channels), or say what was expected.
 
     Parameters
@@ -43,7 +42,8 @@ def check_data(
     spec
         The input's kind, size and range.
     data
-        (B, L, size); (B, L) for tokens and for size 1.
+        (B, L, size); (B, L) for tokens and for size 1: an array, a PyTorch tensor, or nested lists,
+        whose numbers have no type and take the one that the input wants, if it can hold them.
     where
         What to call the data in messages.
 
@@ -53,6 +53,7 @@ def check_data(
         Wrong dtype, shape or range, no samples, no steps, NaN or infinite values.
     """
     channels = 1 if spec.kind == "tokens" else spec.size
+    data = as_data(spec, data, where)
     _check_type(spec, data, where)
     if data.ndim == 2 and channels == 1:
         data = data[:, :, None]
@@ -65,9 +66,50 @@ def check_data(
     return data
 
 
-def batches(
-    spec: InputSpec, data: NDArray[np.generic], where: str
-) -> Iterator[NDArray[np.generic]]:
+def check_labels(labels: ArrayLike, samples: int, classes: int | None, where: str = "") -> IntArray:
+    """Return labels as (samples,) int64, or say what was expected.
+
+    Parameters
+    ----------
+    labels
+        (samples,) class numbers: an array, a PyTorch tensor or a list.
+    samples, classes
+        How many there are; None where the classes are not known.
+    where
+        A file's name, for messages.
+
+    Raises
+    ------
+    InputError
+        They are no integers, not one per sample, or no classes of the model.
+    """
+    prefix = f"{where}: " if where else ""
+    found = as_array(labels, f"{prefix}labels y")
+    if found.shape != (samples,) or found.dtype.kind not in "iu":
+        raise InputError(
+            f"{prefix}labels y have shape {found.shape} and dtype {found.dtype}; "
+            f"expected ({samples},) integers, one per sample"
+        )
+    if classes is not None and samples and (found.min() < 0 or found.max() >= classes):
+        raise InputError(
+            f"{prefix}labels reach from {found.min()} to {found.max()}; the model has classes 0 to "
+            f"{classes - 1}"
+        )
+    return found.astype(np.int64)
+
+
+def as_data(spec: InputSpec, given: ArrayLike, where: str = "data") -> NDArray[Any]:
+    """Return data as an array of any shape; numbers of lists in the type that the input wants."""
+    data = as_array(given, where)
+    if not isinstance(given, int | float | list | tuple):
+        return data
+    if spec.kind == "float" and data.dtype.kind in "iu":
+        return data.astype(np.float64)
+    fits = data.size == 0 or (data.dtype.kind in "iu" and data.min() >= 0 and data.max() <= 255)
+    return data.astype(np.uint8) if spec.kind == "uint8" and fits else data
+
+
+def batches(spec: InputSpec, data: ArrayLike, where: str) -> Iterator[NDArray[np.generic]]:
     """Yield checked data a few samples at a time, so that all tensors of a batch fit memory."""
     checked = check_data(spec, data, where)
     for start in range(0, len(checked), _BATCH):

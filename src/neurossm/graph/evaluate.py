@@ -11,10 +11,10 @@ from functools import singledispatch
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy import fft, special
 
-from neurossm.arrays import ComplexArray, FloatArray
+from neurossm.arrays import ComplexArray, FloatArray, as_names
 from neurossm.errors import InputError, UnsupportedError
 from neurossm.graph import nodes as n
 from neurossm.graph.data import check_data
@@ -28,7 +28,7 @@ Progress = Callable[[int], None]
 
 def evaluate(
     graph: Graph,
-    data: NDArray[np.generic],
+    data: ArrayLike,
     record: Iterable[str] = (),
     progress: Progress | None = None,
 ) -> dict[str, FloatArray]:
@@ -56,7 +56,7 @@ def evaluate(
         The data do not suit the input, or a recorded name is unknown.
     """
     x = check_data(graph.input, data)
-    wanted = [*dict.fromkeys([*record, graph.output.name])]
+    wanted = [*dict.fromkeys([*as_names(record, "record"), graph.output.name])]
     known = {node.name for node in graph.nodes}
     known |= {f"{node.name}.state" for node in graph.nodes if isinstance(node, n.SSM)}
     for name in wanted:

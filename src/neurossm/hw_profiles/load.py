@@ -9,6 +9,7 @@ from importlib import resources
 from pathlib import Path
 
 from neurossm.errors import FormatError, InputError
+from neurossm.files import as_path
 from neurossm.hw_profiles.profile import Profile
 from neurossm.hw_profiles.schema import read_profile
 
@@ -27,14 +28,14 @@ def known_profiles() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(_SUFFIX) for name in files))
 
 
-def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
+def load_profile(name_or_path: str | os.PathLike[str] | Profile) -> Profile:
     """Read a hardware profile.
 
     Parameters
     ----------
     name_or_path
         A name of `known_profiles`, or the path of a TOML file: anything with a folder or the
-        suffix `.toml`.
+        suffix `.toml`; or a profile already read.
 
     Raises
     ------
@@ -43,6 +44,9 @@ def load_profile(name_or_path: str | os.PathLike[str]) -> Profile:
     FormatError
         The file is not a profile: the message names file, table and key.
     """
+    if isinstance(name_or_path, Profile):
+        return name_or_path
+    as_path(name_or_path, "target")
     text = os.fspath(name_or_path)
     if text in known_profiles():
         return _shipped(text)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurossm.errors import FormatError, NeuroSSMError, UnsupportedError
+from neurossm.files import as_path
 from neurossm.graph.data import check_data
 from neurossm.importers import choices
 from neurossm.importers.archive import Source, read_source
@@ -104,7 +104,7 @@ def import_checkpoint(
     UnsupportedError
         The network is none that can be compiled; the message says which part.
     """
-    path, options = Path(path), options or Options()
+    path, options = as_path(path, "checkpoint"), options or Options()
     source = read_source(path)
     known = _config(source, config)
     try:
@@ -115,7 +115,7 @@ def import_checkpoint(
 
 def _config(source: Source, path: str | os.PathLike[str] | None) -> Config:
     if path is not None:
-        return load_config(Path(path))
+        return load_config(as_path(path, "config"))
     if source.config is not None:
         try:
             return parse_config(source.config, "hyper_parameters")

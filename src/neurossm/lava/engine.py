@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from neurossm.arrays import FloatArray
 from neurossm.errors import RunError
@@ -50,7 +50,7 @@ def plan_graph(graph: Graph) -> Plan:
 
 def run(
     program: Program,
-    data: NDArray[np.generic],
+    data: ArrayLike,
     *,
     record: Iterable[str] = (),
     progress: Progress | None = None,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from lava.proc.dense.process import Dense
 from lava.utils.weightutils import SignMode
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from neurossm.errors import InputError
 from neurossm.graph.graph import Graph
@@ -96,7 +96,7 @@ class Network:
 
 def build(
     model: Program | Graph,
-    data: NDArray[np.generic],
+    data: ArrayLike,
     traces: Mapping[str, str | Path] | None = None,
 ) -> Network:
     """Make the Lava processes of a program (fixed_pt) or of a float graph (floating_pt).

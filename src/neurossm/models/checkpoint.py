@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from neurossm.errors import FormatError, InputError
-from neurossm.files import atomic_path, sha256_of
+from neurossm.files import as_path, atomic_path, sha256_of
 from neurossm.models.config import ModelConfig
 from neurossm.models.network import Network
 
@@ -48,14 +48,15 @@ class Checkpoint:
         Raw input samples (S, L, size), or (S, L) for tokens; None if there are none.
     training
         How the network was made: plain values.
-    sha256
-        Digest of the file it was read from; empty if it was not.
+    sha256, source
+        Digest and name of the file it was read from; empty if it was not.
     """
 
     model: Network
     calibration: NDArray[np.generic] | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
+    source: str = ""
 
     @property
     def config(self) -> ModelConfig:
@@ -119,6 +120,7 @@ def load(path: Path) -> Checkpoint:
         If it is not a checkpoint, is of a newer version, or its weights do not fit its
         configuration or are not finite.
     """
+    path = as_path(path, "model")
     digest = sha256_of(path)
     content = read_pickled(path)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -138,7 +140,7 @@ def load(path: Path) -> Checkpoint:
     if calibration is not None and not isinstance(calibration, Tensor):
         raise FormatError(f"{path}: calibration: expected a tensor")
     samples = None if calibration is None else calibration.numpy()
-    return Checkpoint(model, samples, content.get("training") or {}, digest)
+    return Checkpoint(model, samples, content.get("training") or {}, digest, path.name)
 
 
 def read_pickled(path: Path) -> object:

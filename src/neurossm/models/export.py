@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -14,7 +13,7 @@ from torch import Tensor, nn
 
 import neurossm
 from neurossm.arrays import FloatArray
-from neurossm.errors import UnsupportedError
+from neurossm.errors import InputError, UnsupportedError
 from neurossm.graph import (
     GELU,
     SSM,
@@ -57,11 +56,17 @@ def export(source: Network | Checkpoint | str | os.PathLike[str]) -> Graph:
     """
     provenance: dict[str, Any] = {}
     if isinstance(source, (str, os.PathLike)):
-        provenance["source"] = Path(source).name
         source = load(source)
     if isinstance(source, Checkpoint):
+        if source.source:
+            provenance["source"] = source.source
         provenance |= {"sha256": source.sha256, "training": dict(source.training)}
         source = source.model
+    if not isinstance(source, Network):
+        raise InputError(
+            f"model: a {type(source).__name__} has no float graph; expected a Network of "
+            "neurossm.models, what neurossm.load returns, or the path of a checkpoint"
+        )
     provenance["config"] = source.config.to_dict()
     provenance["versions"] = {
         "neurossm": neurossm.__version__,

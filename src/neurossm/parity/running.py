@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm import engine as engine_room
+from neurossm.arrays import as_names
 from neurossm.engine.names import engine_names
 from neurossm.errors import InputError
 from neurossm.program import Program, Run
@@ -23,8 +24,8 @@ def run_on(
     return engine_room.run(program, data, engine=name, record=record, device=device)
 
 
-def check_engines(engines: Iterable[str]) -> tuple[str, ...]:
-    """Return the names without repetition.
+def check_engines(engines: str | Iterable[str]) -> tuple[str, ...]:
+    """Return one name, or several without repetition.
 
     Raises
     ------
@@ -32,7 +33,7 @@ def check_engines(engines: Iterable[str]) -> tuple[str, ...]:
         An engine is unknown, or none was named.
     """
     known = engine_names()
-    names = tuple(dict.fromkeys(engines))
+    names = as_names(engines, "engines")
     if not names:
         raise InputError(f"engines: none given; known: {', '.join(known)}")
     for name in names:

@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from neurossm.arrays import IntArray
+from neurossm.checks import check_count, check_fraction, generator
 from neurossm.compile.compiler import load_graph
+from neurossm.datafile import Data, samples_of
+from neurossm.engine import DEFAULT_ENGINE
 from neurossm.errors import InputError
+from neurossm.files import as_path
 from neurossm.graph import Graph
-from neurossm.graph.data import check_data
 from neurossm.parity.checks import Check, engine_checks, gates, saturation_check, warnings_of
 from neurossm.parity.running import check_engines
 from neurossm.parity.session import Session
-from neurossm.program import Program
+from neurossm.program import Program, as_program
 
 if TYPE_CHECKING:
     from torch import nn
@@ -26,8 +29,6 @@ if TYPE_CHECKING:
 INTEGERS = ("sample", "all")
 STATE_SAMPLES = 4
 FULL_SAMPLES = 4
-_CHECKED = 256
-"""Samples checked at a time."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,11 +51,11 @@ class Verification:
 
 
 def verify(
-    program: Program,
-    data: NDArray[np.generic],
-    labels: IntArray | None = None,
+    program: Program | str | Path,
+    data: ArrayLike | Data | str | Path,
+    labels: ArrayLike | None = None,
     model: str | Path | Graph | nn.Module | None = None,
-    engines: Sequence[str] = ("reference",),
+    engines: str | Sequence[str] = DEFAULT_ENGINE,
     min_agreement: float | None = None,
     max_drop: float | None = None,
     progress: Callable[[int], None] | None = None,
@@ -62,6 +63,7 @@ def verify(
     integers: str = "sample",
     state_samples: int = STATE_SAMPLES,
     seed: int = 0,
+    limit: int | None = None,
     reproducers: str | Path | None = None,
 ) -> Verification:
     """Compare a program with the float networks it stands for, and engines with each other.
@@ -69,9 +71,10 @@ def verify(
     Parameters
     ----------
     program
-        The integer program.
+        The integer program, or its file.
     data
-        (samples, L, size), or (samples, L) for one channel.
+        (samples, L, size), or (samples, L) for one channel: an array, a PyTorch tensor or nested
+        lists; or a `DATA.npz`, which may bring labels.
     labels
         (samples) class numbers, for accuracies.
     model
@@ -93,6 +96,8 @@ def verify(
         Of how many samples states are compared with the float rungs' states.
     seed
         Of the choice of those samples.
+    limit
+        Only the first so many samples.
     reproducers
         Folder for the smallest program that shows a mismatch of two engines; None writes none.
 
@@ -102,21 +107,21 @@ def verify(
         Data that do not suit, unknown engine, `max_drop` without labels, labels that do not fit,
         limits for a program that holds no float model.
     """
-    _check_options(program, labels, min_agreement, max_drop, integers, state_samples)
+    program = as_program(program)
+    samples = samples_of(program.input, program.readout.out.channels, data, labels, limit)
+    x, y = samples.x, samples.y
+    program.encode(x[:1])  # refuses samples that are too long
+    _check_options(program, y, min_agreement, max_drop, integers, state_samples)
     trained = _trained_graph(model, program)
     engines = check_engines(engines)
-    for start in range(0, len(data), _CHECKED):  # what is wrong with any before working on some
-        program.encode(data[start : start + _CHECKED])
-    x = check_data(program.input, data)
-    if labels is not None and labels.shape != (len(x),):
-        raise InputError(f"labels have shape {labels.shape}; expected ({len(x)},), one per sample")
-    chosen = np.random.default_rng(seed).permutation(len(x))
+    folder = None if reproducers is None else as_path(reproducers, "reproducers")
+    chosen = generator(seed).permutation(len(x))
     session = Session(program, trained, engines, x)
     session.run(progress)
     session.compare_states(np.sort(chosen[:state_samples]))
     full = np.arange(len(x)) if integers == "all" else np.sort(chosen[:FULL_SAMPLES])
-    session.compare_engines(full, None if reproducers is None else Path(reproducers))
-    return _outcome(session, labels, min_agreement, max_drop)
+    session.compare_engines(full, folder)
+    return _outcome(session, y, min_agreement, max_drop)
 
 
 def _check_options(
@@ -129,21 +134,15 @@ def _check_options(
 ) -> None:
     if max_drop is not None and labels is None:
         raise InputError("max_drop needs labels: the data have no y")
-    for name, value, low in (("min_agreement", min_agreement, 0), ("max_drop", max_drop, -1)):
-        if value is not None and not low <= value <= 1:
-            raise InputError(f"{name}: {value}, must be a fraction from {low} to 1")
+    if min_agreement is not None:
+        check_fraction("min_agreement", min_agreement)
+    if max_drop is not None:
+        check_fraction("max_drop", max_drop, lowest=-1)
     if (min_agreement, max_drop) != (None, None) and not has_floats(program):
         raise InputError("limits need a float model, but the program's graph is its input alone")
     if integers not in INTEGERS:
         raise InputError(f"integers: {integers!r}, must be one of {', '.join(INTEGERS)}")
-    if state_samples < 0:
-        raise InputError(f"state_samples: {state_samples}, must not be negative")
-    classes = program.readout.out.channels
-    if labels is not None and labels.size and (labels.min() < 0 or labels.max() >= classes):
-        raise InputError(
-            f"labels reach from {labels.min()} to {labels.max()}; the model has classes "
-            f"0 to {classes - 1}"
-        )
+    check_count("state_samples", state_samples, lowest=0)
 
 
 def has_floats(program: Program) -> bool:

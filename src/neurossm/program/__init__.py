@@ -6,7 +6,7 @@ from neurossm.program.dense import Dense, Embedding
 from neurossm.program.elementwise import Add, Product
 from neurossm.program.layernorm import LayerNorm
 from neurossm.program.op import Op
-from neurossm.program.program import Approximation, Program
+from neurossm.program.program import Approximation, Program, as_program
 from neurossm.program.readout import Readout
 from neurossm.program.reference import Run, recordable
 from neurossm.program.source import Input
@@ -35,6 +35,7 @@ __all__ = [
     "Tally",
     "TensorSpec",
     "Ternary",
+    "as_program",
     "limits",
     "recordable",
     "rshift",

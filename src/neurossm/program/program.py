@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import h5py
-import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from neurossm.arrays import IntArray, same
 from neurossm.errors import FormatError, InputError
@@ -130,9 +130,7 @@ class Program:
         """Return a program of other operations, all else equal."""
         return replace(self, ops=tuple(ops))
 
-    def encode(
-        self, data: NDArray[np.generic], where: str = "data", *, widen: bool = True
-    ) -> IntArray:
+    def encode(self, data: ArrayLike, where: str = "data", *, widen: bool = True) -> IntArray:
         """Turn data into integers (B, L, channels); InputError where they do not suit.
 
         They are int64; unless `widen`, pixels stay uint8.
@@ -147,7 +145,7 @@ class Program:
 
     def run(
         self,
-        data: NDArray[np.generic],
+        data: ArrayLike,
         engine: str = "fast",
         record: Iterable[str] = (),
         progress: Progress | None = None,
@@ -165,7 +163,7 @@ class Program:
 
     def to_lava(
         self,
-        data: NDArray[np.generic],
+        data: ArrayLike,
         traces: Mapping[str, str | Path] | None = None,
     ) -> Network:
         """Make the program's Lava processes in this Python process; see `neurossm.lava.build`."""
@@ -190,6 +188,17 @@ class Program:
     def load(path: str | Path) -> Program:
         """Read a program written by `save`; InputError or FormatError say what is wrong."""
         return read_file(as_path(path, "program"), SCHEMA, VERSION, _read, "neurossm compile")
+
+
+def as_program(program: object) -> Program:
+    """Return a program, or the one in a file whose path it is; InputError for anything else."""
+    if isinstance(program, Program):
+        return program
+    if isinstance(program, (str, os.PathLike)):
+        return Program.load(as_path(program, "program"))
+    raise InputError(
+        f"program: expected a Program or the path of its file, got a {type(program).__name__}"
+    )
 
 
 def _check_neighbours(op: Op, sources: list[Op]) -> None:

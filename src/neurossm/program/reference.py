@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from neurossm.arrays import IntArray
+from neurossm.arrays import IntArray, as_names
 from neurossm.errors import InputError
 from neurossm.program.arithmetic import Tally
 from neurossm.program.readout import Readout
@@ -105,7 +105,7 @@ def run(
 
 def check_recordable(program: Program, record: Iterable[str]) -> tuple[str, ...]:
     """Return the names without repetition, or refuse one the program does not have."""
-    names = tuple(dict.fromkeys(record))
+    names = as_names(record, "record")
     known = set(recordable(program))
     for name in names:
         if name not in known:
@@ -115,7 +115,7 @@ def check_recordable(program: Program, record: Iterable[str]) -> tuple[str, ...]
 
 def check_countable(program: Program, count: Iterable[str]) -> tuple[str, ...]:
     """Return the names without repetition, or refuse one that is no operation's output."""
-    names = tuple(dict.fromkeys(count))
+    names = as_names(count, "count")
     known = {op.name for op in program.ops if not isinstance(op, Readout)}
     for name in names:
         if name not in known:

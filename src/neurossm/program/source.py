@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.errors import InputError
@@ -49,9 +49,7 @@ class Input(Op):
         if not np.isfinite([self.low, self.high]).all() or self.low > self.high:
             raise InputError(f"{self.name}: range [{self.low}, {self.high}] is empty or not finite")
 
-    def encode(
-        self, data: NDArray[np.generic], where: str = "data", *, widen: bool = True
-    ) -> IntArray:
+    def encode(self, data: ArrayLike, where: str = "data", *, widen: bool = True) -> IntArray:
         """Turn data (B, L, size), or (B, L) for one channel, into integers (B, L, channels).
 
         They are int64; unless `widen`, pixels stay uint8.
@@ -61,12 +59,12 @@ class Input(Op):
         InputError
             The data do not suit the input's kind, size or range.
         """
-        data = check_data(self, data, where)
+        x = check_data(self, data, where)
         if self.kind == "uint8" and not widen:
-            return cast(IntArray, data)
+            return cast(IntArray, x)
         if self.kind != "float":
-            return data.astype(np.int64)
-        return self._scaled(data.astype(np.float64)).astype(np.int64)
+            return x.astype(np.int64)
+        return self._scaled(x.astype(np.float64)).astype(np.int64)
 
     def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
         """Pass on the integers (B, channels) that `encode` made."""

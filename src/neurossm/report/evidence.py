@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,13 +11,14 @@ from numpy.typing import NDArray
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.cost import CostProfile, profile
-from neurossm.datafile import Data
+from neurossm.datafile import Data, samples_of
 from neurossm.engine import DEFAULT_ENGINE, run
 from neurossm.errors import InputError
 from neurossm.graph import Graph
 from neurossm.graph.evaluate import evaluate
 from neurossm.parity import Verification, verify
 from neurossm.parity.layers import layers_of
+from neurossm.parity.running import check_engines
 from neurossm.parity.verification import has_floats
 from neurossm.program import SSM, Program
 
@@ -95,7 +96,7 @@ def gather(
     available: int,
     model: str | Path | Graph | None = None,
     hw: str | None = None,
-    engines: tuple[str, ...] = (DEFAULT_ENGINE,),
+    engines: str | Sequence[str] = DEFAULT_ENGINE,
     progress: Progress | None = None,
 ) -> Evidence:
     """Verify, profile and watch a program on data.
@@ -127,6 +128,8 @@ def gather(
             "the program holds no float network to report on (it was cut out of another); "
             "`neurossm verify` compares engines on it"
         )
+    engines = check_engines(engines)
+    data = samples_of(program.input, program.readout.out.channels, data)
     verification = verify(program, data.x, data.y, model, engines, progress=progress)
     cost = profile(program, data.x, hw=hw, engine=engines[0], progress=progress)
     return Evidence(

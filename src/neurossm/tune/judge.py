@@ -45,9 +45,9 @@ class Score:
     paired: PairedComparison
 
     @property
-    def drop_points(self) -> float:
-        """Accuracy lost, in percentage points; negative where the program is better."""
-        return 0.0 - 100 * self.paired.difference
+    def drop(self) -> float:
+        """Accuracy lost (0 to 1); negative where the program is better."""
+        return 0.0 - self.paired.difference
 
 
 class Judge:

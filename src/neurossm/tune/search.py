@@ -32,20 +32,20 @@ class Limits:
 
     Parameters
     ----------
-    max_drop_points
-        Largest loss of accuracy, in percentage points.
+    max_drop
+        Largest loss of accuracy (0 to 1).
     min_agreement
         Least share of equal predictions (0 to 1).
     """
 
-    max_drop_points: float
+    max_drop: float
     min_agreement: float = 0.0
 
     def hold(self, score: Score | None) -> bool:
         """Tell whether a score, None for what cannot be compiled, is within the limits."""
         return (
             score is not None
-            and score.drop_points <= self.max_drop_points + 1e-9
+            and score.drop <= self.max_drop + 1e-11
             and score.agreement >= self.min_agreement
         )
 

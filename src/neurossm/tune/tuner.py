@@ -8,15 +8,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from neurossm.arrays import IntArray
+from neurossm.arrays import IntArray, as_names
+from neurossm.checks import check_count, check_fraction, checked_type
 from neurossm.compile import CompileOptions, prepare
 from neurossm.compile.compiler import load_graph
 from neurossm.compile.precision import Precision
+from neurossm.datafile import Data, samples_of
 from neurossm.errors import InputError, LimitError
 from neurossm.graph import Graph
-from neurossm.graph.data import check_data
 from neurossm.hw_profiles import load_profile
 from neurossm.tune.judge import Judge, Score
 from neurossm.tune.search import Limits, Search, Step, Watch, precision_of
@@ -34,8 +35,8 @@ class Settings:
 
     Parameters
     ----------
-    max_drop_points
-        Largest loss of accuracy against the float model, in percentage points.
+    max_drop
+        Largest loss of accuracy against the float model (0 to 1).
     min_agreement
         Least share of predictions equal to the float model's (0 to 1).
     samples
@@ -50,7 +51,7 @@ class Settings:
         Decides which samples search and which confirm.
     """
 
-    max_drop_points: float = 0.1
+    max_drop: float = 0.001
     min_agreement: float = 0.0
     samples: int = 1000
     confirming: int | None = None
@@ -60,17 +61,13 @@ class Settings:
 
     def __post_init__(self) -> None:
         """Refuse what makes no sense."""
-        if not 0 <= self.max_drop_points <= 100:
-            raise InputError(
-                f"max_drop_points = {self.max_drop_points:g}, must be from 0 to 100 percentage "
-                "points"
-            )
-        if not 0 <= self.min_agreement <= 1:
-            raise InputError(f"min_agreement = {self.min_agreement:g}, must be from 0 to 1")
-        for name in ("samples", "confirming"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InputError(f"{name} = {value}, must be at least 1")
+        check_fraction("max_drop", self.max_drop)
+        check_fraction("min_agreement", self.min_agreement)
+        check_count("samples", self.samples)
+        if self.confirming is not None:
+            check_count("confirming", self.confirming)
+        object.__setattr__(self, "only", as_names(self.only, "only"))
+        check_count("seed", self.seed, lowest=0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,13 +120,14 @@ class Tuning:
 
 def tune_widths(
     model: str | Path | Graph,
-    data: NDArray[np.generic],
-    labels: IntArray | None = None,
+    data: ArrayLike | Data | str | Path,
+    labels: ArrayLike | None = None,
     settings: Settings | None = None,
     target: str = "loihi2-sim",
     options: CompileOptions | None = None,
-    calibration: NDArray[np.generic] | None = None,
+    calibration: ArrayLike | None = None,
     watch: Watch = _unwatched,
+    limit: int | None = None,
 ) -> Tuning:
     """Find the narrowest widths, by layer and kind of number, that keep the accuracy.
 
@@ -138,7 +136,8 @@ def tune_widths(
     model
         A checkpoint, a graph file, or a graph.
     data
-        (samples, L, size); shuffled, then split into samples that search and samples that confirm.
+        (samples, L, size): an array, a PyTorch tensor or nested lists; or a `DATA.npz`, which may
+        bring labels. Shuffled, then split into samples that search and samples that confirm.
     labels
         (samples) class numbers. Without them the float model's predictions count as right.
     settings
@@ -147,6 +146,8 @@ def tune_widths(
         As `compile_model`; the options' widths are where the search begins.
     watch
         Opens a progress bar, given a description and a total.
+    limit
+        Only the first so many samples.
 
     Raises
     ------
@@ -155,27 +156,27 @@ def tune_widths(
     LimitError
         The widths to begin with exceed the limits, on either part of the data.
     """
-    settings = settings or Settings()
+    settings = checked_type("settings", Settings() if settings is None else settings, Settings)
     graph, own_calibration = load_graph(model)
-    check_data(graph.input, data)
-    _check_labels(labels, graph)
+    samples = samples_of(graph.input, graph.channels()[graph.output.name], data, labels, limit)
+    x, y = samples.x, samples.y
     prepared = prepare(
         graph, target, options, own_calibration if calibration is None else calibration
     )
-    searching, confirming = split(len(data), settings)
+    searching, confirming = split(len(x), settings)
     groups = all_groups(prepared.graph, settings.only)
     start = starting_choice(groups, prepared.options.widths)
-    judge = _judge(graph, target, data, labels, searching, "float model, searching", watch)
+    judge = _judge(graph, target, x, y, searching, "float model, searching", watch)
     search = Search(
         prepared,
         judge,
-        Limits(settings.max_drop_points, settings.min_agreement),
+        Limits(settings.max_drop, settings.min_agreement),
         start,
         watch,
     )
     _check_start(search.here.score, search.limits, "search", len(searching))
     search.run(trim=settings.trim)
-    unseen = _judge(graph, target, data, labels, confirming, "float model, confirming", watch)
+    unseen = _judge(graph, target, x, y, confirming, "float model, confirming", watch)
     chosen, confirmed, confirmations = _confirm(search, unseen, len(confirming), watch)
     return Tuning(
         precision_of(chosen.choice, prepared),
@@ -191,17 +192,8 @@ def tune_widths(
         confirmations,
         (judge.accuracy, unseen.accuracy),
         (len(searching), len(confirming)),
-        labels is not None,
+        y is not None,
     )
-
-
-def _check_labels(labels: IntArray | None, graph: Graph) -> None:
-    classes = graph.channels()[graph.output.name]
-    if labels is not None and (labels.min() < 0 or labels.max() >= classes):
-        raise InputError(
-            f"labels reach from {labels.min()} to {labels.max()}; the model has classes 0 to "
-            f"{classes - 1}"
-        )
 
 
 def split(samples: int, settings: Settings) -> tuple[IntArray, IntArray]:
@@ -246,9 +238,9 @@ def _judge(
 def _check_start(score: Score, limits: Limits, purpose: str, samples: int) -> None:
     if not limits.hold(score):
         raise LimitError(
-            f"the widths to begin with lose {score.drop_points:.3g} percentage points on the "
+            f"the widths to begin with lose {score.drop:.3g} of accuracy on the "
             f"{samples} samples that {purpose} (agreement {score.agreement:.4f}); allowed are "
-            f"{limits.max_drop_points:g} (agreement {limits.min_agreement:g}); allow more, give "
+            f"{limits.max_drop:g} (agreement {limits.min_agreement:g}); allow more, give "
             "more samples, or begin with wider numbers"
         )
 
