@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import SupportsFloat, TypeGuard, TypeVar
+from typing import TypeGuard, TypeVar
 
 import numpy as np
 
@@ -13,14 +13,14 @@ __all__ = ["check_count", "check_fraction", "checked_type", "generator", "is_num
 Kind = TypeVar("Kind")
 
 
-def is_number(value: object) -> TypeGuard[SupportsFloat]:
+def is_number(value: object) -> TypeGuard[float]:
     """Tell whether a value is a real number, NumPy's among them, and no truth value."""
     return isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
 
 
 def check_fraction(name: str, value: object, lowest: int = 0) -> None:
     """Refuse what is no number from `lowest` to 1."""
-    if not is_number(value) or not lowest <= float(value) <= 1:
+    if not is_number(value) or not lowest <= value <= 1:
         raise InputError(f"{name}: {value!r}, must be a fraction from {lowest} to 1")
 
 

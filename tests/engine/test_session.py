@@ -68,7 +68,7 @@ def test_inputs(networks: ModuleType, kind: str) -> None:
 
 def test_refusals(networks: ModuleType) -> None:
     program = networks.random_program(10, max_steps=3)
-    with pytest.raises(InputError, match="0 streams"):
+    with pytest.raises(InputError, match="streams: 0"):
         program.session(streams=0)
     with pytest.raises(InputError, match="no tensor 'y'"):
         program.session(record=["y"])

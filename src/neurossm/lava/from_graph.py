@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from neurossm import graph as nodes
 from neurossm.arrays import FloatArray
@@ -33,7 +33,7 @@ _MESSAGE_BITS: dict[type[nodes.Node], int] = {nodes.Spike: 0, nodes.Ternary: 2}
 """Width of messages that are no real numbers; with 0 Lava's Dense takes a -1 for 1."""
 
 
-def encode(graph: nodes.Graph, data: NDArray[np.generic]) -> FloatArray:
+def encode(graph: nodes.Graph, data: ArrayLike) -> FloatArray:
     """Return the values (B, L, channels) that the network is to play; InputError if unsuitable."""
     x = check_data(graph.input, data).astype(np.float64)
     return x if graph.input.kind == "tokens" else x * graph.input.scale
