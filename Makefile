@@ -35,6 +35,7 @@ lint: $(STAMP)
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
 	@$(PYTHON) -m mypy
+	@PYTHONPATH=src .venv/bin/lint-imports --no-cache --no-logo
 
 format: $(STAMP)
 	@$(PYTHON) -m ruff check --fix .
