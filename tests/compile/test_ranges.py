@@ -11,9 +11,10 @@ from neurossm import graph as g
 from neurossm.compile.approximate import approximate
 from neurossm.compile.fold import fold
 from neurossm.compile.options import CompileOptions
-from neurossm.compile.ranges import Range, bound, calibrated_ranges, largest_states, proved_ranges
+from neurossm.compile.ranges import calibrated_ranges, proved_ranges
 from neurossm.errors import InputError
-from neurossm.graph.evaluate import apply, evaluate, ssm_states
+from neurossm.graph.evaluate import evaluate
+from neurossm.graph.range import Range
 
 
 def inside(value, reached: Range, slack=1e-9):
@@ -64,28 +65,28 @@ ends = st.tuples(st.floats(-20, 20), st.floats(0, 20)).map(lambda t: (t[0], t[0]
 @example((-0.99999, 0.0))  # ends where a segment of the table begins
 def test_bounds_of_single_nodes_hold(node, interval):
     low, high = interval
-    reached = bound(node, Range(np.array([low]), np.array([high])))
-    assert inside(apply(node, np.linspace(low, high, 200)[:, None]), reached, 1e-12)
+    reached = node.bound(Range(np.array([low]), np.array([high])))
+    assert inside(node.apply(np.linspace(low, high, 200)[:, None]), reached, 1e-12)
 
 
 def test_bounds_by_hand():
     x = Range(np.array([-1.0, 2.0]), np.array([3.0, 5.0]))
     y = Range(np.array([-4.0, -1.0]), np.array([1.0, 2.0]))
-    assert bound(g.Product("p", ("x", "y")), x, y).low.tolist() == [-12.0, -5.0]
-    assert bound(g.Product("p", ("x", "y")), x, y).high.tolist() == [4.0, 10.0]
-    assert bound(g.Add("a", ("x", "y")), x, y).low.tolist() == [-5.0, 1.0]
-    reached = bound(g.Linear("l", ("x",), [[2.0, -1.0]], [0.5]), x)
+    assert g.Product("p", ("x", "y")).bound(x, y).low.tolist() == [-12.0, -5.0]
+    assert g.Product("p", ("x", "y")).bound(x, y).high.tolist() == [4.0, 10.0]
+    assert g.Add("a", ("x", "y")).bound(x, y).low.tolist() == [-5.0, 1.0]
+    reached = g.Linear("l", ("x",), [[2.0, -1.0]], [0.5]).bound(x)
     assert (reached.low.tolist(), reached.high.tolist()) == ([-6.5], [4.5])
     # GELU dips to -0.17004 at -0.7518
-    dip = bound(g.GELU("g", ("x",)), Range(np.array([-3.0]), np.array([0.0])))
+    dip = g.GELU("g", ("x",)).bound(Range(np.array([-3.0]), np.array([0.0])))
     assert dip.low[0] == pytest.approx(-0.1700, abs=2e-4)
     assert dip.high[0] == 0.0
 
 
 def test_layer_norm_is_bounded_by_the_root_of_its_channels():
     node = g.LayerNorm("n", ("x",), np.full(5, 2.0), np.full(5, 1.0), 1e-12)
-    reached = bound(node, Range(np.full(5, -9.0), np.full(5, 9.0)))
-    alone = apply(node, np.array([[9.0, 0, 0, 0, 0]]))  # one channel holds the whole variance
+    reached = node.bound(Range(np.full(5, -9.0), np.full(5, 9.0)))
+    alone = node.apply(np.array([[9.0, 0, 0, 0, 0]]))  # one channel holds the whole variance
     assert alone[0, 0] <= reached.high[0] <= 1.2 * alone[0, 0]
 
 
@@ -100,7 +101,7 @@ def test_layer_norm_is_bounded_by_the_root_of_its_channels():
     ],
 )
 def test_inputs_reach_what_they_declare(source, low, high):
-    reached = bound(source)
+    reached = source.bound()
     assert reached.low.tolist() == pytest.approx([low])
     assert reached.high.tolist() == pytest.approx([high])
 
@@ -110,11 +111,11 @@ def test_ssm_bounds_are_nearly_reached_by_the_sign_pattern_of_the_kernel():
     p = 0.97 * np.exp(1j * rng.uniform(0.1, 3, (1, 4)))
     C = rng.normal(size=(1, 4)) + 1j * rng.normal(size=(1, 4))
     node = g.SSM("s", ("u",), p, np.ones((1, 4)), C, [0.7])
-    reached = bound(node, Range(np.array([-2.0]), np.array([3.0])))
+    reached = node.bound(Range(np.array([-2.0]), np.array([3.0])))
     kernel = [2 * (C * p**t).sum().real + 0.7 * (t == 0) for t in range(600)]
     for sign, limit in ((1, reached.high[0]), (-1, reached.low[0])):
         u = np.where(sign * np.array(kernel[::-1]) > 0, 3.0, -2.0)
-        last = apply(node, u[None, :, None])[0, -1, 0]
+        last = node.apply(u[None, :, None])[0, -1, 0]
         assert abs(last) <= abs(limit)
         assert last == pytest.approx(limit, rel=1e-3)
 
@@ -135,10 +136,10 @@ def test_calibrated_ranges_hold_the_data_and_their_headroom(networks):
         assert ranges.states is not None
         for name, peak in ranges.states.items():
             node = graph[name]
-            states = ssm_states(node, values[node.inputs[0]])
+            states = node.B_bar * node.states(values[node.inputs[0]])
             largest = np.maximum(np.abs(states.real), np.abs(states.imag)).max(axis=(0, 1))
             np.testing.assert_allclose(peak, largest * 2**headroom, rtol=1e-9)
-            assert largest_states(node, values[node.inputs[0]]).shape == (4, 3)
+            assert node.largest_states(values[node.inputs[0]]).shape == (4, 3)
 
 
 def test_widening_moves_ends_away_from_zero_only():

@@ -9,7 +9,7 @@ import pytest
 
 from neurossm import graph as g
 from neurossm.errors import InputError
-from neurossm.graph.evaluate import apply, evaluate, ssm_kernel, ssm_states
+from neurossm.graph.evaluate import Evaluator, evaluate
 
 X = [[[0.5, -1.0, 2.0], [-3.0, 0.25, 0.0]]]  # (1, 2, 3)
 
@@ -19,15 +19,15 @@ def each(function, x=X):
 
 
 def check(node, wanted, *inputs):
-    got = apply(node, *(np.array(x) for x in inputs or (X,)))
+    got = node.apply(*(np.array(x) for x in inputs or (X,)))
     np.testing.assert_allclose(got, wanted, rtol=1e-14, atol=1e-14)
 
 
 def test_input_scales():
     source = g.Input("x", (), "uint8", 1, 0.0, 1.0, 1 / 255)
-    assert apply(source, np.array([[[255], [51]]], np.uint8)).tolist() == [[[1.0], [0.2]]]
+    assert source.apply(np.array([[[255], [51]]], np.uint8)).tolist() == [[[1.0], [0.2]]]
     tokens = g.Input("x", (), "tokens", 9, 0.0, 1.0, 5.0)
-    assert apply(tokens, np.array([[[7]]])).tolist() == [[[7]]]  # an index is not scaled
+    assert tokens.apply(np.array([[[7]]])).tolist() == [[[7]]]  # an index is not scaled
 
 
 def test_linear():
@@ -41,7 +41,7 @@ def test_linear():
 
 def test_embedding():
     node = g.Embedding("e", ("x",), [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
-    assert apply(node, np.array([[[2], [0]]])).tolist() == [[[5.0, 6.0], [1.0, 2.0]]]
+    assert node.apply(np.array([[[2], [0]]])).tolist() == [[[5.0, 6.0], [1.0, 2.0]]]
 
 
 def test_batch_norm():
@@ -81,15 +81,15 @@ def test_affine():
 
 def test_spike_is_strict():
     node = g.Spike("s", ("x",), [0.5, -2.0, 1.0])
-    assert apply(node, np.array(X)).tolist() == [[[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]]]
+    assert node.apply(np.array(X)).tolist() == [[[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]]]
 
 
 def test_ternary_static_and_dynamic():
     node = g.Ternary("t", ("x",), [0.5, 0.5, 0.0], 9.0)
-    assert apply(node, np.array(X)).tolist() == [[[0.0, -1.0, 1.0], [-1.0, 0.0, 0.0]]]
+    assert node.apply(np.array(X)).tolist() == [[[0.0, -1.0, 1.0], [-1.0, 0.0, 0.0]]]
     # per step: half of the largest magnitude is 1 (from 2) and 1.5 (from -3)
     node = g.Ternary("t", ("x",), None, 0.5)
-    assert apply(node, np.array(X)).tolist() == [[[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]]]
+    assert node.apply(np.array(X)).tolist() == [[[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]]]
 
 
 def test_sigmoid_and_gelu():
@@ -104,7 +104,7 @@ def test_piecewise_linear():
     x = np.array([[[-3.0, -1.0, -0.51, -0.5, -0.25, 0.0, 4.0]]])
     # 1 + 2 (-2); 1; 1 + 2 * 0.49; 5; 5 + 0.5 / 4; -2; -2 - 4
     wanted = [[[-3.0, 1.0, 1.98, 5.0, 5.125, -2.0, -6.0]]]
-    np.testing.assert_allclose(apply(node, x), wanted, rtol=1e-14)
+    np.testing.assert_allclose(node.apply(x), wanted, rtol=1e-14)
 
 
 def test_product_add_mean():
@@ -136,10 +136,10 @@ def test_ssm_is_its_recurrence(networks, kind, length):
     u = rng.normal(size=(1, length, 1))
     y, states = recurrence(node, u[0, :, 0])
     scale = max(1.0, np.abs(y).max())
-    np.testing.assert_allclose(apply(node, u)[0, :, 0], y, atol=1e-12 * scale)
-    np.testing.assert_allclose(ssm_states(node, u)[0, :, 0], states, rtol=1e-10, atol=1e-12)
+    np.testing.assert_allclose(node.apply(u)[0, :, 0], y, atol=1e-12 * scale)
+    np.testing.assert_allclose(B_bar * node.states(u)[0, :, 0], states, rtol=1e-10, atol=1e-12)
     kernel = [2 * sum((C * B_bar * A_bar**t)[0]).real for t in range(length)]
-    np.testing.assert_allclose(ssm_kernel(node, length)[0], kernel, atol=1e-10 * scale)
+    np.testing.assert_allclose(node.kernel(length)[0], kernel, atol=1e-10 * scale)
 
 
 def test_ssm_channels_and_samples_are_apart(networks):
@@ -147,7 +147,7 @@ def test_ssm_channels_and_samples_are_apart(networks):
     A_bar, B_bar = networks.poles(rng, "lin", 3, 2)
     C, D = rng.normal(size=(3, 2)) + 0j, rng.normal(size=3)
     u = rng.normal(size=(2, 20, 3))
-    whole = apply(g.SSM("s", ("u",), A_bar, B_bar, C, D), u)
+    whole = g.SSM("s", ("u",), A_bar, B_bar, C, D).apply(u)
     for h in range(3):
         one = g.SSM("s", ("u",), *(part[h : h + 1] for part in (A_bar, B_bar, C, D)))
         for b in range(2):
@@ -161,7 +161,7 @@ def test_a_network_is_its_nodes_in_order(networks):
     values = evaluate(graph, x, names)
     for node in graph.nodes[1:]:
         inputs = [values[name] for name in node.inputs]
-        np.testing.assert_allclose(values[node.name], apply(node, *inputs), atol=1e-12)
+        np.testing.assert_allclose(values[node.name], node.apply(*inputs), atol=1e-12)
     assert list(evaluate(graph, x)) == ["decoder"]
     assert np.array_equal(evaluate(graph, x)["decoder"], values["decoder"])
 
@@ -179,19 +179,38 @@ def test_groups_of_samples_change_nothing(networks, monkeypatch):
         np.testing.assert_allclose(whole[name], parts[name], atol=1e-13)
 
 
+@pytest.mark.parametrize("rows", [1, 15, 16, 17, 50])
+def test_products_of_any_number_of_rows(rows):
+    rng = np.random.default_rng(rows)
+    x, weight = rng.integers(-9, 9, (rows, 3)) * 1.0, rng.integers(-9, 9, (4, 3)) * 1.0
+    node = g.Linear("l", ("x",), weight, np.arange(4.0))
+    assert np.array_equal(node.apply(x), x @ weight.T + np.arange(4.0))
+    assert node.apply(x[None]).shape == (1, rows, 4)
+
+
+def test_the_ssm_by_hand():
+    # One channel, one mode: a quarter turn and half the length each step. u = 1, 0, 0:
+    # s = 1, i/2, -1/4; B s = 2, i, -1/2; y = 2 Re((1 + i) 2 s) + 3 u = 7, -2, -1.
+    node = g.SSM("s", ("x",), [[0.5j]], [[2.0]], [[1.0 + 1.0j]], [3.0])
+    u = np.array([[[1.0], [0.0], [0.0]]])
+    assert node.apply(u)[0, :, 0].tolist() == [7.0, -2.0, -1.0]
+    assert node.states(u)[0, :, 0, 0].tolist() == [1, 0.5j, -0.25]
+    assert node.largest_states(np.concatenate([u, -3 * u])).tolist() == [[6.0]]
+    assert node.kernel(3).tolist() == [[4.0, -2.0, -1.0]]
+
+
+def test_an_evaluator_records_what_the_graph_has(networks):
+    graph = networks.random_graph(3, blocks=1)
+    x = networks.random_data(graph.input, 0)
+    found = Evaluator(graph, ["blocks.0.add", "of another graph"])(x)
+    assert set(found) == {"blocks.0.add", "decoder"}
+    assert np.array_equal(found["decoder"], evaluate(graph, x)["decoder"])
+
+
 def test_a_node_may_read_one_tensor_twice():
     source = g.Input("x", (), "float", 1, -9.0, 9.0, 1.0)
     graph = g.Graph((source, g.Affine("a", ("x",), [2.0], [0.0]), g.Product("p", ("a", "a"))))
     assert evaluate(graph, np.array([[3.0]]))["p"].tolist() == [[[36.0]]]
-
-
-def test_states_can_be_recorded(networks):
-    graph = networks.random_graph(3, blocks=1)
-    x = networks.random_data(graph.input, 0)
-    found = evaluate(graph, x, ["blocks.0.ssm.state", "blocks.0.norm"])
-    node = graph["blocks.0.ssm"]
-    assert found["blocks.0.ssm.state"].shape == (3, 20, 4, 3)
-    assert np.array_equal(found["blocks.0.ssm.state"], ssm_states(node, found["blocks.0.norm"]))
 
 
 @pytest.mark.parametrize("name", ["nothing", "encoder.state", "blocks.0.ssm.states"])

@@ -136,7 +136,7 @@ def test_groups_pieces_and_threads_change_nothing(program, data, labels, graph, 
     whole = outcome()
     monkeypatch.setattr(session, "MEMORY_BYTES", 1)  # one sample at a time
     monkeypatch.setattr(session, "_PIECE_VALUES", 1 << 20)
-    monkeypatch.setattr(session, "default_threads", lambda: 1)
+    monkeypatch.setattr(session, "usable_cores", lambda: 1)
     assert outcome() == whole
 
 

@@ -10,7 +10,7 @@ import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.compile.options import CompileOptions, Widths
-from neurossm.compile.ranges import Range, Ranges
+from neurossm.compile.ranges import Ranges
 from neurossm.compile.rounding import InputStatistics
 from neurossm.compile.scaling import (
     MAX_EXPONENT,
@@ -22,6 +22,7 @@ from neurossm.compile.scaling import (
 from neurossm.errors import LimitError, UnsupportedError
 from neurossm.graph import Graph
 from neurossm.graph import nodes as n
+from neurossm.graph.range import Range
 from neurossm.program import Affine, Op, unchecked
 from neurossm.program.tensor import TensorSpec
 

@@ -31,7 +31,7 @@ from neurossm.compile.norm_statistics import Moments, restored
 from neurossm.errors import InputError
 from neurossm.graph import BatchNorm, Graph, LayerNorm, Linear, Node, Product, Ternary
 from neurossm.graph.data import batches
-from neurossm.graph.evaluate import apply, evaluate
+from neurossm.graph.evaluate import evaluate
 from neurossm.program.program import Approximation
 
 _SCALES = np.geomspace(4.0, 0.25, 33)
@@ -166,12 +166,12 @@ def _frozen(
     before = trained[node.inputs[0]]
     dynamic = node.factor * np.concatenate(before.largest)
     mean = float(dynamic.mean())
-    spikes, y = apply(node, before.values), now.values
+    spikes, y = node.apply(before.values), now.values
     if scale is None:
         target, weight = _meaning(graph, node, spikes, trained)
         scale = _best_scale(target, weight, y, mean)
     static = replace(node, threshold=np.full(y.shape[-1], scale * mean))
-    changed = np.mean(apply(static, y) != spikes)
+    changed = np.mean(static.apply(y) != spikes)
     low, high = dynamic.min(), dynamic.max()
     return static, Approximation(
         f"{node.name}.threshold",
@@ -196,7 +196,7 @@ def _meaning(
 ) -> tuple[FloatArray, FloatArray]:
     """Return what spikes (steps, H) become, (steps, O), and how much each step counts, (steps)."""
     linear, product = _gate(graph, node)
-    target = spikes if linear is None else apply(linear, spikes)
+    target = spikes if linear is None else linear.apply(spikes)
     if linear is None or product is None:
         return target, np.ones(len(target))
     factors = [trained[name].values for name in product.inputs if name != linear.name]

@@ -2,30 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
-from neurossm.graph import (
-    GELU,
-    SSM,
-    Add,
-    Affine,
-    BatchNorm,
-    Embedding,
-    Graph,
-    Input,
-    LayerNorm,
-    Linear,
-    Mean,
-    PiecewiseLinear,
-    Product,
-    Sigmoid,
-    Spike,
-    Ternary,
-)
-from neurossm.graph.nodes import Node
-
-MACS_PER_MODE = 6
-"""Real multiply-accumulates of `A s` (4) and of `Re(C s)` (2); B is folded into C."""
+from neurossm.graph import Graph
 
 
 @dataclass(frozen=True)
@@ -58,29 +38,20 @@ class DenseModel:
 
 def dense_model(graph: Graph, steps: int) -> DenseModel:
     """Count the float operations of a graph for one sample of so many steps."""
-    linear = state = elementwise = functions = 0
+    totals = Counter[str]()
     sizes = graph.channels()
-    after_mean = {node.name for node in graph.nodes if isinstance(node, Mean)}
+    once: set[str] = set()  # what is computed once per sample
     for node in graph.nodes:
-        times = 1 if set(node.inputs) & after_mean else steps
-        if times == 1 and not isinstance(node, Mean):
-            after_mean.add(node.name)
-        if isinstance(node, Linear):
-            linear += node.weight.size * times
-        elif isinstance(node, SSM):
-            state += (MACS_PER_MODE * node.A_bar.size + node.D.size) * times
-        elif isinstance(node, (Sigmoid, GELU, PiecewiseLinear)):
-            functions += sizes[node.name] * times
-        else:
-            elementwise += _elementwise(node) * sizes[node.name] * times
-    return DenseModel(linear, state, elementwise, functions)
-
-
-def _elementwise(node: Node) -> int:
-    """Return the multiply-accumulates per channel."""
-    if isinstance(node, LayerNorm):
-        return 3
-    if isinstance(node, (BatchNorm, Affine, Product, Add, Mean)):
-        return 1
-    assert isinstance(node, (Input, Embedding, Spike, Ternary))
-    return 0
+        times = steps
+        if not once.isdisjoint(node.inputs):
+            times = 1
+        if times == 1 or node.time == "ended":
+            once.add(node.name)
+        for kind, count in vars(node.work(sizes[node.name])).items():
+            totals[kind] += count * times
+    return DenseModel(
+        linear_macs=totals["linear"],
+        state_macs=totals["state"],
+        elementwise_macs=totals["elementwise"],
+        functions=totals["functions"],
+    )

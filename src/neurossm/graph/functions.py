@@ -1,68 +1,59 @@
-"""Nodes that apply one function to every channel: thresholds, sigmoid, GELU and their tables."""
+"""Nodes that apply one function to every channel: sigmoid, GELU and their tables."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
+from scipy import special
 
 from neurossm.arrays import FloatArray, freeze
-from neurossm.errors import InputError
-from neurossm.graph.node import Node
-
-
-@dataclass(frozen=True, eq=False)
-class Spike(Node):
-    """`y = 1 if x > threshold else 0`, threshold (H)."""
-
-    threshold: FloatArray
-
-    def __post_init__(self) -> None:
-        """Check shapes."""
-        super().__post_init__()
-        freeze(self, "threshold", np.float64, (None,))
-
-    def channels(self, *sizes: int) -> int:
-        """Return H."""
-        self.expect(sizes[0], self.threshold.size)
-        return sizes[0]
-
-
-@dataclass(frozen=True, eq=False)
-class Ternary(Node):
-    """`y = [x > d] - [-x > d]`, with the static threshold `d = threshold` (H).
-
-    Where `threshold` is None, `d = factor * max_h |x_h|`, anew at every step.
-    """
-
-    threshold: FloatArray | None
-    factor: float
-
-    def __post_init__(self) -> None:
-        """Check that the threshold is not negative."""
-        super().__post_init__()
-        if self.factor < 0:
-            raise InputError(f"{self.name}: negative factor {self.factor:.6g}")
-        if self.threshold is not None:
-            freeze(self, "threshold", np.float64, (None,))
-            if (self.threshold < 0).any():
-                raise InputError(f"{self.name}: negative threshold {self.threshold.min():.6g}")
-
-    def channels(self, *sizes: int) -> int:
-        """Return H."""
-        if self.threshold is not None:
-            self.expect(sizes[0], self.threshold.size)
-        return sizes[0]
+from neurossm.graph.node import FloatWork, Node
+from neurossm.graph.range import Range
 
 
 @dataclass(frozen=True, eq=False)
 class Sigmoid(Node):
     """`y = 1 / (1 + exp(-x))`."""
 
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute (..., H)."""
+        value: FloatArray = special.expit(inputs[0])
+        return value
+
+    def bound(self, *inputs: Range) -> Range:
+        """Monotone in x."""
+        (x,) = inputs
+        return Range(self.apply(x.low), self.apply(x.high))
+
+    def work(self, channels: int) -> FloatWork:
+        """One function per channel."""
+        return FloatWork(functions=channels)
+
 
 @dataclass(frozen=True, eq=False)
 class GELU(Node):
     """`y = x Phi(x)`, with the exact normal distribution function."""
+
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute (..., H)."""
+        (x,) = inputs
+        value: FloatArray = x * special.ndtr(x)
+        return value
+
+    def bound(self, *inputs: Range) -> Range:
+        """Monotone on either side of its minimum."""
+        (x,) = inputs
+        lowest = -0.17004  # the minimum is -0.170041 at -0.7518, rounded to the safe side below
+        ends = Range.between(self.apply(x.low), self.apply(x.high))
+        holds_minimum = (x.low < -0.7518) & (x.high > -0.7518)
+        return Range(np.where(holds_minimum, lowest - 1e-4, ends.low), ends.high)
+
+    def work(self, channels: int) -> FloatWork:
+        """One function per channel."""
+        return FloatWork(functions=channels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,9 +71,43 @@ class PiecewiseLinear(Node):
     base: FloatArray
     slope: FloatArray
     max_error: float
+    limited: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check shapes."""
         super().__post_init__()
         freeze(self, "base", np.float64, (None,))
         freeze(self, "slope", np.float64, self.base.shape)
+
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute (..., H), as an offset and a slope for each segment."""
+        (x,) = inputs
+        position = x - self.start
+        position *= 2.0**self.width_log2  # exact
+        np.floor(position, out=position)
+        segment = np.clip(position, 0, self.base.size - 1, out=position).astype(np.intp)
+        y: FloatArray = self.slope.take(segment)
+        y *= x
+        y += self._offset.take(segment)
+        return y
+
+    @cached_property
+    def _offset(self) -> FloatArray:
+        left = self.start + np.arange(self.base.size) * 2.0**-self.width_log2
+        return self.base - self.slope * left
+
+    def bound(self, *inputs: Range) -> Range:
+        """Take the ends, and every knot between them from both of its sides."""
+        (x,) = inputs
+        left = self.start + np.arange(self.base.size) * 2.0**-self.width_log2
+        right_end = self.base + self.slope * 2.0**-self.width_log2
+        # A segment that begins at the upper end counts, too: what is just before it is reached.
+        inside = (left[:, None] > x.low) & (left[:, None] <= x.high)  # (segments, C)
+        knots = np.stack([self.base, np.concatenate([self.base[:1], right_end[:-1]])])
+        low = np.where(inside, knots.min(axis=0)[:, None], np.inf).min(axis=0)
+        high = np.where(inside, knots.max(axis=0)[:, None], -np.inf).max(axis=0)
+        return Range.between(self.apply(x.low), self.apply(x.high)).hull(Range(low, high))
+
+    def work(self, channels: int) -> FloatWork:
+        """One function per channel."""
+        return FloatWork(functions=channels)

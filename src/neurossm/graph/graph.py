@@ -12,7 +12,7 @@ import h5py
 from neurossm.arrays import same
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path
-from neurossm.graph.nodes import NODE_TYPES, SSM, Embedding, Input, Mean, Node
+from neurossm.graph.nodes import NODE_TYPES, Embedding, Input, Node
 from neurossm.naming import layer_in_version_1
 from neurossm.storage import (
     read_file,
@@ -75,14 +75,14 @@ class Graph:
         has_time: dict[str, bool] = {}
         for node in self.nodes:
             inputs = [has_time[name] for name in node.inputs]
-            if isinstance(node, (SSM, Mean)) and not inputs[0]:
+            if node.time != "any" and not inputs[0]:
                 raise InputError(f"{node.name}: reads {node.inputs[0]!r}, which has no time steps")
             if len(set(inputs)) > 1:
                 raise InputError(
                     f"{node.name}: reads {' and '.join(node.inputs)}, of which only one has time "
                     "steps"
                 )
-            has_time[node.name] = not isinstance(node, Mean) and (not inputs or inputs[0])
+            has_time[node.name] = node.time != "ended" and (not inputs or inputs[0])
 
     @property
     def input(self) -> Input:

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
-from neurossm.graph.node import Node
+import numpy as np
+
+from neurossm.arrays import FloatArray
+from neurossm.graph.node import FloatWork, Node
+from neurossm.graph.range import Range
 
 
 @dataclass(frozen=True, eq=False)
@@ -19,6 +23,21 @@ class Product(Node):
         self.expect(sizes[1], sizes[0])
         return sizes[0]
 
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute two (..., H)."""
+        x, y = inputs
+        return x * y
+
+    def bound(self, *inputs: Range) -> Range:
+        """A product takes its extremes at the corners."""
+        x, y = inputs
+        corners = np.stack([x.low * y.low, x.low * y.high, x.high * y.low, x.high * y.high])
+        return Range(corners.min(axis=0), corners.max(axis=0))
+
+    def work(self, channels: int) -> FloatWork:
+        """One product per channel."""
+        return FloatWork(elementwise=channels)
+
 
 @dataclass(frozen=True, eq=False)
 class Add(Node):
@@ -31,7 +50,36 @@ class Add(Node):
         self.expect(sizes[1], sizes[0])
         return sizes[0]
 
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute two (..., H)."""
+        x, y = inputs
+        return x + y
+
+    def bound(self, *inputs: Range) -> Range:
+        """Ends add up."""
+        x, y = inputs
+        return Range(x.low + y.low, x.high + y.high)
+
+    def work(self, channels: int) -> FloatWork:
+        """One sum per channel."""
+        return FloatWork(elementwise=channels)
+
 
 @dataclass(frozen=True, eq=False)
 class Mean(Node):
     """Mean over all time steps: (B, L, H) becomes (B, H)."""
+
+    time: ClassVar[Literal["any", "needed", "ended"]] = "ended"
+
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute (B, L, H) to (B, H)."""
+        mean: FloatArray = inputs[0].mean(axis=1)
+        return mean
+
+    def bound(self, *inputs: Range) -> Range:
+        """A mean is within what it is taken of."""
+        return inputs[0]
+
+    def work(self, channels: int) -> FloatWork:
+        """One sum per channel."""
+        return FloatWork(elementwise=channels)

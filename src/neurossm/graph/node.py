@@ -1,17 +1,38 @@
-"""What every node of the float graph has."""
+"""What every node of the float graph is: named, evaluated in float64, bounded, counted."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import ClassVar
+from typing import ClassVar, Literal
 
+from neurossm.arrays import FloatArray
 from neurossm.errors import InputError
+from neurossm.graph.range import Range
 from neurossm.naming import check_name
 
 
+@dataclass(frozen=True)
+class FloatWork:
+    """Operations of a node in one step, in floats, every product made.
+
+    Parameters
+    ----------
+    linear, state, elementwise
+        Multiply-accumulates of weights, of recurrences and their readout, and of everything else.
+    functions
+        Evaluations of a function such as the sigmoid.
+    """
+
+    linear: int = 0
+    state: int = 0
+    elementwise: int = 0
+    functions: int = 0
+
+
 @dataclass(frozen=True, eq=False)
-class Node:
-    """A unique name and the names of the nodes it reads.
+class Node(ABC):
+    """A unique name and the names of the nodes it reads, and all that is known of the function.
 
     `layer` names the part of the network it belongs to, such as a block; by default it is a layer
     of its own.
@@ -21,6 +42,10 @@ class Node:
     inputs: tuple[str, ...]
     layer: str = field(default="", kw_only=True)
     arity: ClassVar[int] = 1
+    time: ClassVar[Literal["any", "needed", "ended"]] = "any"
+    """Whether the input needs time steps, and whether they end here."""
+    limited: ClassVar[bool] = False
+    """True where the range follows from the function or is declared: data say nothing more."""
 
     def __post_init__(self) -> None:
         """Check the name and the number of inputs; subclasses add their fields."""
@@ -35,6 +60,18 @@ class Node:
     def channels(self, *sizes: int) -> int:
         """Return the number of output channels for inputs of these numbers of channels."""
         return sizes[0]
+
+    @abstractmethod
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute the output (B, L, channels) from the inputs."""
+
+    @abstractmethod
+    def bound(self, *inputs: Range) -> Range:
+        """Return what the output can be, given what the inputs can be, for any number of steps."""
+
+    @abstractmethod
+    def work(self, channels: int) -> FloatWork:
+        """Return the operations of one step for so many output channels."""
 
     def expect(self, got: int, wanted: int) -> None:
         """Refuse an input of other than the wanted number of channels."""

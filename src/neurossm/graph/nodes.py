@@ -1,4 +1,4 @@
-"""The float graph's nodes: one frozen dataclass per operation, with its equation and shapes.
+"""The float graph's nodes: one frozen dataclass per function, with all that is known of it.
 
 Every node has one output tensor, named as the node, of shape (B, L, channels): batch, time steps,
 channels. `H` is the number of channels (`d_model`), `N` the number of complex modes per channel.
@@ -7,12 +7,13 @@ All arithmetic is float64 (complex128 inside the SSM).
 
 from __future__ import annotations
 
-from neurossm.graph.functions import GELU, PiecewiseLinear, Sigmoid, Spike, Ternary
+from neurossm.graph.functions import GELU, PiecewiseLinear, Sigmoid
 from neurossm.graph.linear import Affine, Embedding, Linear
 from neurossm.graph.merging import Add, Mean, Product
 from neurossm.graph.node import Node
 from neurossm.graph.norms import BatchNorm, LayerNorm
 from neurossm.graph.source import INPUT_KINDS, Input
+from neurossm.graph.spikes import Spike, Ternary
 from neurossm.graph.ssm import SSM
 
 NODE_TYPES: dict[str, type[Node]] = {

@@ -8,7 +8,8 @@ import numpy as np
 
 from neurossm.arrays import FloatArray, freeze
 from neurossm.errors import InputError
-from neurossm.graph.node import Node
+from neurossm.graph.node import FloatWork, Node
+from neurossm.graph.range import Range
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +36,21 @@ class BatchNorm(Node):
         self.expect(sizes[0], self.mean.size)
         return sizes[0]
 
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute (..., H)."""
+        root = np.sqrt(self.var + self.eps)
+        normal: FloatArray = (inputs[0] - self.mean) / root * self.gain + self.bias
+        return normal
+
+    def bound(self, *inputs: Range) -> Range:
+        """Monotone in x."""
+        (x,) = inputs
+        return Range.between(self.apply(x.low), self.apply(x.high))
+
+    def work(self, channels: int) -> FloatWork:
+        """One product and sum per channel."""
+        return FloatWork(elementwise=channels)
+
 
 @dataclass(frozen=True, eq=False)
 class LayerNorm(Node):
@@ -59,3 +75,20 @@ class LayerNorm(Node):
         """Return H."""
         self.expect(sizes[0], self.gain.size)
         return sizes[0]
+
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute (..., H)."""
+        (x,) = inputs
+        centred = x - x.mean(axis=-1, keepdims=True)
+        variance = np.mean(centred**2, axis=-1, keepdims=True)
+        normal: FloatArray = centred / np.sqrt(variance + self.eps) * self.gain + self.bias
+        return normal
+
+    def bound(self, *inputs: Range) -> Range:
+        """At most, one channel holds the whole variance."""
+        reach = np.abs(self.gain) * np.sqrt(self.gain.size)
+        return Range(self.bias - reach, self.bias + reach)
+
+    def work(self, channels: int) -> FloatWork:
+        """Per channel: its share of the two statistics, and gain and bias."""
+        return FloatWork(elementwise=3 * channels)

@@ -7,8 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
+from neurossm.arrays import FloatArray
 from neurossm.errors import InputError
-from neurossm.graph.node import Node
+from neurossm.graph.node import FloatWork, Node
+from neurossm.graph.range import Range
 
 INPUT_KINDS = ("uint8", "tokens", "float")
 
@@ -28,6 +30,7 @@ class Input(Node):
     high: float
     scale: float
     arity: ClassVar[int] = 0
+    limited: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the kind, the size and the range."""
@@ -50,3 +53,19 @@ class Input(Node):
         if self.kind == "uint8":
             return 0.0, 255.0
         return (0.0, self.size - 1.0) if self.kind == "tokens" else (self.low, self.high)
+
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Scale data of the declared kind (B, L, size); pass tokens on."""
+        (x,) = inputs
+        return x if self.kind == "tokens" else x.astype(np.float64) * self.scale
+
+    def bound(self, *inputs: Range) -> Range:
+        """Return the declared range."""
+        scale = 1.0 if self.kind == "tokens" else self.scale
+        ends = sorted(end * scale for end in self.data_range())
+        low, high = (np.full(self.channels(), end) for end in ends)
+        return Range(low, high)
+
+    def work(self, channels: int) -> FloatWork:
+        """The scale goes into the weights behind."""
+        return FloatWork()

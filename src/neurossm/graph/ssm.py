@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar, Literal
 
 import numpy as np
 
 from neurossm.arrays import ComplexArray, FloatArray, freeze
 from neurossm.errors import InputError
-from neurossm.graph.node import Node
+from neurossm.graph.node import FloatWork, Node
+from neurossm.graph.range import Range
+from neurossm.graph.recurrence import impulse_response, largest_states, outputs, states
+
+_KERNEL_STEPS = 4096
+"""The kernel is summed exactly over so many steps; the rest is bounded mode by mode."""
+_MACS_PER_MODE = 6
+"""Real multiply-accumulates of `A s` (4) and of `Re(C s)` (2); B is folded into C."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -23,6 +31,7 @@ class SSM(Node):
     B_bar: ComplexArray
     C: ComplexArray
     D: FloatArray
+    time: ClassVar[Literal["any", "needed", "ended"]] = "needed"
 
     def __post_init__(self) -> None:
         """Check shapes and stability."""
@@ -43,3 +52,52 @@ class SSM(Node):
         """Return H."""
         self.expect(sizes[0], self.A_bar.shape[0])
         return sizes[0]
+
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute (B, L, H); the states of each sample begin at zero."""
+        return outputs(self.A_bar, self._readout, self.D, inputs[0])
+
+    @property
+    def _readout(self) -> ComplexArray:
+        """Weights of the states that the input enters unmultiplied, (H, N)."""
+        readout: ComplexArray = 2 * self.C * self.B_bar
+        return readout
+
+    def kernel(self, length: int) -> FloatArray:
+        """Return the impulse response without D, `2 Re(sum C B_bar A_bar^t)`, (H, length)."""
+        rows = zip(self.A_bar, self._readout, strict=True)
+        return np.stack([impulse_response(pole, weight, length) for pole, weight in rows])
+
+    def states(self, u: FloatArray) -> ComplexArray:
+        """Return the states of inputs u (B, L, H), not multiplied by `B_bar`: (B, L, H, N).
+
+        They are those of `s_t = A_bar s_{t-1} + u_t`, as in the integer program; times `B_bar` they
+        are those of the equation above.
+        """
+        return states(self.A_bar, u)
+
+    def largest_states(self, u: FloatArray) -> FloatArray:
+        """Return the largest `|Re s|` or `|Im s|` (H, N) over samples and steps of u (B, L, H).
+
+        `s` is that of the equation above, multiplied by `B_bar`.
+        """
+        return largest_states(self.A_bar, self.B_bar, u)
+
+    def bound(self, *inputs: Range) -> Range:
+        """Sum the kernel's positive and negative parts, and the poles' series beyond its length."""
+        (u,) = inputs
+        kernel = self.kernel(_KERNEL_STEPS)
+        kernel[:, 0] += self.D
+        radius = np.abs(self.A_bar)
+        rest = np.abs(self._readout) * radius**_KERNEL_STEPS / (1 - radius)
+        tail = rest.sum(axis=1) * u.largest()
+        low, high = np.minimum(u.low, 0), np.maximum(u.high, 0)  # before the first step u is 0
+        positive = np.maximum(kernel, 0).sum(axis=1)
+        negative = np.maximum(-kernel, 0).sum(axis=1)
+        return Range(
+            positive * low - negative * high - tail, positive * high - negative * low + tail
+        )
+
+    def work(self, channels: int) -> FloatWork:
+        """Recurrence and readout of every mode, and the direct path."""
+        return FloatWork(state=_MACS_PER_MODE * self.A_bar.size + self.D.size)

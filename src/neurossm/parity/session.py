@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import FloatArray, IntArray
-from neurossm.engine.fast import default_threads
 from neurossm.graph import Graph
+from neurossm.graph.evaluate import Evaluator
 from neurossm.parity import margins
 from neurossm.parity.engines import (
     LOGITS,
@@ -24,7 +24,6 @@ from neurossm.parity.engines import (
     in_program_order,
     pairs,
 )
-from neurossm.parity.floats import FloatRung
 from neurossm.parity.layers import (
     Difference,
     Layer,
@@ -39,6 +38,7 @@ from neurossm.parity.running import run_on
 from neurossm.parity.states import compare_states, states_steps
 from neurossm.parity.statistics import Proportion, compare_paired
 from neurossm.program import SSM, Program, Run, Tally
+from neurossm.threads import usable_cores
 
 RUNGS = ("float", "approximated", "fixed")
 _PIECE_VALUES = 1 << 16
@@ -64,7 +64,7 @@ class Session:
         graphs = {"approximated": program.graph} if has_floats else {}
         if trained is not None:
             graphs = {"float": trained, **graphs}
-        self.floats = {name: FloatRung(graph, self.names) for name, graph in graphs.items()}
+        self.floats = {name: Evaluator(graph, self.names) for name, graph in graphs.items()}
         rungs = [*self.floats, "fixed"]
         self.pairs: list[Pair] = [
             (upper, lower) for i, upper in enumerate(rungs) for lower in rungs[i + 1 :]
@@ -86,7 +86,7 @@ class Session:
         """Run every sample on every rung and engine."""
         record = tuple(dict.fromkeys((*self.names, *self.watched)))
         group = self._group(record)
-        with ThreadPoolExecutor(default_threads()) as pool:
+        with ThreadPoolExecutor(usable_cores()) as pool:
             for start in range(0, len(self.data), group):
                 samples = np.arange(start, min(start + group, len(self.data)))
                 run = self._run_engines(samples, record)
@@ -126,7 +126,7 @@ class Session:
         if not self.floats:
             return []
         x = self.data[part + start]
-        values = {name: rung.evaluate(x) for name, rung in self.floats.items()}
+        values = {name: rung(x) for name, rung in self.floats.items()}
         found = []
         for i, sample in enumerate(part):
             traces = {"fixed": [self._fixed_trace(run, layer, sample) for layer in self.layers]}
@@ -172,7 +172,7 @@ class Session:
         x = self.data[samples, :steps]
         edges = np.append(self.edges[self.edges < steps], steps)
         drives = {
-            name: FloatRung(rung.graph, _drives(self.program, rung.graph))
+            name: Evaluator(rung.graph, _drives(self.program, rung.graph))
             for name, rung in self.floats.items()
         }
         self.states = compare_states(self.program, x, self.engines[0], drives, self.pairs, edges)

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import ComplexArray, FloatArray
-from neurossm.parity.floats import FloatRung
+from neurossm.graph import nodes
+from neurossm.graph.evaluate import Evaluator
 from neurossm.parity.layers import decibel, decibels
 from neurossm.parity.running import run_on
 from neurossm.program import SSM, Program
@@ -63,7 +64,7 @@ def compare_states(
     program: Program,
     data: NDArray[np.generic],
     engine: str,
-    rungs: Mapping[str, FloatRung],
+    rungs: Mapping[str, Evaluator],
     pairs: Sequence[tuple[str, str]],
     edges: NDArray[np.int64],
 ) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
@@ -93,12 +94,13 @@ def compare_states(
     found = {pair: {op.name: StateParity(op, len(edges) - 1) for op in ops} for pair in pairs}
     for sample in range(len(data)):
         x = data[sample : sample + 1]
-        values = {name: rung.evaluate(x) for name, rung in rungs.items()}
+        values = {name: rung(x) for name, rung in rungs.items()}
         for op in ops:
             states = {"fixed": _fixed(program, op, x, engine)}
             for name, rung in rungs.items():
-                drive = values[name][rung.graph[op.name].inputs[0]][0]
-                states[name] = rung.recurrence(op.name).states(drive)
+                node = rung.graph[op.name]
+                assert isinstance(node, nodes.SSM)
+                states[name] = node.states(values[name][node.inputs[0]])[0]
             for pair in pairs:
                 upper, lower = (states[rung] for rung in pair)
                 found[pair][op.name].add(upper, lower, edges[:-1])

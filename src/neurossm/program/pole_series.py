@@ -11,11 +11,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
+from neurossm.jit import lazily, prange
 
 _ROUNDING = 1e-15
 """Relative error per term of the double-precision powers and sums, generously: both round a few
@@ -54,39 +54,33 @@ def _series(q_re: bytes, q_im: bytes, shape: tuple[int, ...]) -> FloatArray:
     """Return the four sums, (H, N, 4); kept, as a compilation asks for the same ones many times."""
     flat = np.stack([np.frombuffer(part, np.float64) for part in (q_re, q_im)], axis=1)
     unique, inverse = np.unique(flat, axis=0, return_inverse=True)  # tied poles are summed once
-    sums = _kernel()(unique[:, 0].copy(), unique[:, 1].copy(), _ROUNDING)
+    sums = _sums(unique[:, 0].copy(), unique[:, 1].copy(), _ROUNDING)
     parts: FloatArray = sums[inverse.ravel()].reshape(*shape, 4)
     parts.setflags(write=False)
     return parts
 
 
-@lru_cache(maxsize=1)
-def _kernel() -> Any:
-    """Compile the summation on first use: importing this package must not import Numba."""
-    from numba import njit, prange
-
-    def sums(q_re: FloatArray, q_im: FloatArray, rounding: float) -> FloatArray:
-        out = np.zeros((q_re.size, 4))
-        for i in prange(q_re.size):
-            radius = np.hypot(q_re[i], q_im[i])
-            whole = 1.0 / (1.0 - radius)  # sum of |q|^j
-            re, im, power = 1.0, 0.0, 1.0
-            re_pos, re_neg, im_pos, im_neg = 0.0, 0.0, 0.0, 0.0
-            rest, terms = whole, 0
-            while rest > 1e-3 * (re_pos + re_neg):
-                for _ in range(16):
-                    re_pos += max(re, 0.0)
-                    re_neg += max(-re, 0.0)
-                    im_pos += max(im, 0.0)
-                    im_neg += max(-im, 0.0)
-                    re, im = re * q_re[i] - im * q_im[i], re * q_im[i] + im * q_re[i]
-                    power *= radius
-                terms += 16
-                rest = power * whole
-            # The error of the j-th computed power is below j * rounding * |q|^j.
-            rest += rounding * (terms + 16) * whole
-            out[i, 0], out[i, 1] = re_pos + rest, re_neg + rest
-            out[i, 2], out[i, 3] = im_pos + rest, im_neg + rest
-        return out
-
-    return njit(parallel=True, cache=True)(sums)
+@lazily({"parallel": True})
+def _sums(q_re: FloatArray, q_im: FloatArray, rounding: float) -> FloatArray:
+    out = np.zeros((q_re.size, 4))
+    for i in prange(q_re.size):
+        radius = np.hypot(q_re[i], q_im[i])
+        whole = 1.0 / (1.0 - radius)  # sum of |q|^j
+        re, im, power = 1.0, 0.0, 1.0
+        re_pos, re_neg, im_pos, im_neg = 0.0, 0.0, 0.0, 0.0
+        rest, terms = whole, 0
+        while rest > 1e-3 * (re_pos + re_neg):
+            for _ in range(16):
+                re_pos += max(re, 0.0)
+                re_neg += max(-re, 0.0)
+                im_pos += max(im, 0.0)
+                im_neg += max(-im, 0.0)
+                re, im = re * q_re[i] - im * q_im[i], re * q_im[i] + im * q_re[i]
+                power *= radius
+            terms += 16
+            rest = power * whole
+        # The error of the j-th computed power is below j * rounding * |q|^j.
+        rest += rounding * (terms + 16) * whole
+        out[i, 0], out[i, 1] = re_pos + rest, re_neg + rest
+        out[i, 2], out[i, 3] = im_pos + rest, im_neg + rest
+    return out

@@ -7,6 +7,7 @@ from functools import lru_cache
 import numpy as np
 
 from neurossm.arrays import ComplexArray, FloatArray
+from neurossm.graph.recurrence import impulse_response
 
 STEPS = 1 << 14
 """The response is summed exactly over so many steps; the rest is bounded mode by mode."""
@@ -39,14 +40,10 @@ def _sums(
     """Sum; kept, as a compilation asks for the same sums several times."""
     pole, weight = (np.frombuffer(part, np.complex128).reshape(shape) for part in (poles, weights))
     direct = np.frombuffer(directs, np.float64)
-    block = int(np.sqrt(STEPS))
-    steps = np.arange(block)
     positive, negative = np.empty(len(pole)), np.empty(len(pole))
     for h, (q, w) in enumerate(zip(pole, weight, strict=True)):
-        fine = q[:, None] ** steps  # (N, P)
-        coarse = q[None, :] ** (block * steps[:, None]) * w  # (P, N)
-        response = coarse.real @ fine.real - coarse.imag @ fine.imag  # (P, P)
-        response[0, 0] += direct[h]
+        response = impulse_response(q, w, STEPS)
+        response[0] += direct[h]
         positive[h] = np.maximum(response, 0).sum()
         negative[h] = np.maximum(-response, 0).sum()
     radius = np.abs(pole)

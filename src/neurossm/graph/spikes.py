@@ -1,0 +1,91 @@
+"""Nodes that turn graded values into spikes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from neurossm.arrays import FloatArray, freeze
+from neurossm.errors import InputError
+from neurossm.graph.node import FloatWork, Node
+from neurossm.graph.range import Range
+
+
+@dataclass(frozen=True, eq=False)
+class Spike(Node):
+    """`y = 1 if x > threshold else 0`, threshold (H)."""
+
+    threshold: FloatArray
+    limited: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Check shapes."""
+        super().__post_init__()
+        freeze(self, "threshold", np.float64, (None,))
+
+    def channels(self, *sizes: int) -> int:
+        """Return H."""
+        self.expect(sizes[0], self.threshold.size)
+        return sizes[0]
+
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute (..., H) of 0 and 1."""
+        return (inputs[0] > self.threshold).astype(np.float64)
+
+    def bound(self, *inputs: Range) -> Range:
+        """0 to 1."""
+        low = np.zeros_like(inputs[0].low)
+        return Range(low, low + 1)
+
+    def work(self, channels: int) -> FloatWork:
+        """Comparisons are no products."""
+        return FloatWork()
+
+
+@dataclass(frozen=True, eq=False)
+class Ternary(Node):
+    """`y = [x > d] - [-x > d]`, with the static threshold `d = threshold` (H).
+
+    Where `threshold` is None, `d = factor * max_h |x_h|`, anew at every step.
+    """
+
+    threshold: FloatArray | None
+    factor: float
+    limited: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Check that the threshold is not negative."""
+        super().__post_init__()
+        if self.factor < 0:
+            raise InputError(f"{self.name}: negative factor {self.factor:.6g}")
+        if self.threshold is not None:
+            freeze(self, "threshold", np.float64, (None,))
+            if (self.threshold < 0).any():
+                raise InputError(f"{self.name}: negative threshold {self.threshold.min():.6g}")
+
+    def channels(self, *sizes: int) -> int:
+        """Return H."""
+        if self.threshold is not None:
+            self.expect(sizes[0], self.threshold.size)
+        return sizes[0]
+
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute (..., H) of -1, 0 and 1."""
+        (x,) = inputs
+        if self.threshold is None:
+            threshold = self.factor * np.abs(x).max(axis=-1, keepdims=True)
+        else:
+            threshold = self.threshold
+        spikes: FloatArray = (x > threshold).astype(np.float64) - (-x > threshold)
+        return spikes
+
+    def bound(self, *inputs: Range) -> Range:
+        """-1 to 1."""
+        one = np.ones_like(inputs[0].low)
+        return Range(-one, one)
+
+    def work(self, channels: int) -> FloatWork:
+        """Comparisons are no products."""
+        return FloatWork()

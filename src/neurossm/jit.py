@@ -1,0 +1,77 @@
+"""One way to compile with Numba: machine code on first use, kept on disk where that is possible.
+
+Importing this module imports no Numba; the first compilation does.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping
+from types import FunctionType, MappingProxyType
+from typing import Any, TypeVar
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+prange = range
+"""Numba's `prange` inside a function compiled by `lazily`; `range` where that runs as Python."""
+
+_DEFAULTS: Mapping[str, Any] = MappingProxyType({})
+
+
+def compiled(
+    function: Function, options: Mapping[str, Any] = _DEFAULTS, signature: str | None = None
+) -> Function:
+    """Compile a function that Python calls, and keep its machine code on disk.
+
+    Numba keeps it beside the source, or in a folder of the user where that is not writable; where
+    neither is, it compiles in every process.
+
+    Parameters
+    ----------
+    function
+        What to compile.
+    options
+        Of `numba.njit`.
+    signature
+        The only types it takes; by default those of each call.
+    """
+    from numba import njit
+
+    compiler: Any = njit
+    try:
+        result: Function = compiler(signature, cache=True, **options)(function)
+    except RuntimeError:  # "cannot cache function ...: no locator available"
+        result = compiler(signature, **options)(function)
+    return result
+
+
+def lazily(options: Mapping[str, Any] = _DEFAULTS) -> Callable[[Function], Function]:
+    """Decorate a function that is compiled when it is first called, with options of `numba.njit`.
+
+    `prange` of this module becomes Numba's. `__wrapped__` is the function in plain Python.
+    """
+
+    def decorate(function: Function) -> Function:
+        @functools.cache
+        def machine_code() -> Callable[..., Any]:
+            return compiled(_with_prange(function), options)
+
+        @functools.wraps(function)
+        def call(*arguments: Any) -> Any:
+            return machine_code()(*arguments)
+
+        return call  # type: ignore[return-value]
+
+    return decorate
+
+
+def _with_prange(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Return the function with Numba's `prange` in the place of this module's."""
+    from numba import prange as parallel
+
+    assert isinstance(function, FunctionType)
+    names = {
+        name: parallel if value is prange else value for name, value in function.__globals__.items()
+    }
+    changed = FunctionType(function.__code__, names, function.__name__)
+    return functools.update_wrapper(changed, function)
