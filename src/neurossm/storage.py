@@ -138,16 +138,26 @@ def subgroup(group: h5py.Group, name: str) -> h5py.Group:
 
 
 def write_json(group: h5py.Group, name: str, value: Any) -> None:
-    """Write plain JSON values as a string dataset, which unlike an attribute may be long."""
-    group.create_dataset(name, data=json.dumps(value), dtype=h5py.string_dtype())
+    """Write plain JSON values as a text."""
+    write_text(group, name, json.dumps(value))
+
+
+def write_text(group: h5py.Group, name: str, text: str) -> None:
+    """Write a text as a dataset, which unlike an attribute may be long."""
+    group.create_dataset(name, data=text, dtype=h5py.string_dtype())
+
+
+def read_text(group: h5py.Group, name: str) -> str:
+    """Read what `write_text` wrote; FormatError if it is not there."""
+    dataset = group.get(name)
+    if not isinstance(dataset, h5py.Dataset) or dataset.shape != ():
+        raise FormatError(f"{_where(group)}text {name!r} is missing")
+    return str(dataset.asstr()[()])
 
 
 def read_json_object(group: h5py.Group, name: str) -> dict[str, Any]:
     """Read what `write_json` wrote, which must be a JSON object."""
-    dataset = group.get(name)
-    if not isinstance(dataset, h5py.Dataset) or dataset.shape != ():
-        raise FormatError(f"{_where(group)}text {name!r} is missing")
-    value = json.loads(dataset.asstr()[()])
+    value = json.loads(read_text(group, name))
     if not isinstance(value, dict):
         raise FormatError(f"{_where(group)}{name!r} is no JSON object")
     return value

@@ -1,5 +1,7 @@
 """Lava against the definition: the same integers, every step, every state, in one stream."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
@@ -7,8 +9,15 @@ from hypothesis import strategies as st
 
 from neurossm import lava
 from neurossm.compile import CompileOptions, Widths, compile_model
-from neurossm.errors import InputError, LimitError, MissingDependencyError, RunError
+from neurossm.errors import (
+    InputError,
+    LimitError,
+    MissingDependencyError,
+    RunError,
+    UnsupportedError,
+)
 from neurossm.graph.evaluate import evaluate
+from neurossm.hw_profiles import load_profile
 from neurossm.lava import availability
 from neurossm.program import reference
 
@@ -160,9 +169,17 @@ def test_lava_missing_says_how_to_get_it(networks, monkeypatch):
         lava.run(program, networks.random_data(program.input, 1))
 
 
-def test_hardware_missing_says_what_it_needs():
-    with pytest.raises(MissingDependencyError, match=r"lava\.magma\.core\.model\.c\.model"):
-        lava.require_loihi2()
+@pytest.mark.parametrize("target", ["loihi2", "mychip"])
+def test_what_the_simulation_does_not_stand_for_is_refused(networks, target):
+    """By the profile's own words, whatever its name is; also in files that carry no profile."""
+    text = load_profile("loihi2").text.replace('name = "loihi2"', f'name = "{target}"')
+    program = replace(networks.random_program(15), target=target, profile=text)
+    data = networks.random_data(program.input, 1)
+    with pytest.raises(UnsupportedError, match=f"'{target}' does not run .*: it is the chip"):
+        lava.run(program, data)
+    if target == "loihi2":
+        with pytest.raises(UnsupportedError, match="loihi2-sim is its simulation"):
+            lava.run(replace(program, profile=None), data)
 
 
 @pytest.mark.filterwarnings("ignore")  # networkx and Lava warn about themselves

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -13,6 +13,9 @@ from click.core import ParameterSource
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.compile.options import ROUNDINGS, ROW_SCALES, SCALINGS, CompileOptions, Widths
 from neurossm.errors import InputError
+
+if TYPE_CHECKING:
+    from neurossm.program import Program
 
 __all__ = ["command"]
 
@@ -153,7 +156,7 @@ def command(
         prepared = prepare(model, target, options, samples)
         check_layers(prepared.graph, options.layers, f"{precision}: ")
         program = prepared.compile()
-        results = _results(program, target)
+        results = _results(program)
         program.save(path)
         _show(output, path, results, options)
         output.json(results)
@@ -182,13 +185,13 @@ def _with_precision(options: CompileOptions, path: Path) -> CompileOptions:
     return precision.applied(options)
 
 
-def _results(program: Any, target: str) -> dict[str, Any]:
+def _results(program: Program) -> dict[str, Any]:
     from neurossm.compile.certify import certificates
-    from neurossm.hw_profiles import load_profile
+    from neurossm.hw_profiles import profile_of
     from neurossm.place.latency import latency_steps
     from neurossm.place.placement import place
 
-    placement = place(program, load_profile(target))
+    placement = place(program, profile_of(program))
     return {
         "target": program.target,
         "cores_used": placement.cores_used,

@@ -134,7 +134,14 @@ class Prepared:
             "neurossm": neurossm.__version__,
             "numpy": np.__version__,
         }
-        draft = Program(ops, self.graph, self.profile.name, self.approximations, provenance)
+        draft = Program(
+            ops,
+            self.graph,
+            self.profile.name,
+            self.approximations,
+            provenance,
+            self.profile.text,
+        )
         program = certify(draft)
         place(program, self.profile)  # refuses what does not fit
         return program

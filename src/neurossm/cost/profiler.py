@@ -18,7 +18,7 @@ from neurossm.cost.energy import Energy, consumption, estimate, estimate_dense
 from neurossm.datafile import Data, samples_of
 from neurossm.engine import DEFAULT_ENGINE
 from neurossm.errors import InputError
-from neurossm.hw_profiles import EnergyPj, Profile, known_profiles, load_profile
+from neurossm.hw_profiles import EnergyPj, Profile, known_profiles, load_profile, profile_of
 from neurossm.place.groups import neuron_groups
 from neurossm.place.placement import Core, Placement, place
 from neurossm.program import Program, as_program
@@ -164,7 +164,7 @@ def profile(
     """
     program = as_program(program)
     x = samples_of(program.input, program.readout.out.channels, data, limit=limit).x
-    chosen = load_profile(program.target if hw is None else hw)
+    chosen = profile_of(program) if hw is None else load_profile(hw)
     chosen.check_priced()
     home = _place_on(chosen, program)
     placement = None if home is None else place(program, home)
@@ -212,7 +212,7 @@ def _place_on(chosen: Profile, program: Program) -> Profile | None:
     if chosen.support.compile:
         return chosen
     try:
-        home = load_profile(program.target)
+        home = profile_of(program)
     except InputError:  # a profile of the user's own that is not named here
         return None
     return home if home.support.compile else None

@@ -4,7 +4,7 @@ Profiles are TOML files; those of this package are found by name, others by path
 its unit in its key and its source in the file.
 """
 
-from neurossm.hw_profiles.load import known_profiles, load_profile
+from neurossm.hw_profiles.load import known_profiles, load_profile, profile_of
 from neurossm.hw_profiles.profile import (
     ArithmeticEnergy,
     EnergyPj,
@@ -29,4 +29,5 @@ __all__ = [
     "Support",
     "known_profiles",
     "load_profile",
+    "profile_of",
 ]

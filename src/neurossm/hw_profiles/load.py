@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from functools import lru_cache
 from importlib import resources
 from pathlib import Path
+from typing import Protocol
 
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path
@@ -57,7 +59,7 @@ def load_profile(name_or_path: str | os.PathLike[str] | Profile) -> Profile:
             "or a profile of your own as FILE.toml"
         )
     try:
-        return _parse(path.read_text("utf-8"), text)
+        return parse_profile(path.read_text("utf-8"), text)
     except OSError as error:
         raise InputError(f"{text}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError:
@@ -67,12 +69,40 @@ def load_profile(name_or_path: str | os.PathLike[str] | Profile) -> Profile:
 @lru_cache
 def _shipped(name: str) -> Profile:
     content = resources.files(__package__).joinpath(name + _SUFFIX).read_text("utf-8")
-    return _parse(content, name + _SUFFIX)
+    return parse_profile(content, name + _SUFFIX)
 
 
-def _parse(content: str, where: str) -> Profile:
+class Compiled(Protocol):
+    """A program, as far as its target goes."""
+
+    @property
+    def target(self) -> str:
+        """Name of the profile it was compiled for."""
+
+    @property
+    def profile(self) -> str | None:
+        """The profile's text; None where the program does not carry it."""
+
+
+def profile_of(program: Compiled) -> Profile:
+    """Return the profile a program was compiled for: the one it carries, or else by its name.
+
+    Raises
+    ------
+    InputError
+        It carries none, and there is none of its name.
+    FormatError
+        What it carries is no profile.
+    """
+    if program.profile is None:
+        return load_profile(program.target)
+    return parse_profile(program.profile, f"target {program.target!r}, inside the program")
+
+
+def parse_profile(text: str, where: str) -> Profile:
+    """Read a profile's text; FormatError, which begins with `where`, says what is wrong."""
     try:
-        tables = tomllib.loads(content)
+        tables = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise FormatError(f"{where}: not a TOML file: {error}") from None
-    return read_profile(tables, where)
+    return replace(read_profile(tables, where), text=text)

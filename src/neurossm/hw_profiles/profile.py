@@ -56,7 +56,8 @@ class Support:
     lava_simulator
         Programs for it run on Lava's CPU simulation, without its hardware.
     reason
-        Why it cannot be compiled for or priced; required where one of both is false.
+        Why it cannot be compiled for, priced or simulated; required where one of the first two is
+        false.
     """
 
     compile: bool
@@ -160,6 +161,8 @@ class Profile:
         The sources by their key in the file.
     source_of
         The key of the source of every number, by "table.key".
+    text
+        What the file holds.
     """
 
     name: str
@@ -174,6 +177,7 @@ class Profile:
     proxy: Proxy | None
     source: Mapping[str, Source]
     source_of: Mapping[str, str]
+    text: str = ""
 
     def compile_limits(self) -> Limits:
         """Return the limits, or say why nothing can be compiled for this target.
@@ -197,6 +201,21 @@ class Profile:
         """
         if not self.support.profile:
             raise UnsupportedError(f"target {self.name!r} cannot be profiled: {self._reason()}")
+
+    def check_simulated(self) -> None:
+        """Refuse a target whose programs Lava's CPU simulation must not run.
+
+        Raises
+        ------
+        UnsupportedError
+            The target says so.
+        """
+        if not self.support.lava_simulator:
+            reason = self.support.reason or "[support] lava_simulator is false"
+            raise UnsupportedError(
+                f"target {self.name!r} does not run on Lava's CPU simulation: {reason}; use "
+                "another engine, or compile for a target that does"
+            )
 
     def _reason(self) -> str:
         return self.support.reason or f"{self.path} has no [limits]"

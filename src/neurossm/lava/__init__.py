@@ -11,7 +11,7 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from neurossm.lava.availability import prepare_lava, require_lava, require_loihi2
+from neurossm.lava.availability import prepare_lava, require_lava
 from neurossm.lava.engine import plan_graph, plan_program, run, run_graph
 from neurossm.lava.parameters import (
     GELU,
@@ -73,7 +73,6 @@ __all__ = [
     "plan_graph",
     "plan_program",
     "require_lava",
-    "require_loihi2",
     "run",
     "run_graph",
 ]

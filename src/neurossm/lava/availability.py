@@ -1,4 +1,4 @@
-"""Whether Lava is here, and what drives a real Loihi 2."""
+"""Whether Lava is here."""
 
 from __future__ import annotations
 
@@ -8,10 +8,7 @@ import sys
 
 from neurossm.errors import MissingDependencyError
 
-__all__ = ["prepare_lava", "require_lava", "require_loihi2"]
-
-LOIHI2_MODULES = ("lava.magma.core.model.c.model", "lava.magma.core.model.nc.model")
-"""What Lava's `Loihi2HwCfg` needs and the open release lacks; without it, it dies of NameError."""
+__all__ = ["prepare_lava", "require_lava"]
 
 
 def require_lava() -> None:
@@ -47,24 +44,6 @@ def prepare_lava() -> None:
     require_lava()
     if "lava.magma.runtime.runtime" not in sys.modules:
         multiprocessing.set_start_method(None, force=True)
-
-
-def require_loihi2() -> None:
-    """Check that Intel's closed Loihi 2 extension of Lava is installed, without importing it.
-
-    Raises
-    ------
-    MissingDependencyError
-        It is not, with what is missing.
-    """
-    require_lava()
-    missing = [name for name in LOIHI2_MODULES if not _exists(name)]
-    if missing:
-        raise MissingDependencyError(
-            f"target loihi2: {', '.join(missing)} not found; running on Loihi 2 needs the Lava "
-            "extension that Intel gives to members of its neuromorphic research community; "
-            "compile with --target loihi2-sim to simulate it"
-        )
 
 
 def _exists(module: str) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from neurossm.arrays import FloatArray
-from neurossm.errors import RunError
-from neurossm.lava.availability import require_loihi2
+from neurossm.errors import InputError, RunError
+from neurossm.hw_profiles import profile_of
 from neurossm.lava.from_graph import encode, from_graph
 from neurossm.lava.from_program import from_program
 from neurossm.lava.grouping import make_plan
@@ -81,14 +81,15 @@ def run(
     InputError
         Data that do not suit the input, more steps than `max_steps`, an unknown name to record.
     LimitError, UnsupportedError
-        Lava cannot run the program exactly; see `plan_program`.
+        Lava cannot run the program exactly (see `plan_program`), or the program's target says that
+        Lava's simulation does not stand for it.
     MissingDependencyError
-        Lava is not installed; or the target is loihi2, and what drives it is not.
+        Lava is not installed.
     RunError
         A process of the network failed, or time is up.
     """
-    if program.target == "loihi2":
-        require_loihi2()
+    with suppress(InputError):  # of a target that is not known here, nothing is known
+        profile_of(program).check_simulated()
     x = program.encode(data)
     names = check_recordable(program, record)
     stream = _Stream(plan_program(program), x.astype(np.int32), names)

@@ -165,7 +165,7 @@ def _program(program: Program, source: Input, ops: list[Op]) -> Program:
             "readout", (last.name,), spec, weight, np.zeros(1, np.int64), 0, program.max_steps
         )
         ops = [*ops, end]
-    return Program((source, *ops), Graph((node,)), program.target)
+    return Program((source, *ops), Graph((node,)), program.target, profile=program.profile)
 
 
 def _joined(specs: list[TensorSpec]) -> TensorSpec:

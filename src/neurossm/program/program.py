@@ -25,10 +25,12 @@ from neurossm.storage import (
     read_file,
     read_json_object,
     read_record,
+    read_text,
     subgroup,
     write_file,
     write_json,
     write_record,
+    write_text,
 )
 
 if TYPE_CHECKING:
@@ -65,6 +67,9 @@ class Program:
         What was replaced on the way from the trained model to `graph`.
     provenance
         Plain JSON values: the source's sha256, options, versions.
+    profile
+        The text of the hardware profile it was compiled for; None in older files. See
+        `neurossm.hw_profiles.profile_of`.
     """
 
     ops: tuple[Op, ...]
@@ -72,6 +77,7 @@ class Program:
     target: str
     approximations: tuple[Approximation, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
+    profile: str | None = None
 
     def __post_init__(self) -> None:
         """Check names, order and channels."""
@@ -176,8 +182,8 @@ class Program:
         return (
             same(self.ops, other.ops)
             and self.graph.same_as(other.graph)
-            and (self.target, self.approximations, self.provenance)
-            == (other.target, other.approximations, other.provenance)
+            and (self.target, self.approximations, self.provenance, self.profile)
+            == (other.target, other.approximations, other.provenance, other.profile)
         )
 
     def save(self, path: str | Path) -> None:
@@ -220,6 +226,8 @@ def _check_neighbours(op: Op, sources: list[Op]) -> None:
 def _write(file: h5py.File, program: Program) -> None:
     file.attrs["target"] = program.target
     write_json(file, "provenance", program.provenance)
+    if program.profile is not None:
+        write_text(file, "profile", program.profile)
     write_ops(file.create_group("ops", track_order=True), program.ops)
     approximations = file.create_group("approximations", track_order=True)
     for approximation in program.approximations:
@@ -237,4 +245,5 @@ def _read(file: h5py.File) -> Program:
             read_record(subgroup(approximations, name), Approximation) for name in approximations
         ),
         provenance=read_json_object(file, "provenance"),
+        profile=read_text(file, "profile") if "profile" in file else None,
     )
