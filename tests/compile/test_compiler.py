@@ -54,8 +54,8 @@ def test_the_program_says_what_it_was_made_from(graph):
 def test_names_follow_the_graph(graph):
     names = [op.name for op in compile_model(graph).ops]
     assert names == [
-        *("input", "encoder.sum", "encoder", "blocks.0.norm", "blocks.0.ssm", "blocks.0.spike"),
-        *("blocks.0.value.sum", "blocks.0.value", "blocks.0.gate.sum", "blocks.0.gate"),
+        *("input", "encoder:sum", "encoder", "blocks.0.norm", "blocks.0.ssm", "blocks.0.spike"),
+        *("blocks.0.value:sum", "blocks.0.value", "blocks.0.gate:sum", "blocks.0.gate"),
         *("blocks.0.sigmoid", "blocks.0.glu", "blocks.0.add", "decoder"),
     ]
 
@@ -88,9 +88,9 @@ def test_a_dynamic_threshold_needs_data(networks):
     x = networks.random_data(graph.input, 0)
     program = compile_model(dynamic, calibration=x)
     assert [item.name for item in program.approximations][:3] == [
-        "blocks.0.ternary.threshold",
-        "blocks.1.norm.statistics",
-        "blocks.1.ternary.threshold",
+        "blocks.0.ternary:threshold",
+        "blocks.1.norm:statistics",
+        "blocks.1.ternary:threshold",
     ]
 
 

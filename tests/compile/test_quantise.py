@@ -155,7 +155,7 @@ def test_all_widths_at_their_ends(networks, end):
     options = replace(CALIBRATED, widths=widths)
     program, agreement, _ = compiled(networks, networks.random_graph(0), options)
     assert agreement > (0.7, 0.97)[end]
-    assert np.abs(program["blocks.0.gate.sum"].weight).max() <= 2 ** (widths.weight - 1) - 1
+    assert np.abs(program["blocks.0.gate:sum"].weight).max() <= 2 ** (widths.weight - 1) - 1
     ssm = program["blocks.0.ssm"]
     assert max(np.abs(ssm.c_re).max(), np.abs(ssm.d).max()) < 2 ** (widths.readout - 1)
     assert max(np.abs(part).max() for part in ssm.stored_poles()) < 2 ** (widths.pole - 1)
@@ -257,7 +257,7 @@ def test_a_dense_that_could_wrap_is_refused():
         g.Mean("mean", ("encoder",)),
         g.Linear("decoder", ("mean",), np.eye(2), [0.0, 0.0]),
     )
-    with pytest.raises(LimitError, match="encoder.sum: the weighted sum could wrap"):
+    with pytest.raises(LimitError, match="encoder:sum: the weighted sum could wrap"):
         compile_model(g.Graph((*nodes[:1], replace(nodes[1], bias=np.ones(2)), *nodes[2:])))
 
 

@@ -21,7 +21,7 @@ def test_the_threshold_is_the_scaled_mean_of_the_dynamic_one():
     data = np.array([[[4.0, -1.0], [-2.0, 0.0]], [[3.0, -6.0], [8.0, 8.0]]])
     frozen, (approximation,) = freeze_thresholds(GRAPH, 2.0, data)
     assert frozen["t"].threshold.tolist() == [5.0, 5.0]
-    assert approximation.name == "t.threshold"
+    assert approximation.name == "t:threshold"
     assert approximation.max_error == 4.0  # |1 - 5|
     assert (
         "mean of the dynamic one over 2 samples, where it spans 1 to 4" in approximation.description
@@ -114,7 +114,7 @@ def test_norms_behind_get_back_the_mean_and_deviation_of_their_output():
         np.testing.assert_allclose(got, wanted, rtol=1e-9, atol=1e-9)
     was, now = before["layernorm"], after["layernorm"]
     shift = np.abs(now.mean((0, 1)) - was.mean((0, 1))) / was.std((0, 1))
-    assert approximation.name == "norm.statistics"
+    assert approximation.name == "norm:statistics"
     assert approximation.max_error == pytest.approx(shift.max())
 
 

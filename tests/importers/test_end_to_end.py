@@ -83,7 +83,7 @@ def test_gsu_gets_its_threshold_from_calibration(folder: Callable[[str], Path]) 
 
     _ok(*compile_, "--calibration", at / "data.npz", "--json", at / "compile.json")
     named = json.loads((at / "compile.json").read_text())["approximations"]
-    assert "blocks.0.ternary.threshold" in [row["name"] for row in named]
+    assert "blocks.0.ternary:threshold" in [row["name"] for row in named]
     results = _verify(at)
     assert results["accuracy"]["float"] == 1.0
     cost = results["rungs"]["float_approximated"]["layers"]

@@ -52,8 +52,8 @@ def test_parity_after_import(
     assert results["top1_agreement"] >= 0.99  # all of them were equal
     for layer in results["rungs"]["approximated_fixed"]["layers"]:
         assert layer["spike_agreement"] >= SPIKES[name], layer["name"]
-    static = [item.name for item in program.approximations if item.name.endswith(".threshold")]
-    assert static == [f"blocks.{i}.ternary.threshold" for i in range(4) if name == "gsu"]
+    static = [item.name for item in program.approximations if item.name.endswith(":threshold")]
+    assert static == [f"blocks.{i}.ternary:threshold" for i in range(4) if name == "gsu"]
 
 
 @pytest.mark.lava

@@ -105,7 +105,7 @@ def test_from_the_official_checkpoint_to_integers(
     assert shown.count("approximated - fixed") == 2
 
     text = page.read_text()
-    for named in ("blocks.0.ternary.threshold", "blocks.1.ternary.threshold", "of the spikes"):
+    for named in ("blocks.0.ternary:threshold", "blocks.1.ternary:threshold", "of the spikes"):
         assert named in text
     assert "trained to approximated" in text
 

@@ -110,8 +110,8 @@ def test_the_file_compiles_to_exactly_these_widths(graph, data, tmp_path):
     assert max(signed_bits(part) for part in ssm.stored_poles()) <= bits["blocks.0", "pole"]
     assert loaded["blocks.0.norm"].out.bits == bits["blocks.0", "drive"]
     assert loaded["blocks.0.value"].out.bits == bits["blocks.0", "mix"]
-    assert signed_bits(loaded["blocks.0.value.sum"].weight) <= bits["blocks.0", "weight"]
-    assert signed_bits(loaded["encoder.sum"].weight) == bits["encoder", "weight"]
+    assert signed_bits(loaded["blocks.0.value:sum"].weight) <= bits["blocks.0", "weight"]
+    assert signed_bits(loaded["encoder:sum"].weight) == bits["encoder", "weight"]
     assert signed_bits(loaded.readout.weight) <= bits["decoder", "decoder"]
     assert loaded["blocks.0.add"].out.bits == bits[STREAM, "residual"]
     written = load_precision(out)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -62,7 +62,7 @@ def approximate(
     for node in graph.nodes:
         function = {Sigmoid: SIGMOID, GELU: GELU_FUNCTION}.get(type(node))
         if function is not None:
-            node = tabulate(node.name, node.inputs, function, options)
+            node = replace(tabulate(node.name, node.inputs, function, options), layer=node.layer)
             used[function.name] = Approximation(
                 function.name,
                 f"{function.name} as {node.base.size} line segments of width "

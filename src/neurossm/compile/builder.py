@@ -53,14 +53,16 @@ class Builder:
     statistics: Mapping[str, InputStatistics] = field(default_factory=dict)
     memory: Memory = field(default_factory=dict)
     ops: dict[str, Op] = field(default_factory=dict)
+    graded: dict[str, str] = field(default_factory=dict)
+    """By SSM: the tensor that stands for its output where channels are combined."""
 
     def __post_init__(self) -> None:
         """Remember which tensors belong to the residual stream."""
         self.stream = residual_names(self.graph)
 
-    def widths_for(self, name: str) -> Widths:
-        """Return the widths that a node's layer has."""
-        return self.options.widths_of(name)
+    def widths_for(self, layer: str) -> Widths:
+        """Return the widths that a layer has."""
+        return self.options.widths_of(layer)
 
     def recall(self, key: tuple[object, ...], make: Callable[[], _Result]) -> _Result:
         """Return what depends on nothing but the graph and `key`, computed once."""
@@ -85,7 +87,11 @@ class Builder:
         ------
         ResidualOverflowError
             It belongs to the residual stream and is not proved although it should be.
+        LimitError
+            There is a tensor of that name.
         """
+        if op.name in self.ops:
+            raise LimitError(f"{op.name}: two tensors would have this name; rename the node")
         certified = self.certified(op)
         if self.proving and op.name in self.stream and not certified.out.proved:
             raise ResidualOverflowError(op.name)
@@ -137,7 +143,7 @@ class Builder:
         LimitError
             It would have to be wider than the accumulator.
         """
-        bits = self.widths_for(name).mix
+        bits = self.widths_for(self.graph[name].layer).mix
         largest = self.range_of(name).largest().max(keepdims=True)
         exponent = min(int(fitting_exponent(largest, value_limit(bits))[0]), bits - 6)
         tables = [node for node in self.graph.readers(name) if isinstance(node, n.PiecewiseLinear)]
@@ -153,6 +159,7 @@ class Builder:
     def requantise(
         self,
         name: str,
+        layer: str,
         source: str,
         exponent: IntArray,
         bits: int,
@@ -172,10 +179,10 @@ class Builder:
             if uniform:
                 exponents = np.full_like(exponents, exponents.min())
             factor = np.ldexp(scale, (exponents - have).astype(np.int32))
-            gain, right = gain_and_shift(factor, self.widths_for(name).gain)
+            gain, right = gain_and_shift(factor, self.widths_for(layer).gain)
             offset = to_mantissa(shift, exponents)
             out = unchecked(bits, exponents, len(exponents))
-            return Affine(name, (source,), out, gain, right, offset)
+            return Affine(name, (source,), out, gain, right, offset, layer=layer)
 
         if name in self.stream:
             return self.add(make(exponent))

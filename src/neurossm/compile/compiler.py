@@ -27,6 +27,7 @@ from neurossm.files import as_path
 from neurossm.graph import Graph
 from neurossm.graph.data import check_data
 from neurossm.hw_profiles import Profile, load_profile
+from neurossm.naming import SEPARATOR
 from neurossm.place.placement import place
 from neurossm.program import Program
 from neurossm.program.program import Approximation
@@ -163,6 +164,7 @@ def prepare(
     profile = load_profile(target)
     profile.compile_limits()  # refuses a target that cannot run programs
     graph, own_calibration = load_graph(model)
+    _check_names(graph)
     _check_widths(options, profile)
     data = calibration if calibration is not None else own_calibration
     if data is not None:
@@ -184,6 +186,15 @@ def prepare(
     return Prepared(
         approximated, approximations, ranges, statistics, options, profile, graph.provenance
     )
+
+
+def _check_names(graph: Graph) -> None:
+    """Refuse nodes whose names could be those of tensors that the compiler makes."""
+    for node in graph.nodes:
+        if SEPARATOR in node.name:
+            raise InputError(
+                f"node {node.name!r}: names with {SEPARATOR!r} are the compiler's own; rename it"
+            )
 
 
 def _check_widths(options: CompileOptions, profile: Profile) -> None:

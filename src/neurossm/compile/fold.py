@@ -34,7 +34,9 @@ def fold(graph: Graph) -> Graph:
 def _fold_node(node: Node) -> Node:
     if isinstance(node, BatchNorm):
         scale = node.gain / np.sqrt(node.var + node.eps)
-        return Affine(node.name, node.inputs, scale, node.bias - node.mean * scale)
+        return Affine(
+            node.name, node.inputs, scale, node.bias - node.mean * scale, layer=node.layer
+        )
     if isinstance(node, SSM):
         return replace(node, B_bar=np.ones_like(node.B_bar), C=node.C * node.B_bar)
     return node

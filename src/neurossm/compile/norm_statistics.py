@@ -8,6 +8,7 @@ import numpy as np
 
 from neurossm.arrays import FloatArray
 from neurossm.graph import BatchNorm
+from neurossm.naming import part_of
 from neurossm.program.program import Approximation
 
 _RATIO = 4.0
@@ -66,7 +67,7 @@ def restored(
     mean = now.mean + (node.mean - trained.mean) * ratio
     variance = (node.var + node.eps) * ratio**2 - node.eps
     return replace(node, mean=mean, var=variance), Approximation(
-        f"{node.name}.statistics",
+        part_of(node.name, "statistics"),
         f"mean and variance taken anew over {samples} samples behind static thresholds, which "
         f"shift its input by {np.median(shift):.2g} deviations (median channel) and scale it by "
         f"{ratio.min():.3g} to {ratio.max():.3g}",

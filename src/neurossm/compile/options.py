@@ -74,12 +74,6 @@ class Widths:
                 )
 
 
-def layer_of(name: str) -> str:
-    """Return the layer a node belongs to: "blocks.3" for "blocks.3.ssm", "encoder" for itself."""
-    first, *rest = name.split(".")
-    return f"{first}.{rest[0]}" if rest and rest[0].isdigit() else first
-
-
 @dataclass(frozen=True)
 class CompileOptions:
     """Everything that decides how a graph becomes a program.
@@ -154,15 +148,14 @@ class CompileOptions:
         if scale is not None and not (is_number(scale) and 0 < scale < float("inf")):
             raise InputError(f"threshold_scale = {self.threshold_scale}, must be positive")
 
-    def widths_of(self, name: str) -> Widths:
-        """Return the widths that hold for a node, or for a layer.
+    def widths_of(self, layer: str) -> Widths:
+        """Return the widths that hold for a layer.
 
         Raises
         ------
         InputError
-            Its layer's widths are unknown, out of range, or that of the residual stream.
+            Its widths are unknown, out of range, or that of the residual stream.
         """
-        layer = layer_of(name)
         own = self.layers.get(layer, {})
         for width in own:
             if width == "residual":

@@ -27,7 +27,6 @@ from neurossm.compile.options import (
     WIDTH_RANGES,
     CompileOptions,
     Widths,
-    layer_of,
 )
 from neurossm.errors import FormatError, InputError
 from neurossm.files import atomic_path
@@ -80,7 +79,7 @@ def layer_widths(graph: Graph) -> dict[str, tuple[str, ...]]:
     """Return the widths that each layer of a graph uses, those of the residual stream left out."""
     used: dict[str, set[str]] = {}
     for node in graph.nodes:
-        used.setdefault(layer_of(node.name), set()).update(_widths_of(node, graph))
+        used.setdefault(node.layer, set()).update(_widths_of(node, graph))
     return {
         layer: tuple(name for name in WIDTH_RANGES if name in names)
         for layer, names in used.items()

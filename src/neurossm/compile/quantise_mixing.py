@@ -15,6 +15,7 @@ from neurossm.compile.scaling import (
     value_limit,
 )
 from neurossm.graph import nodes as n
+from neurossm.naming import part_of
 from neurossm.program import Dense, Embedding, Input, Readout, unchecked
 
 FLOAT_INPUT_BITS = 16
@@ -32,17 +33,17 @@ def quantise_input(node: n.Input, b: Builder) -> None:
         spec = unchecked(max(2, int(node.size).bit_length() + 1), 0, channels)
     else:
         spec = unchecked(9, 0, channels)
-    b.add(Input(node.name, (), spec, node.kind, node.size, node.low, node.high))
+    b.add(Input(node.name, (), spec, node.kind, node.size, node.low, node.high, layer=node.layer))
 
 
 def quantise_embedding(node: n.Embedding, b: Builder) -> None:
     """Append the Embedding and the Affine that brings it to the residual stream."""
-    bits = b.widths_for(node.name).weight
+    bits = b.widths_for(node.layer).weight
     weight, scale = quantise_weights(node.weight.T, bits, b.options.row_scale)
-    raw = f"{node.name}.sum"
+    raw = part_of(node.name, "sum")
     spec = unchecked(bits, 0, len(scale))
-    b.add(Embedding(raw, node.inputs, spec, weight.T))
-    _to_stream(b, node.name, raw, scale, np.zeros(len(scale)))
+    b.add(Embedding(raw, node.inputs, spec, weight.T, layer=node.layer))
+    _to_stream(b, node, raw, scale, np.zeros(len(scale)))
 
 
 def quantise_linear(node: n.Linear, b: Builder) -> None:
@@ -57,26 +58,28 @@ def quantise_linear(node: n.Linear, b: Builder) -> None:
     if isinstance(reader, n.SSM) and is_ternary(node):
         # Small integers and no bias: the product that reads the sum takes it as it is.
         spec = unchecked(bits, exponent, len(node.weight))
-        refuse_wrap(b.add(Dense(node.name, (source,), spec, to_mantissa(node.weight, 0))))
+        weight = to_mantissa(node.weight, 0)
+        refuse_wrap(b.add(Dense(node.name, (source,), spec, weight, layer=node.layer)))
         return
     weight, scale, bias = _rounded(node, b)
-    raw = f"{node.name}.sum"
-    refuse_wrap(b.add(Dense(raw, (source,), unchecked(bits, exponent, len(scale)), weight)))
+    raw = part_of(node.name, "sum")
+    spec = unchecked(bits, exponent, len(scale))
+    refuse_wrap(b.add(Dense(raw, (source,), spec, weight, layer=node.layer)))
     if node.name in b.stream or isinstance(reader, n.Input):
-        _to_stream(b, node.name, raw, scale, bias)
+        _to_stream(b, node, raw, scale, bias)
         return
-    mix = b.widths_for(node.name).mix
+    mix = b.widths_for(node.layer).mix
     wanted = fitting_exponent(b.range_of(node.name).largest(), value_limit(mix))
     uniform = b.feeds_table(node.name)
     if uniform:
         for_table, mix = b.table_input_format(node.name)
         wanted = np.full(len(wanted), for_table)
-    b.requantise(node.name, raw, wanted, mix, scale, bias, uniform=uniform)
+    b.requantise(node.name, node.layer, raw, wanted, mix, scale, bias, uniform=uniform)
 
 
 def _rounded(node: n.Linear, b: Builder) -> tuple[IntArray, FloatArray, FloatArray]:
     """Return integer weights (O, I), their rows' units (O), and the bias that goes with them."""
-    bits = b.widths_for(node.name).weight
+    bits = b.widths_for(node.layer).weight
     seen = b.statistics.get(node.name)
     if seen is None:
         return *quantise_weights(node.weight, bits, b.options.row_scale), node.bias
@@ -125,29 +128,41 @@ def graded(b: Builder, name: str) -> str:
     An SSM's output has an exponent per channel; summing over channels needs one for all, which an
     Affine brings about, once, in the width of a graded message.
     """
-    if not isinstance(b.graph[name], n.SSM):
+    node = b.graph[name]
+    if not isinstance(node, n.SSM):
         return name
-    result = f"{name}.graded"
-    if result not in b.ops:
-        bits = b.widths_for(name).graded
+    if name not in b.graded:
+        bits = b.widths_for(node.layer).graded
         largest = b.range_of(name).largest().max(keepdims=True)
         exponent = int(fitting_exponent(largest, value_limit(bits))[0])
         exponent = min(exponent, int(b.out(name).exponent.min()))
         size = b.out(name).channels
         ones, zeros = np.ones(size), np.zeros(size)
-        b.requantise(result, name, np.full(size, exponent), bits, ones, zeros, uniform=True)
-    return result
+        result = part_of(name, "graded")
+        exponents = np.full(size, exponent)
+        b.requantise(result, node.layer, name, exponents, bits, ones, zeros, uniform=True)
+        b.graded[name] = result
+    return b.graded[name]
 
 
-def _to_stream(b: Builder, name: str, source: str, scale: FloatArray, bias: FloatArray) -> None:
+def _to_stream(b: Builder, node: n.Node, source: str, scale: FloatArray, bias: FloatArray) -> None:
     exponent = np.full(len(bias), b.residual_exponent)
-    b.requantise(name, source, exponent, b.options.widths.residual, scale, bias, uniform=True)
+    b.requantise(
+        node.name,
+        node.layer,
+        source,
+        exponent,
+        b.options.widths.residual,
+        scale,
+        bias,
+        uniform=True,
+    )
 
 
 def _readout(node: n.Linear, mean: n.Mean, b: Builder) -> None:
     spec = b.out(mean.inputs[0])
     x_exponent = uniform_exponent(node.name, spec.exponent)
-    limit = largest_mantissa(b.widths_for(node.name).decoder)
+    limit = largest_mantissa(b.widths_for(node.layer).decoder)
     scale = int(fitting_exponent(np.abs(node.weight).max(keepdims=True)[0], limit)[0])
     # Beside a large bias small weights lose bits that the logits would not show.
     for_bias = fitting_exponent(np.abs(node.bias).max(keepdims=True), 2.0 ** (LOGIT_BITS + 4))
@@ -163,4 +178,4 @@ def _readout(node: n.Linear, mean: n.Mean, b: Builder) -> None:
     shift = max(0, -spare)
     out = unchecked(LOGIT_BITS, exponent - shift, len(bias))
     steps = b.options.max_steps
-    b.add(Readout(node.name, mean.inputs, out, weight, bias, shift, steps))
+    b.add(Readout(node.name, mean.inputs, out, weight, bias, shift, steps, layer=node.layer))

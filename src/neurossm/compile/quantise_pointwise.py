@@ -31,15 +31,24 @@ def quantise_affine(node: n.Affine, b: Builder) -> None:
         return
     exponent, bits = b.format_of(node.name)
     exponents = np.full(node.scale.size, exponent)
-    source = node.inputs[0]
-    b.requantise(node.name, source, exponents, bits, node.scale, node.shift, uniform=True)
+    b.requantise(
+        node.name,
+        node.layer,
+        node.inputs[0],
+        exponents,
+        bits,
+        node.scale,
+        node.shift,
+        uniform=True,
+    )
 
 
 def quantise_spike(node: n.Spike, b: Builder) -> None:
     """Append the Spike: an integer exceeds a threshold if it exceeds it rounded down."""
     spec = b.out(node.inputs[0])
     out = unchecked(_SPIKE_BITS, 0, spec.channels)
-    b.add(Spike(node.name, node.inputs, out, _threshold(node.threshold, spec)))
+    threshold = _threshold(node.threshold, spec)
+    b.add(Spike(node.name, node.inputs, out, threshold, layer=node.layer))
 
 
 def quantise_ternary(node: n.Ternary, b: Builder) -> None:
@@ -57,7 +66,8 @@ def quantise_ternary(node: n.Ternary, b: Builder) -> None:
     source = graded(b, node.inputs[0])
     spec = b.out(source)
     out = unchecked(_SPIKE_BITS, 0, spec.channels)
-    b.add(Ternary(node.name, (source,), out, _threshold(node.threshold, spec)))
+    threshold = _threshold(node.threshold, spec)
+    b.add(Ternary(node.name, (source,), out, threshold, layer=node.layer))
 
 
 def _threshold(threshold: FloatArray, spec: TensorSpec) -> IntArray:
@@ -76,7 +86,7 @@ def quantise_table(node: n.PiecewiseLinear, b: Builder) -> None:
     if node.name in b.stream:
         exponent, bits = b.residual_exponent, b.options.widths.residual
     else:
-        bits = b.widths_for(node.name).mix
+        bits = b.widths_for(node.layer).mix
         limit = largest_mantissa(bits) - 1.0  # its values are known exactly, but for rounding
         largest = b.range_of(node.name).largest().max(keepdims=True)
         exponent = int(fitting_exponent(largest, limit)[0])
@@ -92,6 +102,7 @@ def quantise_table(node: n.PiecewiseLinear, b: Builder) -> None:
             to_mantissa(node.base, out),
             to_mantissa(node.slope, SLOPE_EXPONENT),
             int(possible_shift(np.array(SLOPE_EXPONENT + x_exponent - out))),
+            layer=node.layer,
         )
 
     exponents = np.full(spec.channels, exponent)
@@ -109,7 +120,7 @@ def quantise_product(node: n.Product, b: Builder) -> None:
     def make(exponents: IntArray) -> Op:
         out = unchecked(bits, exponents.min(), x.channels)
         shift = possible_shift(x.exponent + y.exponent - exponents.min())
-        return Product(node.name, node.inputs, out, shift)
+        return Product(node.name, node.inputs, out, shift, layer=node.layer)
 
     exponents = np.full(x.channels, exponent)
     if node.name in b.stream:
@@ -134,7 +145,7 @@ def quantise_add(node: n.Add, b: Builder) -> None:
                 "stream; the compiler has no integer form for that"
             )
     out = unchecked(b.options.widths.residual, spec.exponent, spec.channels)
-    b.add(Add(node.name, node.inputs, out))
+    b.add(Add(node.name, node.inputs, out, layer=node.layer))
 
 
 def quantise_layer_norm(node: n.LayerNorm, b: Builder) -> None:
@@ -151,10 +162,11 @@ def quantise_layer_norm(node: n.LayerNorm, b: Builder) -> None:
     def make(exponents: IntArray) -> Op:
         out = int(exponents.min())
         factor = node.gain * np.sqrt(channels) * 2.0 ** (out - NORMAL_EXPONENT)
-        gain, shift = gain_and_shift(factor, b.widths_for(node.name).gain)
+        gain, shift = gain_and_shift(factor, b.widths_for(node.layer).gain)
         offset = to_mantissa(node.bias, out)
         spec = unchecked(bits, out, channels)
-        return LayerNorm(node.name, node.inputs, spec, gain, shift, offset, int(eps))
+        fields = (spec, gain, shift, offset, int(eps))
+        return LayerNorm(node.name, node.inputs, *fields, layer=node.layer)
 
     exponents = np.full(channels, exponent)
     if node.name in b.stream:

@@ -20,6 +20,7 @@ from neurossm.compile.scaling import (
 from neurossm.errors import LimitError
 from neurossm.graph import Graph
 from neurossm.graph import nodes as n
+from neurossm.naming import part_of
 from neurossm.program import SSM, Interval, unchecked
 from neurossm.program.pole_series import PoleSeries, pole_series
 from neurossm.program.tensor import TensorSpec
@@ -33,7 +34,7 @@ def quantise_ssm(node: n.SSM, b: Builder) -> None:
 
     The drive has the largest exponents (per channel) that its width and the states allow.
     """
-    widths = b.widths_for(node.name)
+    widths = b.widths_for(node.layer)
     margin = b.options.pole_margin_log2
     poles = b.recall(
         ("poles", node.name, widths.pole), lambda: prepare_poles(node, widths.pole, margin)
@@ -43,17 +44,19 @@ def quantise_ssm(node: n.SSM, b: Builder) -> None:
     before = b.graph[node.inputs[0]]
     if isinstance(before, n.Affine) and private_to_ssm(b.graph, before):
         name, source, scale, shift = before.name, before.inputs[0], before.scale, before.shift
+        layer = before.layer
     else:
         size = b.out(before.name).channels
-        name, source = f"{node.name}.drive", before.name
+        name, source = part_of(node.name, "drive"), before.name
         scale, shift = np.ones(size), np.zeros(size)
+        layer = node.layer
     seen = b.range_of(before.name)
     bits = widths.drive
     exponent = fitting_exponent(seen.largest(), value_limit(bits))
     peak = None if b.ranges.states is None else b.ranges.states[node.name]
     largest = np.ldexp(seen.largest(), exponent.astype(np.int32)).astype(np.float64) + 1
     exponent -= drive_deficit(poles, largest, _in_drive_units(peak, exponent), widths.state)
-    drive = b.requantise(name, source, exponent, bits, scale, shift).out
+    drive = b.requantise(name, layer, source, exponent, bits, scale, shift).out
     peak = _in_drive_units(peak, drive.exponent)
     reading = replace(node, inputs=(name,))
     b.add(integer_ssm(reading, poles, drive, peak, widths, b.accumulator_bits))
@@ -185,6 +188,7 @@ def integer_ssm(
         d,
         np.where(d == 0, 0, d_exponent - exponent),
         widths.state,
+        layer=node.layer,
     )
     return _fit_accumulator(draft, u, drive.exponent + exponent, d_exponent, accumulator_bits)
 

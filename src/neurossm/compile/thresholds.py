@@ -32,6 +32,7 @@ from neurossm.errors import InputError
 from neurossm.graph import BatchNorm, Graph, LayerNorm, Linear, Node, Product, Ternary
 from neurossm.graph.data import batches
 from neurossm.graph.evaluate import evaluate
+from neurossm.naming import part_of
 from neurossm.program.program import Approximation
 
 _SCALES = np.geomspace(4.0, 0.25, 33)
@@ -174,7 +175,7 @@ def _frozen(
     changed = np.mean(static.apply(y) != spikes)
     low, high = dynamic.min(), dynamic.max()
     return static, Approximation(
-        f"{node.name}.threshold",
+        part_of(node.name, "threshold"),
         f"static threshold {scale * mean:.4g}: {scale:.3g} times the mean of the dynamic one "
         f"over {samples} samples, where it spans {low:.3g} to {high:.3g}; {changed:.2%} of the "
         "spikes change",

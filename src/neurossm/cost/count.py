@@ -10,6 +10,7 @@ import numpy as np
 from neurossm.arrays import IntArray
 from neurossm.cost.activity import Activity
 from neurossm.cost.counts import ChannelCounts, Counts
+from neurossm.naming import SEPARATOR
 from neurossm.place.bytes import readout_sum_bits
 from neurossm.place.groups import STATISTICS, STATISTICS_NUMBERS, SUM, NeuronGroup
 from neurossm.place.neurons import sent_tensors
@@ -65,7 +66,7 @@ def by_layer(units: UnitCounts) -> dict[str, Counts]:
     """Add up the operations of each layer: the encoder, each block, a final norm, the decoder."""
     layers: dict[str, list[Counts]] = {}
     for name, array in units.items():
-        parts = name.split(".")
+        parts = name.partition(SEPARATOR)[0].split(".")
         layer = ".".join(parts[:2]) if parts[0] == "blocks" else parts[0]
         layers.setdefault(layer, []).append(Counts.of(array))
     return {layer: Counts.sum(parts) for layer, parts in layers.items()}
