@@ -32,7 +32,7 @@ from neurossm.engine import gpu  # noqa: E402
 from neurossm.errors import NeuroSSMError  # noqa: E402
 from neurossm.graph import Graph  # noqa: E402
 from neurossm.graph import Input as GraphInput  # noqa: E402
-from neurossm.program import SSM, Op, Program, TensorSpec, recordable  # noqa: E402
+from neurossm.program import SSM, Op, Program, TensorSpec  # noqa: E402
 from neurossm.program.operations import OP_TYPES  # noqa: E402
 
 MODELS = ("binary_s4d", "binary_s4d_small", "gsu", "gsu_small")
@@ -82,7 +82,7 @@ def digest(values: np.ndarray) -> str:
 
 def tensor_names(program: Program) -> list[str]:
     """Return every tensor but states, which the fused kernels keep to themselves."""
-    return [name for name in recordable(program) if ".state_" not in name]
+    return [name for name in program.recordings if ":state_" not in name]
 
 
 def export(folder: Path, digits: int) -> None:

@@ -18,7 +18,6 @@ from neurossm.engine.kernels import columns, kinds
 from neurossm.engine.lower import lower
 from neurossm.engine.worker import Worker
 from neurossm.program import SSM, Dense, Program
-from neurossm.program.work import work
 
 
 def kernel_rate(program: Program, x: np.ndarray, threads: int, repeats: int) -> float:
@@ -48,7 +47,7 @@ def updates_per_step(program: Program) -> int:
 def ssm_operations(program: Program) -> float:
     """Return operations per mode update, a channel's direct path shared out among its modes."""
     ssms = [op for op in program.ops if isinstance(op, SSM)]
-    return sum(work(op).operations * op.out.channels for op in ssms) / updates_per_step(program)
+    return sum(op.work().operations * op.out.channels for op in ssms) / updates_per_step(program)
 
 
 def network_operations(program: Program, x: np.ndarray) -> float:
@@ -56,7 +55,7 @@ def network_operations(program: Program, x: np.ndarray) -> float:
     dense = [op for op in program.ops if isinstance(op, Dense)]
     run = fast.run(program, x, count={op.inputs[0] for op in dense})
     steps = x.shape[1]
-    per_step = sum(work(op).operations * op.out.channels for op in program.ops)
+    per_step = sum(op.work().operations * op.out.channels for op in program.ops)
     total = float(per_step * steps) + steps * program.readout.weight.shape[1]
     for op in dense:
         fan_out = np.count_nonzero(op.weight, axis=0)

@@ -270,7 +270,7 @@ class Builder:
             "d_shift": self.integers(-3, 3, channels),
         }
         draft = p.SSM(name, (source,), p.unchecked(62, 0, channels), **fields, state_bits=40)
-        parts = draft.state_bounds(self.ops[source].out.interval)
+        parts = draft.state_bounds(self.ops[source].out.interval).values()
         bits = max(bits_of(end) for part in parts for end in (part.low, part.high))
         fields["state_bits"] = min(self.narrowed(bits, most=6), 40)
         return self.add(p.SSM, name, (source,), channels=channels, **fields)

@@ -87,13 +87,13 @@ def test_the_array_is_a_read_only_copy():
         array[0] = 5
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/", "a\0", "x.state", "x.state_re", None])
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "/", "a\0", None])
 def test_bad_names_are_refused(name):
     with pytest.raises(InputError, match="cannot be a name"):
         check_name(name)
 
 
-@pytest.mark.parametrize("name", ["blocks.0.ssm", "ü", "a b", "state", "x.states"])
+@pytest.mark.parametrize("name", ["blocks.0.ssm", "ü", "a b", "state", "x.state", "x:state_re"])
 def test_good_names_pass(name):
     check_name(name)
 

@@ -66,7 +66,7 @@ def _tensors(program: program_room.Program) -> list[tuple[object, ...]]:
                 found.name,
                 "state" if op is None else type(op).__name__,
                 "" if op is None else " ".join(op.inputs),
-                ops[found.name.removesuffix(".state")].out.channels,
+                ops[found.name.removesuffix(":state")].out.channels,
                 found.bits,
                 str(low) if low == high else f"{low} to {high}",
                 found.bound,

@@ -10,10 +10,6 @@ SEPARATOR = ":"
 Models' names must not hold it where new names are made of them (see `neurossm.compile`)."""
 
 
-RESERVED_SUFFIXES = (".state", ".state_re", ".state_im")
-"""What follows an SSM's name in the names of its states; no tensor may be called so."""
-
-
 def check_name(name: str) -> None:
     """Refuse a name that cannot be a group of an HDF5 file.
 
@@ -24,8 +20,6 @@ def check_name(name: str) -> None:
     """
     if not isinstance(name, str) or name in ("", ".", "..") or "/" in name or "\0" in name:
         raise InputError(f"{name!r} cannot be a name: it must be text without slashes, not a dot")
-    if name.endswith(RESERVED_SUFFIXES):
-        raise InputError(f"{name!r} cannot be a name: an SSM's states are called so")
 
 
 def part_of(owner: str, part: str) -> str:

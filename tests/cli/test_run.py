@@ -69,7 +69,7 @@ def test_trace_in_the_same_run(case: SimpleNamespace) -> None:
 
 def test_records_what_is_asked(case: SimpleNamespace) -> None:
     trace = case.folder / "trace.h5"
-    names = ["blocks.0.ssm", "blocks.0.ssm.state_im"]
+    names = ["blocks.0.ssm", "blocks.0.ssm:state_im"]
     options = [option for name in names for option in ("--record", name)]
     assert case.invoke("--trace", str(trace), *options).exit_code == 0
     expected = reference.run(case.program, case.x, names).tensors

@@ -62,7 +62,7 @@ def test_whatever_does_not_saturate_must_fit(networks, name, kind, bits):
 def test_certificates_list_every_tensor_and_state(networks):
     program = networks.random_program(3, blocks=1, channels=2, modes=2)
     rows = {row.name: row for row in certificates(program)}
-    assert set(rows) == {op.name for op in program.ops} | {"blocks.0.ssm.state"}
+    assert set(rows) == {op.name for op in program.ops} | {"blocks.0.ssm:state"}
     for op in program.ops:
         row = rows[op.name]
         assert (row.bits, row.proved) == (op.out.bits, op.out.proved)
@@ -85,7 +85,7 @@ def test_state_exponents_count_the_drive_and_the_shift():
     readout = p.Readout("decoder", ("ssm",), out, [[1, 1]], [0], 0, 100)
     graph = Graph((graph_room.Input("input", (), "uint8", 2, 0.0, 1.0, 1.0),))
     program = certify(p.Program((program_input, drive, ssm, readout), graph, "loihi2-sim"))
-    state = next(row for row in certificates(program) if row.name == "ssm.state")
+    state = next(row for row in certificates(program) if row.name == "ssm:state")
     assert state.exponent == (4, 5)  # 3 + 2 and 5 - 1
     # poles 0: the state is u 2^k alone, at most 255 * 4, and half a unit of rounding in each part
     assert 1020 <= state.bound <= 1022

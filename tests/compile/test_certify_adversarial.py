@@ -146,14 +146,14 @@ def test_ssm_outputs_and_states_stay_within_their_bounds_and_come_near(networks,
         signs = np.stack([_response_signs(op, h) for h in range(op.out.channels)])[:, ::-1] * sign
         u = np.where(signs > 0, drive.high[:, None], drive.low[:, None]).T  # (steps, H)
         tally, state = Tally(), op.start(1)
-        reach = [np.abs(part.high - part.low) for part in op.state_bounds(drive)]
+        reach = [np.abs(part.high - part.low) for part in op.state_bounds(drive).values()]
         largest = np.zeros(op.a_re.shape)
         for row in u:
             state, y = op.step(state, row[None], tally=tally)
             assert ((y >= op.out.low) & (y <= op.out.high)).all()
-            for part, bound in zip(("re", "im"), op.state_bounds(drive), strict=True):
+            for part, bound in zip(("re", "im"), op.state_bounds(drive).values(), strict=True):
                 assert ((state[part] >= bound.low) & (state[part] <= bound.high)).all()
-            largest = np.maximum(largest, np.abs(state["re"][0]))
+            largest = np.maximum(largest, np.abs(state["state_re"][0]))
         assert not tally
         # Slow channels need more steps than there are; where the input cannot be zero, as it is
         # before a sample begins, the bound holds but cannot be reached.
@@ -178,12 +178,12 @@ def test_no_data_saturate_a_proved_program(networks, which):
     square = ((t // periods[:, None, None]) % 2) * highest  # (6, 240, 1)
     data = np.repeat(square, program.input.out.channels, axis=2)
     data = data.astype(np.uint8 if kind == "uint8" else np.int64)
-    names = p.recordable(program)
+    names = tuple(program.recordings)
     run = program.run(data, engine="reference", record=names)
     assert run.saturations == {}
     for name in names:
-        owner, dot, _ = name.rpartition(".state_")
-        bound = bounds[f"{owner}.state" if dot else name]
+        owner, dot, _ = name.rpartition(":state_")
+        bound = bounds[f"{owner}:state" if dot else name]
         assert np.abs(run.tensors[name]).max() <= bound, name
 
 

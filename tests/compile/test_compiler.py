@@ -102,7 +102,7 @@ def test_calibrated_programs_saturate_where_data_exceed_what_was_seen(networks, 
     ran = run(program, x)
     unproved = {op.name for op in program.ops if not op.out.proved}
     assert ran.saturations
-    assert {name.removesuffix(".state") for name in ran.saturations} <= unproved | {"blocks.0.ssm"}
+    assert {name.removesuffix(":state") for name in ran.saturations} <= unproved | {"blocks.0.ssm"}
 
 
 @pytest.mark.parametrize(

@@ -326,7 +326,7 @@ def test_worst_case_drives_never_saturate_a_proved_ssm(networks, norm):
                     for now in drive:
                         state, _ = op.step(state, now[None], tally=tally)
                     assert tally == {}
-                    reached = max(reached, abs(int(state["re"][0, h, n])))
+                    reached = max(reached, abs(int(state["state_re"][0, h, n])))
         assert reached > 0.3 * 2 ** (op.state_bits - 1)  # the states' bits are used
 
 

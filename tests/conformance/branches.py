@@ -33,7 +33,7 @@ def count(program: p.Program, data: np.ndarray, tensors: Tensors, logits: np.nda
         elif isinstance(op, p.Readout):
             parts = _readout(op, inputs[0], logits)
         elif isinstance(op, p.SSM):
-            parts = _ssm(op, inputs[0], *(tensors[f"{op.name}.state_{s}"] for s in ("re", "im")))
+            parts = _ssm(op, inputs[0], *(tensors[f"{op.name}:state_{s}"] for s in ("re", "im")))
         elif isinstance(op, p.Dense):
             parts = _dense(op, program[op.inputs[0]], inputs[0], tensors[op.name])
         else:

@@ -19,10 +19,9 @@ Vectors = dict[str, np.ndarray]
 
 def write(folder: Path, name: str, program: Any, data: np.ndarray) -> None:
     """Write a program and all that the reference computes, as golden vectors."""
-    from neurossm.program import recordable
     from neurossm.program.reference import run
 
-    ran = run(program, data, record=recordable(program))
+    ran = run(program, data, record=tuple(program.recordings))
     arrays = {f"tensors/{tensor}": values for tensor, values in ran.tensors.items()}
     arrays |= {f"saturations/{tensor}": np.int64(n) for tensor, n in ran.saturations.items()}
     program.save(folder / f"{name}.h5")
@@ -32,7 +31,7 @@ def write(folder: Path, name: str, program: Any, data: np.ndarray) -> None:
 def read(path: Path) -> Vectors:
     """Read what a program leads to."""
     with np.load(path.with_suffix(".npz"), allow_pickle=False) as file:
-        return {name: file[name] for name in file.files}
+        return {name.replace(".state", ":state"): file[name] for name in file.files}
 
 
 def first_difference(ran: Any, wanted: Vectors, names: Iterable[str]) -> str | None:
@@ -52,7 +51,7 @@ def first_difference(ran: Any, wanted: Vectors, names: Iterable[str]) -> str | N
 def reference(program: Any, wanted: Vectors) -> str | None:
     """Return where the reference differs, or None."""
     run = importlib.import_module("neurossm.program.reference").run
-    names = importlib.import_module("neurossm.program").recordable(program)
+    names = tuple(program.recordings)
     return first_difference(run(program, wanted["data"], names), wanted, names)
 
 
@@ -60,8 +59,8 @@ def fast(program: Any, wanted: Vectors) -> str | None:
     """Return where the fast engine differs, asked in four ways, or None."""
     data = wanted["data"]
     run = importlib.import_module("neurossm.engine.fast").run
-    names = importlib.import_module("neurossm.program").recordable(program)
-    tensors = tuple(name for name in names if ".state_" not in name)
+    names = tuple(program.recordings)
+    tensors = tuple(name for name in names if ":state_" not in name)
     # fused where nobody watches; states as floats; all in integers
     found = run(program, data, threads=1)
     place = first_difference(found, wanted, ())

@@ -23,7 +23,7 @@ from sandbox import SOURCES, Edit
 
 from neurossm import lava
 from neurossm.errors import NeuroSSMError
-from neurossm.program import Program, recordable
+from neurossm.program import Program
 
 _starting = threading.Lock()
 FIRST = {"LayerNorm": "norms", "Ternary": "gsu", "GSU": "gsu", "Embedding": "binary-tokens"}
@@ -66,7 +66,7 @@ def noticed(name: str, edits: Iterable[Edit]) -> str | None:
 
 
 def _difference(program: Program, wanted: checks.Vectors, worker: Any) -> str | None:
-    names = recordable(program)
+    names = tuple(program.recordings)
     try:
         ran = lava.run(program, wanted["data"], record=names, worker=worker, timeout=120)
     except NeuroSSMError as error:

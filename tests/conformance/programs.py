@@ -161,7 +161,7 @@ class Loose(networks.Builder):
             "d_shift": self.integers(-2, 5, H),
         }
         draft = p.SSM(name, (source,), p.unchecked(62, 0, H), **fields, state_bits=40)
-        parts = draft.state_bounds(self.ops[source].out.interval)
+        parts = draft.state_bounds(self.ops[source].out.interval).values()
         bits = max(networks.bits_of(end) for part in parts for end in (part.low, part.high))
         fields["state_bits"] = min(self.narrowed(bits), 30)
         return self.add(p.SSM, name, (source,), channels=H, **fields)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from neurossm.engine import fast
-from neurossm.program import Program, recordable, reference
+from neurossm.program import Program, reference
 from neurossm.program.operations import OP_TYPES
 
 Say = Callable[[str], None]
@@ -22,8 +22,8 @@ Say = Callable[[str], None]
 
 def compared(program: Program, data: np.ndarray, name: str) -> tuple[reference.Run, Counter[str]]:
     """Compare the engines on every tensor and state; return the reference's, and how many."""
-    names = recordable(program)
-    tensors = [tensor for tensor in names if ".state_" not in tensor]
+    names = tuple(program.recordings)
+    tensors = [tensor for tensor in names if ":state_" not in tensor]
     expected = reference.run(program, data, record=names, count=tensors)
     # States are recorded as integers, tensors alone as floats; unwatched operations are fused.
     for record, count in ((names, ()), (tensors, tensors), ((), ())):
@@ -39,7 +39,7 @@ def compared(program: Program, data: np.ndarray, name: str) -> tuple[reference.R
         assert found.saturations == expected.saturations, name
     same = Counter({"Readout": expected.logits.size})
     for tensor in names:
-        owner, is_state, _ = tensor.rpartition(".state_")
+        owner, is_state, _ = tensor.rpartition(":state_")
         kind = type(program[owner if is_state else tensor]).__name__
         same[f"{kind} states" if is_state else kind] += expected.tensors[tensor].size
     return expected, same

@@ -30,7 +30,7 @@ def states(session: Session, program: Program) -> dict[str, np.ndarray]:
         begin, size = row[columns.STATE], blocks * modes * 2 * LANES
         block = memory[begin : begin + size].reshape(blocks, modes, 2, LANES)
         parts = block.transpose(2, 0, 3, 1).reshape(2, -1, modes)[:, : len(op.a_re), : op.modes]
-        found |= {f"{op.name}.state_{s}": part for s, part in zip(("re", "im"), parts, strict=True)}
+        found |= {f"{op.name}:state_{s}": part for s, part in zip(("re", "im"), parts, strict=True)}
     return found
 
 
@@ -54,4 +54,4 @@ def test_states_after_every_step(programs: ModuleType, channels: int, saturating
 
 
 def _parts(op: SSM) -> tuple[str, str]:
-    return f"{op.name}.state_re", f"{op.name}.state_im"
+    return f"{op.name}:state_re", f"{op.name}:state_im"

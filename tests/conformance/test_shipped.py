@@ -15,7 +15,7 @@ import pytest
 
 from neurossm.compile import compile_model
 from neurossm.engine import fast
-from neurossm.program import Program, recordable, reference
+from neurossm.program import Program, reference
 
 MODELS = ("binary_s4d", "gsu", "binary_s4d_small", "gsu_small")
 FOLDER = Path(__file__).parents[2] / "examples" / "smnist"
@@ -50,7 +50,7 @@ def compared(program: Program, data: np.ndarray, names: tuple[str, ...]) -> Coun
     for name in names:
         wanted = expected.tensors.pop(name)
         np.testing.assert_array_equal(found.tensors.pop(name), wanted, name)
-        owner, is_state, _ = name.rpartition(".state_")
+        owner, is_state, _ = name.rpartition(":state_")
         kind = type(program[owner if is_state else name]).__name__
         counts[f"{kind} states" if is_state else kind] += wanted.size
     return counts
@@ -62,8 +62,8 @@ def test_every_integer(
     model: str, digits: np.ndarray, total: Counts, say: Callable[[str], None]
 ) -> None:
     program = compile_model(FOLDER / f"{model}.pt")
-    names = recordable(program)
-    tensors = tuple(name for name in names if ".state_" not in name)
+    names = tuple(program.recordings)
+    tensors = tuple(name for name in names if ":state_" not in name)
     counts: Counts = Counter()
     for first in range(0, DIGITS, BATCH):  # recurrences in floats
         counts += compared(program, digits[first : first + BATCH], tensors)

@@ -75,7 +75,7 @@ def compared(
     **options: Any,
 ) -> Counter[str]:
     """Check that both engines give the same integers; return how many, by type of operation."""
-    names = tuple(p.recordable(program)) if record is None else tuple(record)
+    names = tuple(program.recordings) if record is None else tuple(record)
     expected = reference.run(program, data, names, count=count)
     found = fast.run(program, data, names, count=count, **options)
     same = Counter({"Readout": expected.logits.size})
@@ -86,7 +86,7 @@ def compared(
     for name in names:
         assert found.tensors[name].dtype == np.int64
         np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], name)
-        owner, is_state, _ = name.rpartition(".state_")
+        owner, is_state, _ = name.rpartition(":state_")
         op = program[owner if is_state else name]
         same[type(op).__name__ + (" states" if is_state else "")] += expected.tensors[name].size
     for name in count:

@@ -25,7 +25,7 @@ def test_threads_and_batch_size(
     networks: ModuleType, program: Program, steps: int, threads: int
 ) -> None:
     data = networks.random_data(program.input, 2, 13, steps)
-    record = ("blocks.0.spike", "blocks.1.ssm.state_re")
+    record = ("blocks.0.spike", "blocks.1.ssm:state_re")
     whole = fast.run(program, data, record, threads=threads, count=("blocks.0.spike",))
     apart = [
         fast.run(program, data[i : i + 1], record, threads=1, count=("blocks.0.spike",))

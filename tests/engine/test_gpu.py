@@ -20,7 +20,7 @@ from neurossm.engine import fast, gpu
 from neurossm.engine.gpu import fused
 from neurossm.engine.trace import write_trace
 from neurossm.errors import InputError, MissingDependencyError
-from neurossm.program import Program, recordable, reference
+from neurossm.program import Program, reference
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("binary_s4d", "binary_s4d_small", "gsu", "gsu_small")
@@ -48,7 +48,7 @@ def compared(
     for name in names:
         assert found.tensors[name].dtype == np.int64
         np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], name)
-        same["SSM states" if ".state_" in name else type(program[name]).__name__] += (
+        same["SSM states" if ":state_" in name else type(program[name]).__name__] += (
             expected.tensors[name].size
         )
     for name in count:
@@ -78,7 +78,7 @@ def test_random_networks(networks: ModuleType, tally: Counter[str], seed: int, d
     """With little memory, samples go in several batches and chunks; that changes nothing."""
     program, data = random_case(networks, 1000 + seed)
     memory = (5_000, 20_000, 1 << 26)[seed % 3]
-    names = tuple(recordable(program))
+    names = tuple(program.recordings)
     tally.update(compared(program, data, names, device, "plain", memory=memory))
 
 
@@ -87,7 +87,7 @@ import pathlib, runpy, sys
 import numpy as np
 from neurossm import compile_model
 from neurossm.engine import gpu
-from neurossm.program import Program, recordable, reference
+from neurossm.program import Program, reference
 tests = pathlib.Path(sys.argv[1])
 networks = runpy.run_path(str(tests / "random_networks.py"))
 for seed in range(9):
@@ -99,7 +99,7 @@ for seed in range(9):
         mixer=("binary", "gsu")[seed % 2],
     )
     data = networks["random_data"](program.input, seed, 3, 7)
-    names = [name for name in recordable(program) if ".state_" not in name]
+    names = [name for name in program.recordings if ":state_" not in name]
     expected = reference.run(program, data, names)
     for kept in (names, ()):  # with nothing to keep, chains are longer
         found = gpu.run(program, data, kept, device="cpu", kernels="fused", memory=3_000)
@@ -119,7 +119,7 @@ for channels in (5, 6):
 for case in sorted(tests.glob("golden/*.h5")):
     program = Program.load(case)
     with np.load(case.with_suffix(".npz")) as golden:
-        names = [name for name in recordable(program) if ".state_" not in name]
+        names = [name for name in program.recordings if ":state_" not in name]
         found = gpu.run(program, golden["data"], names, device="cpu", kernels="fused")
         assert (found.logits == golden["logits"]).all(), case
         for name in names:
@@ -147,7 +147,7 @@ def test_fused_kernels_interpreted() -> None:
 @pytest.mark.parametrize("seed", range(60))
 def test_fused_kernels_on_a_gpu(networks: ModuleType, tally: Counter[str], seed: int) -> None:
     program, data = random_case(networks, 2000 + seed)
-    names = tuple(name for name in recordable(program) if ".state_" not in name)
+    names = tuple(name for name in program.recordings if ":state_" not in name)
     tally.update(compared(program, data, names, "cuda", "fused"))
 
 
@@ -173,7 +173,7 @@ def test_shipped_models(tally: Counter[str], name: str, device: str) -> None:
     program = compile_model(ROOT / f"examples/smnist/{name}.pt")
     with np.load(ROOT / "examples/smnist/mnist_test.npz") as data:
         x = data["x"][:1, :64]
-    names = tuple(tensor for tensor in recordable(program) if ".state_" not in tensor)
+    names = tuple(tensor for tensor in program.recordings if ":state_" not in tensor)
     tally.update(compared(program, x, names, device, "auto"))
 
 
@@ -184,7 +184,7 @@ def test_whole_digits_on_a_gpu(tally: Counter[str], name: str) -> None:
     program = compile_model(ROOT / f"examples/smnist/{name}.pt")
     with np.load(ROOT / "examples/smnist/mnist_test.npz") as data:
         x = data["x"][:16]
-    names = tuple(tensor for tensor in recordable(program) if ".state_" not in tensor)
+    names = tuple(tensor for tensor in program.recordings if ":state_" not in tensor)
     expected = fast.run(program, x, names)
     found = gpu.run(program, x, names, device="cuda")
     np.testing.assert_array_equal(found.logits, expected.logits)

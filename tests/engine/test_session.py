@@ -19,7 +19,7 @@ def program(networks: ModuleType) -> Program:
 
 def test_steps_equal_the_run(networks: ModuleType, program: Program) -> None:
     data = networks.random_data(program.input, 1, 2, 80)
-    names = ("blocks.0.spike", "blocks.1.ssm.state_im", "blocks.1.add")
+    names = ("blocks.0.spike", "blocks.1.ssm:state_im", "blocks.1.add")
     for sample in data:
         whole = program.run(sample[None], record=names)
         session = program.session(record=names)

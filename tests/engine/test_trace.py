@@ -22,7 +22,7 @@ def program(networks: ModuleType) -> Program:
 
 def test_file_holds_the_tensors(networks: ModuleType, program: Program, tmp_path: Path) -> None:
     data = networks.random_data(program.input, 1, 5, 100)
-    names = (*default_names(program), "blocks.0.ssm.state_re")
+    names = (*default_names(program), "blocks.0.ssm:state_re")
     assert names[:2] == ("blocks.0.spike", "blocks.0.add")
     expected = program.run(data, record=names)
     path = tmp_path / "trace.h5"
@@ -36,7 +36,7 @@ def test_file_holds_the_tensors(networks: ModuleType, program: Program, tmp_path
             np.testing.assert_array_equal(file["tensors"][name][:], expected.tensors[name])
         assert file["tensors/blocks.0.spike"].dtype == np.int8
         assert file["tensors/blocks.0.add"].attrs["bits"] == program["blocks.0.add"].out.bits
-        assert file["tensors/blocks.0.ssm.state_re"].shape == (5, 100, 6, 3)
+        assert file["tensors/blocks.0.ssm:state_re"].shape == (5, 100, 6, 3)
         np.testing.assert_array_equal(file["logits"][:], expected.logits)
         assert json.loads(file["saturations"].asstr()[()]) == expected.saturations
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from neurossm.compile import compile_model
-from neurossm.program import Program, recordable
+from neurossm.program import Program
 from neurossm.program.reference import run
 
 HERE = Path(__file__).parent
@@ -59,7 +59,7 @@ def write(name: str, program: Program, networks: ModuleType) -> None:
     data = networks.random_data(program.input, len(name), batch=2, steps=STEPS)
     if name.startswith("norms"):  # halves of a step, and their neighbours
         data = networks.sharpened(program.input, data, np.random.default_rng(2))
-    ran = run(program, data, record=recordable(program))
+    ran = run(program, data, record=program.recordings)
     program.save(HERE / f"{name}.h5")
     arrays = {f"tensors/{tensor}": values for tensor, values in ran.tensors.items()}
     arrays |= {f"saturations/{tensor}": np.int64(n) for tensor, n in ran.saturations.items()}

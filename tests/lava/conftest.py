@@ -14,7 +14,7 @@ from neurossm import lava
 from neurossm.lava import Worker
 from neurossm.lava.plan import Plan, Stage, Wire
 from neurossm.lava.worker import Job
-from neurossm.program import Program, Spike, Ternary, recordable, reference
+from neurossm.program import Program, Spike, Ternary, reference
 
 Traces = dict[str, np.ndarray]
 
@@ -98,11 +98,11 @@ class Tally:
 
     def compare(self, program: Program, data: np.ndarray, worker: Worker) -> None:
         """Compare every tensor, every state, every logit and every count of saturations."""
-        names = recordable(program)
+        names = tuple(program.recordings)
         expected = reference.run(program, data, record=names)
         got = lava.run(program, data, record=names, worker=worker, timeout=120)
         for name in names:
-            kind = "state" if ".state_" in name else type(program[name]).__name__
+            kind = "state" if ":state_" in name else type(program[name]).__name__
             assert got.tensors[name].shape == expected.tensors[name].shape, name
             differ = int(np.count_nonzero(got.tensors[name] != expected.tensors[name]))
             assert differ == 0, f"{name}: {differ} of {expected.tensors[name].size} differ"

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neurossm import lava
-from neurossm.program import Program, recordable
+from neurossm.program import Program
 
 FOLDER = Path(__file__).parents[1] / "golden"
 CASES = sorted(path.stem for path in FOLDER.glob("*.h5"))
@@ -19,7 +19,7 @@ def test_lava(worker, case):
     program = Program.load(FOLDER / f"{case}.h5")
     with np.load(FOLDER / f"{case}.npz") as file:
         vectors = {name: file[name] for name in file.files}
-    names = recordable(program)
+    names = tuple(program.recordings)
     ran = lava.run(program, vectors["data"], record=names, worker=worker)
     for name in names:
         assert np.array_equal(ran.tensors[name], vectors[f"tensors/{name}"]), name

@@ -16,7 +16,7 @@ import numba
 import numpy as np
 import pytest
 
-from neurossm.program import Program, recordable
+from neurossm.program import Program
 
 TESTS = Path(__file__).parents[1]
 GOLDEN = sorted((TESTS / "golden").glob("*.h5"))
@@ -65,7 +65,7 @@ def difference(stepping: ModuleType, cases: list[Any], folder: Path) -> str | No
     """Return where the models first differ from the golden vectors, None if nowhere."""
     for name, program, vectors in cases:
         expected = {key: values for key, values in vectors.items() if key != "data"}
-        names = tuple(recordable(program))
+        names = tuple(program.recordings)
         try:
             with np.errstate(all="ignore"):
                 got = stepping.run(program, vectors["data"], names, folder)

@@ -96,7 +96,7 @@ def test_a_wrong_state_is_cut_to_its_mode(networks, monkeypatch):
             return result
         tensors = dict(result.tensors)
         for name, values in tensors.items():
-            if name.endswith(".state_im"):
+            if name.endswith(":state_im"):
                 tensors[name] = values.copy()
                 tensors[name][..., -1, -1] += 7  # the last channel's last mode, at every step
         return replace(result, tensors=tensors)
@@ -104,7 +104,7 @@ def test_a_wrong_state_is_cut_to_its_mode(networks, monkeypatch):
     monkeypatch.setattr(engine_room, "run", run)
     case = smallest_case(program, data, "fast", "reference")
     assert case is not None
-    assert case.origin.tensor == "blocks.0.ssm.state_im"
+    assert case.origin.tensor == "blocks.0.ssm:state_im"
     assert case.origin.index == (3, 2)
     assert case.origin.step == 0
     assert case.origin.a - case.origin.b == 7

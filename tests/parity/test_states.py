@@ -15,7 +15,7 @@ def _naive_ratio(program, graph, op, x):
     from neurossm.program import reference
 
     values = evaluate(graph, x, [graph[op.name].inputs[0]])[graph[op.name].inputs[0]]
-    names = [f"{op.name}.state_re", f"{op.name}.state_im"]
+    names = [f"{op.name}:state_re", f"{op.name}:state_im"]
     fixed = reference.run(program, x, names).tensors
     drive = program[op.inputs[0]].out.exponent
     signal = noise = 0.0

@@ -100,8 +100,8 @@ def test_every_integer_is_counted(results, program, data):
     watched = compared_tensors(program)
     sizes = {}
     for name in in_program_order(program)[:-1]:
-        op = program[name.partition(".state_")[0]]
-        states = ".state_" in name
+        op = program[name.partition(":state_")[0]]
+        states = ":state_" in name
         sizes[name] = op.a_re.size if states and isinstance(op, SSM) else op.out.channels
     expected = sum(sizes[name] for name in watched) * SAMPLES * STEPS + 3 * SAMPLES
     expected += sum(size for name, size in sizes.items() if name not in watched) * 4 * STEPS

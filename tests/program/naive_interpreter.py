@@ -70,7 +70,7 @@ class Machine:
             for i, x in enumerate(values[self.readout["inputs"][0]]):
                 total[i] += x
             for name, (re, im) in self.states.items():
-                values[f"{name}.state_re"], values[f"{name}.state_im"] = re, im
+                values[f"{name}:state_re"], values[f"{name}:state_im"] = re, im
             for name, value in values.items():
                 tensors.setdefault(name, []).append(value)
         return self._logits(total, len(sample)), tensors
@@ -114,7 +114,7 @@ class Machine:
         return self._out(op, [rshift(gain[h] * x[h], shift[h]) + offset[h] for h in range(len(x))])
 
     def _ssm(self, op: dict[str, Any], u: Vector) -> Vector:
-        bits, state = op["state_bits"], f"{op['name']}.state"
+        bits, state = op["state_bits"], f"{op['name']}:state"
         old_re, old_im = self.states[op["name"]]
         new_re, new_im = [], []
         y = []

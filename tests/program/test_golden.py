@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from neurossm import engine
-from neurossm.program import Program, recordable
+from neurossm.program import Program
 
 FOLDER = Path(__file__).parents[1] / "golden"
 CASES = sorted(path.stem for path in FOLDER.glob("*.h5"))
@@ -19,6 +19,7 @@ def vectors(case: str) -> dict[str, Any]:
     with np.load(FOLDER / f"{case}.npz", allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     parts = {"data": arrays.pop("data"), "logits": arrays.pop("logits")}
+    arrays = {n.replace(".state", ":state"): v for n, v in arrays.items()}  # written so first
     tensors = {n.removeprefix("tensors/"): v for n, v in arrays.items() if n.startswith("tensors/")}
     counts = {
         n.removeprefix("saturations/"): int(v)
@@ -34,7 +35,7 @@ def vectors(case: str) -> dict[str, Any]:
 def test_engines(case, name):
     wanted = vectors(case)
     program = Program.load(FOLDER / f"{case}.h5")
-    names = recordable(program)
+    names = program.recordings
     assert set(wanted["tensors"]) == set(names)
     ran = engine.run(program, wanted["data"], name, record=names)
     for tensor in names:
@@ -66,7 +67,7 @@ def test_the_cases_reach_every_operation_and_saturation():
         types |= {type(op).__name__ for op in program.ops}
         sizes |= {(type(op).__name__, op.out.channels) for op in program.ops}
         for name in vectors(case)["saturations"]:
-            state = name.endswith(".state")
+            state = name.endswith(":state")
             saturated.add("state" if state else type(program[name]).__name__)
     assert kinds == {"uint8", "tokens", "float"}
     assert types == {

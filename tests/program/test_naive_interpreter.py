@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from neurossm.program import Program, recordable
+from neurossm.program import Program
 from neurossm.program.reference import run
 
 SEEDS = range(24)
@@ -41,7 +41,7 @@ def test_the_reference_equals_the_specification(networks, naive, tmp_path, seed)
     program.save(tmp_path / "p.h5")
     machine = naive.Machine(naive.load(tmp_path / "p.h5"))
     results = [machine.run(sample.tolist()) for sample in data]
-    names = recordable(program)
+    names = program.recordings
     ran = run(Program.load(tmp_path / "p.h5"), data, record=names)
     assert ran.logits.tolist() == [logits for logits, _ in results]
     assert ran.saturations == dict(machine.counts)
@@ -62,7 +62,7 @@ def used(program: Program, data: NDArray[Any]) -> Counter[str]:
             seen[f"{kind}.{field} < 0"] += bool((shift < 0).any())
             seen[f"{kind}.{field} > 0"] += bool((shift > 0).any())
     for name in run(program, data).saturations:
-        kind = "SSM.state" if name.endswith(".state") else type(program[name]).__name__
+        kind = "SSM.state" if name.endswith(":state") else type(program[name]).__name__
         seen[f"{kind} saturates"] += 1
     return seen
 

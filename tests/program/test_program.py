@@ -337,19 +337,19 @@ def test_the_longest_sample_runs(networks):
 def test_records_are_what_was_asked_for(networks):
     program = networks.random_program(3, channels=4, modes=3, blocks=2)
     x = networks.random_data(program.input, 0, batch=2, steps=6)
-    names = p.recordable(program)
-    assert "blocks.1.ssm.state_im" in names
+    names = tuple(program.recordings)
+    assert "blocks.1.ssm:state_im" in names
     assert "decoder" not in names
     ran = run(program, x, record=[*names, "encoder"])
     assert list(ran.tensors) == list(names)
     for name, tensor in ran.tensors.items():
         assert tensor.dtype == np.int64
         assert tensor.shape[:2] == (2, 6)
-        assert tensor.ndim == (4 if ".state_" in name else 3)
+        assert tensor.ndim == (4 if ":state_" in name else 3)
     assert np.array_equal(ran.tensors["input"], x)
     spike, source = ran.tensors["blocks.0.spike"], ran.tensors["blocks.0.ssm"]
     assert np.array_equal(spike, source > program["blocks.0.spike"].threshold)
-    for name in ("nothing", "encoder.state_re", "decoder", "blocks.0.ssm.state"):
+    for name in ("nothing", "encoder:state_re", "decoder", "blocks.0.ssm:state"):
         with pytest.raises(InputError, match="the program has no tensor"):
             run(program, x, record=[name])
 
@@ -384,7 +384,7 @@ def test_proved_tensors_keep_their_bounds_on_hostile_inputs(networks, seed):
         saturating=0.4 * (seed % 2),
     )
     x = networks.random_data(program.input, seed, batch=6, steps=40)
-    ran = run(program, x, record=p.recordable(program))
+    ran = run(program, x, record=tuple(program.recordings))
     for op in program.ops[:-1]:
         tensor = ran.tensors[op.name]
         assert (tensor >= op.out.low).all(), op.name

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from neurossm.program import Program
-from neurossm.program.work import Work, signed_digits, work
+from neurossm.program.work import Work, signed_digits
 
 Build = Callable[..., Program]
 
@@ -35,17 +35,17 @@ def test_signed_digits_are_the_fewest(value: int) -> None:
 def test_the_work_of_an_ssm_channel(small_program: Build) -> None:
     # 3 modes: 4 products and 3 sums each for the state, 2 and 2 for the readout; and d u
     expected = Work(state_updates=3, state_multiplies=3 * 6 + 1, state_adds=3 * 5)
-    assert work(small_program(modes=3)["blocks.0.ssm"]) == expected
+    assert small_program(modes=3)["blocks.0.ssm"].work() == expected
     assert expected.operations == 19 + 15  # updates are made of the others
 
 
 def test_elementwise_work(small_program: Build) -> None:
     program = small_program()
-    assert work(program["encoder"]) == Work(elementwise_multiplies=1, elementwise_adds=1)
-    assert work(program["blocks.0.glu"]) == Work(elementwise_multiplies=1)
-    assert work(program["blocks.0.add"]) == Work(elementwise_adds=1)
-    assert work(program["blocks.0.spike"]) == Work(elementwise_adds=1)
+    assert program["encoder"].work() == Work(elementwise_multiplies=1, elementwise_adds=1)
+    assert program["blocks.0.glu"].work() == Work(elementwise_multiplies=1)
+    assert program["blocks.0.add"].work() == Work(elementwise_adds=1)
+    assert program["blocks.0.spike"].work() == Work(elementwise_adds=1)
     # slopes 0, 1, 5 = 4 + 1, 7 = 8 - 1
-    assert work(program["blocks.0.sigmoid"]) == Work(elementwise_adds=1 + 2)
-    assert work(program["blocks.0.value.sum"]) == Work()
+    assert program["blocks.0.sigmoid"].work() == Work(elementwise_adds=1 + 2)
+    assert program["blocks.0.value.sum"].work() == Work()
     assert np.all(program["blocks.0.sigmoid"].slope == [0, 1, 5, 7])

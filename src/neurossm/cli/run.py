@@ -54,7 +54,7 @@ __all__ = ["command"]
     "--record",
     multiple=True,
     metavar="NAME",
-    help="A tensor of the trace, NAME.state_re and NAME.state_im of an SSM too; may be repeated. "
+    help="A tensor of the trace, NAME:state_re and NAME:state_im of an SSM too; may be repeated. "
     "[default: spikes and residuals]",
 )
 @json_option

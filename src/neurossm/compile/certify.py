@@ -92,11 +92,11 @@ def certificates(program: Program) -> tuple[Certificate, ...]:
 
 
 def _state_certificate(op: SSM, drive: TensorSpec) -> Certificate:
-    bounds = op.state_bounds(drive.interval)
+    bounds = op.state_bounds(drive.interval).values()
     largest = max(int(max(-part.low.min(), part.high.max())) for part in bounds)
     exponent = drive.exponent[:, None] + op.input_shift  # (H, N)
     return Certificate(
-        f"{op.name}.state",
+        f"{op.name}:state",
         op.state_bits,
         (int(exponent.min()), int(exponent.max())),
         largest,

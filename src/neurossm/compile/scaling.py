@@ -6,8 +6,7 @@ import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.errors import LimitError
-from neurossm.program.arithmetic import MAX_SHIFT
-from neurossm.program.op import EXACT_BITS
+from neurossm.program.arithmetic import EXACT_BITS, MAX_SHIFT
 
 MAX_EXPONENT = 40
 """Largest exponent: what is smaller than 2**-40 is zero to any target."""

@@ -26,7 +26,7 @@ from neurossm.program import (
     Spike,
     Ternary,
 )
-from neurossm.program.work import Work, statistics_work, work
+from neurossm.program.work import Work
 
 UnitCounts = Mapping[str, IntArray]
 """Counts (keys, channels) of every operation; `NAME.sum` is a readout's sum over time,
@@ -145,7 +145,7 @@ class _Counter:
 @singledispatch
 def count_op(op: Op, to: _Counter) -> None:
     """Add the operation's own work."""
-    to.work(to.unit(op.name, op.out.channels), work(op))
+    to.work(to.unit(op.name, op.out.channels), op.work())
 
 
 @count_op.register
@@ -171,9 +171,9 @@ def _(op: Embedding, to: _Counter) -> None:
 
 @count_op.register
 def _(op: LayerNorm, to: _Counter) -> None:
-    to.work(to.unit(op.name, op.out.channels), work(op))
+    to.work(to.unit(op.name, op.out.channels), op.work())
     statistics = to.unit(op.name + STATISTICS, 1)
-    to.work(statistics, statistics_work(op))
+    to.work(statistics, op.work_per_step())
     messages = STATISTICS_NUMBERS * to.ticks
     statistics.add(messages=messages, message_bits=messages * STATISTICS_BITS)
 

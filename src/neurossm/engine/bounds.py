@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
-from neurossm.program import SSM, Affine, Interval, LayerNorm, Op, Product, Table
+from neurossm.program import SSM, Affine, Interval, LayerNorm, Op, Product, Table, limits
 from neurossm.program.layernorm import NORMAL_EXPONENT
 
 DOUBLE = 1 << 53
@@ -100,7 +100,7 @@ def ssm_is_exact(
     So many bits below the last one, of states (H, N) before their rounding and of the readout's
     products, are wanted for something else.
     """
-    re, im = (part.clipped(op.state_bits) for part in op.state_bounds(u))
+    re, im = (part.clipped(*limits(op.state_bits)) for part in op.state_bounds(u).values())
     s_re = np.maximum(exact(re.low), exact(re.high))
     s_im = np.maximum(exact(im.low), exact(im.high))
     reach = exact(u.largest())

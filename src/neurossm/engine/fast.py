@@ -206,7 +206,7 @@ def group_size(samples: int, steps: int, threads: int) -> int:
 
 def recorded_shape(program: Program, name: str) -> tuple[int, ...]:
     """Return (C) for a tensor, (H, N) for states."""
-    owner, dot, _ = name.rpartition(".state_")
+    owner, dot, _ = name.rpartition(":state_")
     if not dot:
         return (program[name].out.channels,)
     op = program[owner]
@@ -217,9 +217,9 @@ def recorded_shape(program: Program, name: str) -> tuple[int, ...]:
 def recorded(program: Program, worker: Worker, name: str, steps: int) -> IntArray:
     """Return a tensor of the chunk just run, (samples, steps, ...); of states, the part asked."""
     values = worker.tensor(name, steps)
-    if name.endswith(".state_re"):
+    if name.endswith(":state_re"):
         values = values[:, :, 0::2]
-    elif name.endswith(".state_im"):
+    elif name.endswith(":state_im"):
         values = values[:, :, 1::2]
     return values.reshape(*values.shape[:2], *recorded_shape(program, name))
 

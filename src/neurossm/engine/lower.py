@@ -308,7 +308,7 @@ def _(op: Embedding, to: Lowering) -> None:
 def _(op: SSM, to: Lowering) -> None:
     u = to.interval(op)
     recorded = [name for name in _state_names(op) if name in to.record]
-    tally = to.builder.tally(f"{op.name}.state")
+    tally = to.builder.tally(f"{op.name}:state")
     if to.floats_hold(op) and not recorded and bounds.ssm_is_exact(op, u):
         modes, lanes = padded(op.modes, MODES), padded(op.out.channels, LANES)
         to.builder.scratch(3 * LANES)
@@ -326,7 +326,7 @@ def _(op: SSM, to: Lowering) -> None:
 
 
 def _state_names(op: SSM) -> tuple[str, str]:
-    return f"{op.name}.state_re", f"{op.name}.state_im"
+    return f"{op.name}:state_re", f"{op.name}:state_im"
 
 
 def _ssm_parameters(op: SSM, modes: int, lanes: int) -> tuple[FloatArray, FloatArray]:

@@ -107,7 +107,7 @@ def _run_on(
 
 def _create(group: h5py.Group, program: Program, name: str, samples: tuple[int, ...]) -> None:
     shape = (*samples, *fast.recorded_shape(program, name))
-    owner, is_state, _ = name.rpartition(".state_")
+    owner, is_state, _ = name.rpartition(":state_")
     op = program[owner if is_state else name]
     bits = op.out.bits
     if is_state:

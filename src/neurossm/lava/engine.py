@@ -68,7 +68,7 @@ def run(
     data
         (B, L, size), or (B, L) where the input has one channel.
     record
-        Tensors to keep for every step, also "NAME.state_re" and "NAME.state_im" of an SSM.
+        Tensors to keep for every step, also "NAME:state_re" and "NAME:state_im" of an SSM.
     progress
         Called with the number of steps done of L, as if the samples ran abreast.
     timeout

@@ -92,7 +92,7 @@ _RESIDUAL = (("GLU", "x_in"), ("GSU", "x_in"))
 def _stage(net: Primitives, group: Group, inputs: dict[str, Wire], depth: int) -> Stage:
     shapes = {}
     for tensor in group.roles:
-        owner, state, _ = tensor.rpartition(".state_")
+        owner, state, _ = tensor.rpartition(":state_")
         unit = net[owner].unit if state else None
         shapes[tensor] = unit.shape if isinstance(unit, Modes) else (net[tensor].channels,)
     if group.kind == "Readout":

@@ -98,8 +98,8 @@ def _neuron(net: Primitives, modes: Primitive) -> Group:
         parts.add(rescale, "rescale", "u")
         first = rescale.inputs[0]
     parts.add(modes, "modes", "y")
-    parts.counted["state"] = f"{modes.name}.state"
-    parts.roles |= {f"{modes.name}.{part}": part for part in ("state_re", "state_im")}
+    parts.counted["state"] = f"{modes.name}:state"
+    parts.roles |= {f"{modes.name}:{part}": part for part in ("state_re", "state_im")}
     graded, spike = _spike(net, modes)
     if graded is not None:
         parts.add(graded, "graded", "graded")

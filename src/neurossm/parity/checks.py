@@ -60,8 +60,8 @@ def warnings_of(program: Program, saturations: Mapping[str, int]) -> tuple[str, 
 
 
 def is_proved(program: Program, tensor: str) -> bool:
-    """Tell whether a tensor, or an SSM's states ("NAME.state"), can never be clipped."""
-    name = tensor.removesuffix(".state")
+    """Tell whether a tensor, or an SSM's states ("NAME:state"), can never be clipped."""
+    name = tensor.removesuffix(":state")
     op = program[name]
     if tensor != name and isinstance(op, SSM):
         return op.states_proved(program[op.inputs[0]].out.interval)

@@ -13,7 +13,6 @@ from neurossm.arrays import IntArray
 from neurossm.engine.fast import recorded_shape
 from neurossm.parity.running import run_on
 from neurossm.program import Add, Program, Run, Spike, Ternary
-from neurossm.program.reference import recordable
 
 LOGITS = "logits"
 MEMORY_BYTES = 1 << 28
@@ -24,7 +23,7 @@ MEMORY_BYTES = 1 << 28
 class Mismatch:
     """One integer in which two engines differ: the first, by step, then in the program's order.
 
-    `tensor` is an operation's name, or an SSM's with ".state_re" or ".state_im", or "logits";
+    `tensor` is an operation's name, or an SSM's with ":state_re" or ":state_im", or "logits";
     `index` is the place within the step: channel, or channel and mode. `step` of logits is the
     last one.
     """
@@ -130,15 +129,15 @@ def first_mismatch(
 
 def owner(tensor: str) -> str:
     """Return the operation that has a tensor or a state."""
-    return tensor.removesuffix(".state_re").removesuffix(".state_im")
+    return tensor.removesuffix(":state_re").removesuffix(":state_im")
 
 
 def in_program_order(program: Program) -> tuple[str, ...]:
     """Return every tensor that can be recorded, states before their SSM's output, then logits."""
-    known = set(recordable(program))
+    known = set(program.recordings)
     names = []
     for op in program.ops:
-        parts = (f"{op.name}.state_re", f"{op.name}.state_im", op.name)
+        parts = (f"{op.name}:state_re", f"{op.name}:state_im", op.name)
         names += [name for name in parts if name in known]
     return (*names, LOGITS)
 

@@ -112,7 +112,7 @@ def compare_states(
 
 def _fixed(program: Program, op: SSM, x: NDArray[np.generic], engine: str) -> ComplexArray:
     """Return the real values (L, H, N) of one sample's integer states."""
-    names = [f"{op.name}.state_{part}" for part in ("re", "im")]
+    names = [f"{op.name}:state_{part}" for part in ("re", "im")]
     tensors = run_on(program, x, engine, names).tensors
     exponent = program[op.inputs[0]].out.exponent[:, None] + op.input_shift
     scale: FloatArray = np.exp2(-exponent.astype(np.float64))

@@ -46,7 +46,6 @@ from neurossm.place.bytes import (
 )
 from neurossm.place.neurons import neuron_of
 from neurossm.program import SSM, Dense, Embedding, LayerNorm, Op, Program, Spike, Table, Ternary
-from neurossm.program.work import statistics_work, work
 
 SUM = ".sum"
 """Suffix of the group that holds a readout's sums over time."""
@@ -180,7 +179,7 @@ def _group(context: _Context, ops: list[Op]) -> NeuronGroup:
         shared_bytes=sum(table_bytes(op) for op in neurons if isinstance(op, Table)),
         sources=tuple(dict.fromkeys(sources)),  # both halves of a GLU read the same spikes
         sends=tuple(op.name for op in neurons if context.is_sent(op)),
-        operations=sum(work(op).operations for op in neurons)
+        operations=sum(op.work().operations for op in neurons)
         + sum(_expected_synops(context, op) for op in sums),
         modes=sum(op.modes for op in ssms),
     )
@@ -205,7 +204,7 @@ def _statistics(context: _Context, op: LayerNorm) -> NeuronGroup:
         shared_bytes=0,
         sources=(Source(op.inputs[0], channels, dense=True),),
         sends=(name,),
-        operations=statistics_work(op).operations,
+        operations=op.work_per_step().operations,
     )
 
 

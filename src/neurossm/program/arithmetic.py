@@ -1,17 +1,20 @@
-"""The two operations all integer arithmetic of a program is made of besides +, -, *: shift and sat.
+"""What all integer arithmetic of a program is made of besides +, -, *: shift and saturation.
 
-Everything is int64. Nothing here may overflow it: the bounds that `compile/certify.py` computes
-for a program prove that every intermediate stays below 2**62.
+Everything is int64. Nothing here may overflow it: the bounds that `program.certificate` computes
+prove that every intermediate stays below 2**62.
 """
 
 from __future__ import annotations
 
 from collections import Counter
+from typing import Any
 
 import numpy as np
 
 from neurossm.arrays import IntArray
 
+EXACT_BITS = 62
+"""Parameters and intermediate results stay below 2 to this power in magnitude."""
 MAX_SHIFT = 62
 """Shifts lie in [-62, 62]; a machine word knows no wider ones."""
 
@@ -25,11 +28,26 @@ def rshift(p: IntArray, k: IntArray | int) -> IntArray:
     `k = 0` returns `p`; a negative `k` shifts left by `-k` bits, exactly. `p` and `k` broadcast;
     `k` lies in [-62, 62] and |p| below 2**62.
     """
-    k = np.asarray(k, dtype=np.int64)
-    right = np.maximum(k, 0)
-    half = np.where(k > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
-    shifted: IntArray = ((p + half) >> right) << np.maximum(-k, 0)
+    half, right, left = shift_parts(k)
+    shifted: IntArray = ((p + half) >> right) << left
     return shifted
+
+
+def shift_parts(k: Any) -> tuple[IntArray, IntArray, IntArray]:
+    """Return half, right and left with `rshift(p, k) = ((p + half) >> right) << left`."""
+    k = np.asarray(k, np.int64)
+    right = np.maximum(k, 0)
+    half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
+    return half, right, np.maximum(-k, 0)
+
+
+def bit_length(value: IntArray) -> IntArray:
+    """Return the number of bits of integers from 0 to 2**62, elementwise; 0 for 0."""
+    _, exponent = np.frexp(value.astype(np.float64))
+    bits: IntArray = exponent.astype(np.int64)
+    # Beyond 2**53 the conversion may have rounded up to the next power of two.
+    too_many: IntArray = ((value >> np.maximum(bits - 1, 0)) == 0) & (bits > 0)
+    return bits - too_many
 
 
 def limits(bits: int) -> tuple[int, int]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from neurossm.arrays import IntArray
 from neurossm.program.arithmetic import Tally
-from neurossm.program.op import Op, State, check_exact, freeze_integers
+from neurossm.program.operation import Op, States, check_exact, freeze_integers
 from neurossm.program.tensor import Interval
 
 
@@ -23,13 +23,14 @@ class Dense(Op):
 
     weight: IntArray
     saturates: ClassVar[bool] = False
+    sums: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check shapes."""
         super().__post_init__()
         freeze_integers(self, "weight", (self.out.channels, None))
 
-    def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
+    def step(self, state: States, *inputs: IntArray, tally: Tally) -> tuple[States, IntArray]:
         """Compute (B, I) to (B, O)."""
         (x,) = inputs
         return state, x @ self.weight.T
@@ -48,30 +49,12 @@ class Dense(Op):
         """Return I."""
         return (self.weight.shape[1],)
 
+    @property
+    def fan_in(self) -> int:
+        """Weights of one output channel, I."""
+        return self.weight.shape[1]
 
-@dataclass(frozen=True, eq=False)
-class Embedding(Op):
-    """`z = weight[token]`: one spike selects a row of `weight` (V, H)."""
-
-    weight: IntArray
-    saturates: ClassVar[bool] = False
-
-    def __post_init__(self) -> None:
-        """Check shapes."""
-        super().__post_init__()
-        freeze_integers(self, "weight", (None, self.out.channels))
-
-    def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
-        """Compute (B, 1) token numbers to (B, H)."""
-        (token,) = inputs
-        return state, self.weight[token[:, 0]]
-
-    def bounds(self, *inputs: Interval) -> Interval:
-        """Any row of a token that can occur may be selected."""
-        (token,) = inputs
-        rows = self.weight[: int(token.high[0]) + 1]
-        return Interval(rows.min(axis=0), rows.max(axis=0))
-
-    def input_channels(self) -> tuple[int | None, ...]:
-        """One token per step."""
-        return (1,)
+    @property
+    def synapses(self) -> IntArray:
+        """The weights, one row per output channel, (O, I)."""
+        return self.weight

@@ -8,16 +8,18 @@ import h5py
 
 from neurossm.errors import FormatError
 from neurossm.naming import layer_in_version_1
+from neurossm.program.add import Add
 from neurossm.program.affine import Affine
-from neurossm.program.dense import Dense, Embedding
-from neurossm.program.elementwise import Add, Product
+from neurossm.program.dense import Dense
+from neurossm.program.embedding import Embedding
 from neurossm.program.layernorm import LayerNorm
-from neurossm.program.op import Op
+from neurossm.program.operation import Op
+from neurossm.program.product import Product
 from neurossm.program.readout import Readout
 from neurossm.program.source import Input
-from neurossm.program.spike import Spike, Ternary
 from neurossm.program.ssm import SSM
 from neurossm.program.table import Table
+from neurossm.program.threshold import Spike, Ternary
 from neurossm.storage import read_record, subgroup, write_record
 
 OP_TYPES: dict[str, type[Op]] = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +16,10 @@ from neurossm.arrays import IntArray, same
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path
 from neurossm.graph.graph import Graph, read_graph, write_graph
-from neurossm.program.dense import Embedding
-from neurossm.program.elementwise import Add
-from neurossm.program.op import Op
+from neurossm.program.operation import Op
 from neurossm.program.operations import read_ops, write_ops
 from neurossm.program.readout import Readout
+from neurossm.program.recording import Recording
 from neurossm.program.source import Input
 from neurossm.storage import (
     read_file,
@@ -87,20 +87,26 @@ class Program:
             raise FormatError("program: the last operation must be the Readout")
         if any(isinstance(op, (Input, Readout)) for op in self.ops[1:-1]):
             raise FormatError("program: more than one Input or Readout")
-        sizes: dict[str, int] = {}
+        known: dict[str, Op] = {}
         for op in self.ops:
-            if op.name in sizes:
+            if op.name in known:
                 raise FormatError(f"program: two operations are called {op.name!r}")
             for name, wanted in zip(op.inputs, op.input_channels(), strict=True):
-                if name not in sizes:
+                if name not in known:
                     raise FormatError(f"{op.name}: reads {name!r}, which does not come before it")
-                if wanted not in (None, sizes[name]):
+                channels = known[name].out.channels
+                if wanted not in (None, channels):
                     raise FormatError(
-                        f"{op.name}: reads {sizes[name]} channels from {name!r}, expected {wanted}"
+                        f"{op.name}: reads {channels} channels from {name!r}, expected {wanted}"
                     )
-            sizes[op.name] = op.out.channels
+            op.check_sources(tuple(known[name] for name in op.inputs))
+            known[op.name] = op
         for op in self.ops:
-            _check_neighbours(op, [self[name] for name in op.inputs])
+            for state in op.states:
+                if op.state_name(state) in known:
+                    raise FormatError(
+                        f"program: {op.state_name(state)!r} is an operation and a state of another"
+                    )
 
     @property
     def input(self) -> Input:
@@ -121,16 +127,32 @@ class Program:
         """Longest sample the readout's sum is proved for."""
         return self.readout.max_steps
 
+    @cached_property
+    def _by_name(self) -> Mapping[str, Op]:
+        return {op.name: op for op in self.ops}
+
+    @cached_property
+    def _readers(self) -> Mapping[str, tuple[Op, ...]]:
+        return {name: tuple(op for op in self.ops if name in op.inputs) for name in self._by_name}
+
+    @cached_property
+    def recordings(self) -> Mapping[str, Recording]:
+        """All tensors and states that can be recorded, by name: tensors first, then states."""
+        made = [Recording(op) for op in self.ops if not isinstance(op, Readout)]
+        made += [Recording(op, state) for op in self.ops for state in op.states]
+        return {one.name: one for one in made}
+
     def __getitem__(self, name: str) -> Op:
         """Return the operation of this name; KeyError if there is none."""
-        for op in self.ops:
-            if op.name == name:
-                return op
-        raise KeyError(name)
+        return self._by_name[name]
 
     def readers(self, name: str) -> tuple[Op, ...]:
         """Return the operations that read a tensor."""
-        return tuple(op for op in self.ops if name in op.inputs)
+        return self._readers.get(name, ())
+
+    def sources(self, op: Op) -> tuple[Op, ...]:
+        """Return the operations that an operation reads."""
+        return tuple(self._by_name[name] for name in op.inputs)
 
     def with_ops(self, ops: Iterable[Op]) -> Program:
         """Return a program of other operations, all else equal."""
@@ -205,22 +227,6 @@ def as_program(program: object) -> Program:
     raise InputError(
         f"program: expected a Program or the path of its file, got a {type(program).__name__}"
     )
-
-
-def _check_neighbours(op: Op, sources: list[Op]) -> None:
-    """Check what an operation needs of those it reads, beyond their number of channels."""
-    if isinstance(op, Embedding):
-        (source,) = sources
-        if not isinstance(source, Input) or source.kind != "tokens":
-            raise FormatError(f"{op.name}: an Embedding reads an input of kind 'tokens' only")
-        if source.size > len(op.weight):
-            raise FormatError(
-                f"{op.name}: {len(op.weight)} rows for a vocabulary of {source.size} tokens"
-            )
-    if isinstance(op, Add):
-        for source in sources:
-            if (source.out.exponent != op.out.exponent).any():
-                raise FormatError(f"{op.name}: {source.name!r} has other exponents than the sum")
 
 
 def _write(file: h5py.File, program: Program) -> None:

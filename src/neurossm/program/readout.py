@@ -9,7 +9,7 @@ import numpy as np
 from neurossm.arrays import IntArray
 from neurossm.errors import InputError
 from neurossm.program.arithmetic import Tally, rshift, saturate
-from neurossm.program.op import Op, State, check_exact, freeze_integers
+from neurossm.program.operation import Op, States, check_exact, freeze_integers
 from neurossm.program.tensor import Interval
 
 
@@ -41,16 +41,16 @@ class Readout(Op):
                 f"shift {self.shift} between 0 and 40"
             )
 
-    def start(self, batch: int) -> State:
+    def start(self, batch: int) -> States:
         """Return an empty sum."""
         width = self.weight.shape[1]
         return {"sum": np.zeros((batch, width), np.int64), "steps": np.zeros(1, np.int64)}
 
-    def accumulate(self, state: State, x: IntArray) -> State:
+    def accumulate(self, state: States, x: IntArray) -> States:
         """Add one step's (B, H) to the sum."""
         return {"sum": state["sum"] + x, "steps": state["steps"] + 1}
 
-    def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
+    def step(self, state: States, *inputs: IntArray, tally: Tally) -> tuple[States, IntArray]:
         """Add (B, H) to the sum; return the logits (B, classes) as if the sample ended now."""
         state = self.accumulate(state, inputs[0])
         return state, self.decode(state["sum"], int(state["steps"][0]), tally)

@@ -14,10 +14,10 @@ from neurossm.errors import InputError
 from neurossm.program.arithmetic import Tally
 from neurossm.program.readout import Readout
 from neurossm.program.source import Input
-from neurossm.program.ssm import SSM
 
 if TYPE_CHECKING:
     from neurossm.program.program import Program
+    from neurossm.program.recording import Recording
 
 Progress = Callable[[int], None]
 
@@ -31,9 +31,9 @@ class Run:
     logits
         (B, classes) int64.
     saturations
-        Integers clipped, by tensor ("NAME.state" for SSM states); empty when there were none.
+        Integers clipped, by tensor ("NAME:state" for states); empty when there were none.
     tensors
-        Recorded tensors, (B, L, C) int64; "NAME.state_re" and "NAME.state_im" are (B, L, H, N).
+        Recorded tensors, (B, L, C) int64; the states "NAME:state_re" of an SSM are (B, L, H, N).
     nonzeros
         How many steps a counted tensor was not 0, (B, C) int64.
     totals
@@ -92,7 +92,7 @@ def run(
             states[op.name], values[op.name] = op.step(states[op.name], *inputs, tally=tally)
         states[readout.name] = readout.accumulate(states[readout.name], values[readout.inputs[0]])
         for name in names:
-            kept[name].append(_value(name, values, states))
+            kept[name].append(_value(program.recordings[name], values, states))
         for name in counted:
             nonzeros[name] += values[name] != 0
         if progress is not None:
@@ -106,9 +106,8 @@ def run(
 def check_recordable(program: Program, record: Iterable[str]) -> tuple[str, ...]:
     """Return the names without repetition, or refuse one the program does not have."""
     names = as_names(record, "record")
-    known = set(recordable(program))
     for name in names:
-        if name not in known:
+        if name not in program.recordings:
             raise InputError(f"record: the program has no tensor {name!r}")
     return names
 
@@ -116,24 +115,14 @@ def check_recordable(program: Program, record: Iterable[str]) -> tuple[str, ...]
 def check_countable(program: Program, count: Iterable[str]) -> tuple[str, ...]:
     """Return the names without repetition, or refuse one that is no operation's output."""
     names = as_names(count, "count")
-    known = {op.name for op in program.ops if not isinstance(op, Readout)}
     for name in names:
-        if name not in known:
+        if name not in program.recordings or program.recordings[name].state is not None:
             raise InputError(f"count: the program has no operation {name!r}")
     return names
 
 
-def recordable(program: Program) -> tuple[str, ...]:
-    """Return the names of all tensors and states an engine can record."""
-    names = [op.name for op in program.ops if not isinstance(op, Readout)]
-    ssms = [op.name for op in program.ops if isinstance(op, SSM)]
-    return (*names, *(f"{name}.state_{part}" for name in ssms for part in ("re", "im")))
-
-
 def _value(
-    name: str, values: dict[str, IntArray], states: dict[str, dict[str, IntArray]]
+    recording: Recording, values: dict[str, IntArray], states: dict[str, dict[str, IntArray]]
 ) -> IntArray:
-    if name in values:
-        return values[name]
-    owner, _, part = name.rpartition(".state_")
-    return states[owner][part]
+    op, state = recording.op, recording.state
+    return values[op.name] if state is None else states[op.name][state.name]

@@ -13,7 +13,7 @@ from neurossm.errors import InputError
 from neurossm.graph.data import check_data
 from neurossm.graph.nodes import INPUT_KINDS
 from neurossm.program.arithmetic import Tally
-from neurossm.program.op import Op, State, check_exact
+from neurossm.program.operation import Op, States, check_exact
 from neurossm.program.tensor import Interval
 
 
@@ -66,7 +66,7 @@ class Input(Op):
             return x.astype(np.int64)
         return self._scaled(x.astype(np.float64)).astype(np.int64)
 
-    def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
+    def step(self, state: States, *inputs: IntArray, tally: Tally) -> tuple[States, IntArray]:
         """Pass on the integers (B, channels) that `encode` made."""
         return state, inputs[0]
 

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.errors import InputError
-from neurossm.program.arithmetic import MAX_SHIFT, Tally, limits, rshift, saturate
-from neurossm.program.op import Op, State, check_exact, freeze_integers, freeze_shifts
+from neurossm.program.arithmetic import MAX_SHIFT
+from neurossm.program.bounds import Reach
+from neurossm.program.expression import Expression, Step, over_modes, rshift, saturated
+from neurossm.program.operation import Op, State, Symbols, per_channel, per_mode, scalar
 from neurossm.program.pole_series import pole_series
 from neurossm.program.response import response_sums
 from neurossm.program.tensor import Interval
 
 UNDAMPED_LOG2 = 24
 """Poles obey `|q|**2 <= 1 - 2**-24`, so that the sums over their powers stay within reach."""
+STATE_BITS = (2, 40)
+"""Least and greatest width of states."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,37 +44,37 @@ class SSM(Op):
     `sat(s_re + rshift(-b s_re - a_im s_im + u 2^(A + k), A))`.
     """
 
-    a_re: IntArray
-    a_im: IntArray
-    pole_shift: IntArray
-    input_shift: IntArray
-    c_re: IntArray
-    c_im: IntArray
-    readout_shift: IntArray
-    d: IntArray
-    d_shift: IntArray
-    state_bits: int
+    a_re: IntArray = per_mode()
+    a_im: IntArray = per_mode()
+    pole_shift: IntArray = per_mode(shift=True)
+    input_shift: IntArray = per_mode(shift=True)
+    c_re: IntArray = per_mode()
+    c_im: IntArray = per_mode()
+    readout_shift: IntArray = per_channel(shift=True)
+    d: IntArray = per_channel()
+    d_shift: IntArray = per_channel(shift=True)
+    state_bits: int = scalar()
+    states: ClassVar[tuple[State, ...]] = (
+        State("state_re", "mode", "state_bits"),
+        State("state_im", "mode", "state_bits"),
+    )
 
     def __post_init__(self) -> None:
         """Check shapes, shifts, widths and that every pole is stable."""
-        super().__post_init__()
-        if not 2 <= self.state_bits <= 40:
-            raise InputError(f"{self.name}: state_bits {self.state_bits}, must be 2 to 40")
-        freeze_integers(self, "a_re", (self.out.channels, None))
-        for field in ("a_im", "c_re", "c_im"):
-            freeze_integers(self, field, self.a_re.shape)
         if np.ndim(self.pole_shift) == 0:
-            object.__setattr__(self, "pole_shift", np.full(self.a_re.shape, self.pole_shift))
-        freeze_shifts(self, "pole_shift", self.a_re.shape)
+            spread = np.full(np.shape(self.a_re), self.pole_shift)
+            object.__setattr__(self, "pole_shift", spread)
+        super().__post_init__()
+        least, most = STATE_BITS
+        if not least <= self.state_bits <= most:
+            raise InputError(
+                f"{self.name}: state_bits {self.state_bits}, must be {least} to {most}"
+            )
         if (self.pole_shift < 1).any() or (self.pole_shift > 30).any():
             raise InputError(
                 f"{self.name}: pole_shift from {self.pole_shift.min()} to {self.pole_shift.max()}, "
                 "must be 1 to 30"
             )
-        freeze_shifts(self, "input_shift", self.a_re.shape)
-        freeze_integers(self, "d", (self.out.channels,))
-        for field in ("readout_shift", "d_shift"):
-            freeze_shifts(self, field, (self.out.channels,))
         lowest, highest = -self.pole_shift, MAX_SHIFT - self.pole_shift
         if (self.input_shift < lowest).any() or (self.input_shift > highest).any():
             raise InputError(
@@ -92,11 +97,6 @@ class SSM(Op):
                 f"too near to it: |q|^2 may be at most 1 - 2^-{UNDAMPED_LOG2}"
             )
 
-    @property
-    def modes(self) -> int:
-        """Number of complex modes per channel, N."""
-        return self.a_re.shape[1]
-
     def stored_poles(self) -> tuple[IntArray, IntArray]:
         """Return the numbers (H, N) a pole is stored as: itself, or its difference from 1.
 
@@ -105,42 +105,27 @@ class SSM(Op):
         offset = (np.int64(1) << self.pole_shift) - self.a_re
         return np.where(np.abs(offset) < np.abs(self.a_re), offset, self.a_re), self.a_im
 
-    def start(self, batch: int) -> State:
-        """Return zero states, (B, H, N) each."""
-        return {part: np.zeros((batch, *self.a_re.shape), np.int64) for part in ("re", "im")}
-
-    def step(self, state: State, *inputs: IntArray, tally: Tally) -> tuple[State, IntArray]:
-        """Compute (B, H) to (B, H) and the next states (B, H, N)."""
-        (u,) = inputs
-        s_re, s_im = state["re"], state["im"]
-        kick = u[:, :, None] << (self.pole_shift + self.input_shift)  # (B, H, N)
-        re = rshift(self.a_re * s_re - self.a_im * s_im + kick, self.pole_shift)
-        im = rshift(self.a_re * s_im + self.a_im * s_re, self.pole_shift)
-        s_re = saturate(re, self.state_bits, tally, f"{self.name}.state")
-        s_im = saturate(im, self.state_bits, tally, f"{self.name}.state")
-        readout = rshift(self.c_re * s_re - self.c_im * s_im, self.readout_shift[:, None])
-        y = readout.sum(axis=2) + rshift(self.d * u, self.d_shift)
-        return {"re": s_re, "im": s_im}, saturate(y, self.out.bits, tally, self.name)
+    @staticmethod
+    def equation(f: Symbols, *x: Expression) -> Step:
+        """Advance every mode, and read them out."""
+        (u,) = x
+        s_re, s_im = f.state("state_re"), f.state("state_im")
+        kick = rshift(u, -(f.pole_shift + f.input_shift))
+        re = rshift(f.a_re * s_re - f.a_im * s_im + kick, f.pole_shift)
+        im = rshift(f.a_re * s_im + f.a_im * s_re, f.pole_shift)
+        re = saturated(re, f.state_bits).called("s_re")
+        im = saturated(im, f.state_bits).called("s_im")
+        readout = over_modes(rshift(f.c_re * re - f.c_im * im, f.readout_shift))
+        return Step(readout + rshift(f.d * u, f.d_shift), {"state_re": re, "state_im": im})
 
     def bounds(self, *inputs: Interval) -> Interval:
         """Bound y by its states' bounds and, where no state can saturate, by its response too."""
-        (u,) = inputs
-        re, im = self.state_bounds(u)
-        self._check_products(u)
-        by_mode = self._bound_by_mode(re.clipped(self.state_bits), im.clipped(self.state_bits), u)
-        if not (re.within(self.state_bits) and im.within(self.state_bits)):
+        by_mode = super().bounds(*inputs)
+        if not self.states_proved(*inputs):
             return by_mode
-        by_response = self._bound_by_response(u)
+        by_response = self._bound_by_response(*inputs)
         return Interval(
             np.maximum(by_mode.low, by_response.low), np.minimum(by_mode.high, by_response.high)
-        )
-
-    def _bound_by_mode(self, re: ModeInterval, im: ModeInterval, u: Interval) -> Interval:
-        low, high = self._readout_range(re, im)
-        ends = rshift(np.stack([self.d * u.low, self.d * u.high]), self.d_shift)
-        return Interval(
-            low.sum(axis=1) + ends.min(axis=0),
-            high.sum(axis=1) + ends.max(axis=0),
         )
 
     def _bound_by_response(self, u: Interval) -> Interval:
@@ -164,74 +149,35 @@ class SSM(Op):
         most = np.minimum(positive * high - negative * low + slack, 2.0**61)
         return Interval(np.floor(least).astype(np.int64), np.ceil(most).astype(np.int64))
 
-    def _readout_range(self, re: ModeInterval, im: ModeInterval) -> tuple[IntArray, IntArray]:
-        with_re = np.stack([self.c_re * re.low, self.c_re * re.high])
-        with_im = np.stack([-self.c_im * im.low, -self.c_im * im.high])
-        shift = self.readout_shift[:, None]
-        low = rshift(with_re.min(axis=0) + with_im.min(axis=0), shift)
-        high = rshift(with_re.max(axis=0) + with_im.max(axis=0), shift)
-        return low, high
-
-    def state_bounds(self, u: Interval) -> tuple[ModeInterval, ModeInterval]:
+    def state_bounds(self, *inputs: Interval) -> dict[str, Reach]:
         """Bound real and imaginary states before saturation, for inputs in `u` and any time.
 
         The integer recurrence is the exact one plus a rounding error of at most 1/2 in each part
         at each step; both are summed over the pole's series.
         """
+        (u,) = inputs
         series = pole_series(self.a_re, self.a_im, self.pole_shift)
         scale = np.exp2(self.input_shift.astype(np.float64))
         low = np.minimum(u.low, 0)[:, None] * scale  # a sample is shorter than the series: 0 too
         high = np.maximum(u.high, 0)[:, None] * scale
         slack = 0.5 * (series.re_total + series.im_total)
-        return (
-            _mode_interval(series.re_positive, series.re_negative, low, high, slack),
-            _mode_interval(series.im_positive, series.im_negative, low, high, slack),
-        )
-
-    def states_proved(self, u: Interval) -> bool:
-        """Tell whether no state can saturate for inputs in `u`."""
-        return all(part.within(self.state_bits) for part in self.state_bounds(u))
-
-    def _check_products(self, u: Interval) -> None:
-        limit = -float(limits(self.state_bits)[0])
-        largest = u.largest().astype(np.float64)
-        poles = (np.abs(self.a_re) + np.abs(self.a_im)) * limit
-        kick = largest[:, None] * np.exp2((self.pole_shift + self.input_shift).astype(float))
-        check_exact(self.name, "a * s + u", poles + kick)
-        modes = (np.abs(self.c_re).astype(float) + np.abs(self.c_im)) * limit
-        direct = np.abs(self.d) * largest * np.exp2(np.maximum(-self.d_shift, 0))
-        check_exact(self.name, "sum of c * s + d * u", modes.sum(axis=1) + direct)
+        return {
+            "state_re": _reach(series.re_positive, series.re_negative, low, high, slack),
+            "state_im": _reach(series.im_positive, series.im_negative, low, high, slack),
+        }
 
 
-@dataclass(frozen=True, eq=False)
-class ModeInterval:
-    """Bounds per channel and mode, (H, N) integers."""
-
-    low: IntArray
-    high: IntArray
-
-    def within(self, bits: int) -> bool:
-        """Tell whether every integer fits so many bits."""
-        low, high = limits(bits)
-        return bool((self.low >= low).all() and (self.high <= high).all())
-
-    def clipped(self, bits: int) -> ModeInterval:
-        """Return the bounds after saturation."""
-        low, high = limits(bits)
-        return ModeInterval(np.clip(self.low, low, high), np.clip(self.high, low, high))
-
-
-def _mode_interval(
+def _reach(
     positive: FloatArray,
     negative: FloatArray,
     low: FloatArray,
     high: FloatArray,
     slack: FloatArray,
-) -> ModeInterval:
+) -> Reach:
     most = positive * high - negative * low + slack
     least = positive * low - negative * high - slack
     cap = 2.0**61  # wider than any state; keeps the conversion to integers defined
-    return ModeInterval(
+    return Reach(
         np.floor(np.clip(least, -cap, cap)).astype(np.int64),
         np.ceil(np.clip(most, -cap, cap)).astype(np.int64),
     )

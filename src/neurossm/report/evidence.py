@@ -20,7 +20,7 @@ from neurossm.parity import Verification, verify
 from neurossm.parity.layers import layers_of
 from neurossm.parity.running import check_engines
 from neurossm.parity.verification import has_floats
-from neurossm.program import SSM, Program
+from neurossm.program import SSM, Program, limits
 
 DEFAULT_LIMIT = 100
 """Samples a report looks at where nothing else is asked for: a minute's work."""
@@ -174,10 +174,10 @@ def _states(program: Program, x: NDArray[np.generic], engine: str) -> tuple[Stat
         if not isinstance(op, SSM):
             continue
         steps = max(1, min(x.shape[1], STATE_VALUES // (2 * op.a_re.size)))
-        names = [f"{op.name}.state_{part}" for part in ("re", "im")]
+        names = [f"{op.name}:state_{part}" for part in ("re", "im")]
         tensors = run(program, x[:, :steps], engine, names).tensors
         drive = program[op.inputs[0]].out.interval
-        bounds = [part.clipped(op.state_bits) for part in op.state_bounds(drive)]
+        bounds = [part.clipped(*limits(op.state_bits)) for part in op.state_bounds(drive).values()]
         used, zeros, peak, largest = [], 0, 0, 0
         for name, bound in zip(names, bounds, strict=True):
             reach = np.maximum(np.maximum(np.abs(bound.low), np.abs(bound.high)), 1)  # (H, N)

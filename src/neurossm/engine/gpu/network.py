@@ -138,7 +138,7 @@ class Network:
         if name not in self.recurrences:
             return self._chain(task)(inputs)
         step = self.recurrences[name]
-        parts = [f"{name}.state_{part}" for part in ("re", "im")]
+        parts = [f"{name}:state_{part}" for part in ("re", "im")]
         recorded = None
         if any(part in names for part in parts):
             shape = (2, *inputs[0].shape[:2], *step.op.a_re.shape)
@@ -196,7 +196,7 @@ class Network:
 def _scratch(op: Op, kernels: PlainKernels, names: tuple[str, ...]) -> int:
     """Return the bytes per step that an operation needs besides its inputs and outputs."""
     scratch = op.out.channels * (SCRATCH + kernels.scratch_bytes)
-    if isinstance(op, SSM) and any(name.startswith(f"{op.name}.state_") for name in names):
+    if isinstance(op, SSM) and any(name.startswith(f"{op.name}:state_") for name in names):
         scratch += 2 * 8 * 2 * op.a_re.size
     return scratch
 

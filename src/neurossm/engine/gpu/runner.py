@@ -181,6 +181,6 @@ def _result(
 
 
 def _recorded_shape(program: Program, name: str) -> tuple[int, ...]:
-    owner, is_state, _ = name.rpartition(".state_")
+    owner, is_state, _ = name.rpartition(":state_")
     op = program[owner if is_state else name]
     return op.a_re.shape if is_state and isinstance(op, SSM) else (op.out.channels,)

@@ -247,7 +247,7 @@ class Recurrence:
         u = to.intervals[op.inputs[0]]
         states = None
         if not op.states_proved(u):
-            states = to.clip_to(op.state_bits, f"{op.name}.state")
+            states = to.clip_to(op.state_bits, f"{op.name}:state")
         parameters = ModeParameters.of(op, u, to.device)
         return Recurrence(op, parameters, (states, to.clip(op)), to.dtypes[op.name], to.kernels)
 

@@ -1,0 +1,346 @@
+"""What every operation of a program is: named, frozen, with its equation, fields and traits.
+
+A subclass is all that is known of an operation. It declares its fields with `per_channel`,
+`per_mode`, `per_entry` or `scalar`, which say how they are stored, checked and read; its states;
+and its `equation`. Engines, bounds, counts and files follow from these. What combines channels with
+weights (`Dense`, `Embedding`, `Readout`) has no equation and defines `step` and `bounds` itself.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
+from typing import Any, ClassVar, TypeVar, cast
+
+import numpy as np
+
+from neurossm.arrays import FloatArray, IntArray, freeze
+from neurossm.errors import FormatError, InputError, LimitError
+from neurossm.naming import check_name, part_of
+from neurossm.program.arithmetic import EXACT_BITS, MAX_SHIFT, Tally, limits, saturate
+from neurossm.program.bounds import Reach, reaches
+from neurossm.program.code import Code, code_of
+from neurossm.program.evaluate import Evaluator, constant
+from neurossm.program.expression import Expression, Step
+from neurossm.program.tensor import Interval, TensorSpec
+from neurossm.program.work import Work, work_of
+
+States = dict[str, IntArray]
+"""Integer arrays an operation keeps from one step to the next, each (B, ...); empty for most."""
+
+OpType = TypeVar("OpType", bound="Op")
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def _cached(function: Function) -> Function:
+    """Compute once for each argument; mypy takes types for unhashable otherwise."""
+    cached: Any = lru_cache(maxsize=256)(function)
+    return cast(Function, cached)
+
+
+@dataclass(frozen=True)
+class State:
+    """A number that an operation keeps for every channel, or every mode of it.
+
+    `axis` is "channel" or "mode", `bits` the name of the field that holds its width. It is 0 when
+    a sample begins.
+    """
+
+    name: str
+    axis: str
+    bits: str
+
+
+def _declared(axis: str, shift: bool) -> Any:
+    return dataclasses.field(metadata={"axis": axis, "shift": shift})
+
+
+def per_channel(*, shift: bool = False) -> Any:
+    """Declare a field of one integer, or shift, per channel: (H)."""
+    return _declared("channel", shift)
+
+
+def per_mode(*, shift: bool = False) -> Any:
+    """Declare a field of one integer, or shift, per channel and mode: (H, N)."""
+    return _declared("mode", shift)
+
+
+def per_entry() -> Any:
+    """Declare a field of one integer per entry of a table: (S)."""
+    return _declared("entry", False)
+
+
+def scalar(*, shift: bool = False) -> Any:
+    """Declare a field of one integer, or shift, that all channels share."""
+    return _declared("shared", shift)
+
+
+@dataclass(frozen=True, eq=False)
+class Op:
+    """One operation: reads the tensors `inputs`, writes the tensor `name`.
+
+    `layer` names the part of the network it belongs to; by default it is a layer of its own.
+    `step` is the definition: every engine must give the same integers.
+    """
+
+    name: str
+    inputs: tuple[str, ...]
+    out: TensorSpec
+    layer: str = dataclasses.field(default="", kw_only=True)
+
+    arity: ClassVar[int] = 1
+    saturates: ClassVar[bool] = True
+    """False where the output is the exact result, which must be proved to fit its width."""
+    emits: ClassVar[str] = "graded"
+    """What its messages are: "graded", "binary" or "ternary" spikes, or a "token"."""
+    sums: ClassVar[bool] = False
+    """Whether it adds up weights times other channels' values: synapses."""
+    states: ClassVar[tuple[State, ...]] = ()
+    derived: ClassVar[Mapping[str, str]] = {}
+    """Axes of properties that the equation reads as if they were fields."""
+
+    def __post_init__(self) -> None:
+        """Check the name, the number of inputs and every declared field."""
+        check_name(self.name)
+        object.__setattr__(self, "layer", self.layer or self.name)
+        if len(self.inputs) != self.arity:
+            raise FormatError(
+                f"{self.name}: {type(self).__name__} reads {self.arity} tensors, "
+                f"not {len(self.inputs)}"
+            )
+        sizes: dict[str, tuple[int | None, ...]] = {}
+        for field in declared(type(self)):
+            axis, shift = field.metadata["axis"], field.metadata["shift"]
+            if axis == "shared":
+                _check_scalar(self, field.name, shift)
+                continue
+            shape = sizes.get(axis) or _shape(axis, self.out.channels)
+            freeze(self, field.name, np.int64, shape)
+            sizes[axis] = getattr(self, field.name).shape
+            _within(self, field.name, MAX_SHIFT if shift else (1 << EXACT_BITS) - 1)
+
+    @staticmethod
+    def equation(f: Symbols, *x: Expression) -> Expression | Step:
+        """Return what one time step computes, of fields and states `f` and inputs x.
+
+        The result is saturated to the width of the output afterwards, if the operation saturates.
+        """
+        raise NotImplementedError
+
+    @classmethod
+    def traced(cls) -> Step | None:
+        """Return the equation, None for an operation that has none."""
+        return _traced(cls)
+
+    @property
+    def code(self) -> Code:
+        """The equation's instructions."""
+        step = self.traced()
+        assert step is not None, f"{type(self).__name__} has no equation"
+        return code_of(step)
+
+    @cached_property
+    def parameters(self) -> tuple[IntArray, ...]:
+        """Values of the code's parameters."""
+        return tuple(constant(e, self) for e in self.code.parameters)
+
+    @cached_property
+    def _evaluator(self) -> Evaluator:
+        return Evaluator(self)
+
+    def start(self, batch: int) -> States:
+        """Return the states before the first step of `batch` samples."""
+        return {s.name: np.zeros((batch, *self.state_shape(s)), np.int64) for s in self.states}
+
+    def step(self, state: States, *inputs: IntArray, tally: Tally) -> tuple[States, IntArray]:
+        """Compute one time step: inputs (B, C_in) to the next states and the output (B, C).
+
+        Saturated integers are counted in `tally` under the tensor's name.
+        """
+
+        def clip(value: IntArray, bits: int) -> IntArray:
+            return saturate(value, bits, tally, self.state_tally)
+
+        out, following = self._evaluator(inputs, state, clip)
+        if self.saturates:
+            out = saturate(out, self.out.bits, tally, self.name)
+        return following, out
+
+    def unsaturated(self, *inputs: IntArray) -> IntArray:
+        """Return the output (..., C) before saturation, for an operation without states."""
+        out: IntArray = self._evaluator(inputs, {}, lambda value, _: value)[0]
+        return out
+
+    def bounds(self, *inputs: Interval) -> Interval:
+        """Return what the output can be before saturation, given what the inputs can be.
+
+        Sound for any number of steps.
+
+        Raises
+        ------
+        LimitError
+            An intermediate result could reach 2**62.
+        """
+        reach = self.reaches(*inputs)[self.code.result]
+        size = (self.out.channels,)
+        return Interval(np.broadcast_to(reach.low, size), np.broadcast_to(reach.high, size))
+
+    def reaches(self, *inputs: Interval) -> tuple[Reach, ...]:
+        """Return what every instruction of the code can be; LimitError as for `bounds`."""
+        before = self.state_bounds(*inputs)
+        return reaches(self, inputs, {s.name: self._kept(s, before[s.name]) for s in self.states})
+
+    def _kept(self, state: State, reach: Reach) -> Reach:
+        """Return what a state can be after saturation."""
+        return reach.clipped(*limits(self.width_of(state)))
+
+    def state_bounds(self, *inputs: Interval) -> dict[str, Reach]:
+        """Return what every state can be before saturation, at any time.
+
+        Nothing better is known of states in general than twice their width.
+        """
+        wide = {s.name: 1 << self.width_of(s) for s in self.states}
+        return {
+            s.name: Reach(*(np.full(self.state_shape(s), e * wide[s.name]) for e in (-1, 1)))
+            for s in self.states
+        }
+
+    def states_proved(self, *inputs: Interval) -> bool:
+        """Tell whether no state can saturate for these inputs."""
+        bounds = self.state_bounds(*inputs) if self.states else {}
+        return all(bounds[s.name].within(self.width_of(s)) for s in self.states)
+
+    def certified(self: OpType, *inputs: Interval) -> OpType:
+        """Return the operation with its output's bounds computed from its inputs' bounds."""
+        reached = self.bounds(*inputs)
+        kept = reached.clipped(self.out.bits)
+        proved = reached.within(self.out.bits)
+        return replace(self, out=replace(self.out, low=kept.low, high=kept.high, proved=proved))
+
+    def input_channels(self) -> tuple[int | None, ...]:
+        """Return the number of channels of each input; None for any that equals the output's."""
+        return (self.out.channels,) * self.arity
+
+    def check_sources(self, sources: tuple[Op, ...]) -> None:
+        """Refuse operations to read from that this one cannot use; FormatError says why."""
+
+    def width_of(self, state: State) -> int:
+        """Return the width of a state."""
+        return int(getattr(self, state.bits))
+
+    def state_shape(self, state: State) -> tuple[int, ...]:
+        """Return (H), or (H, N) for a state of modes."""
+        return (self.out.channels,) if state.axis == "channel" else (self.out.channels, self.modes)
+
+    @property
+    def modes(self) -> int:
+        """Number of modes per channel; 0 where there are none."""
+        fields = [f.name for f in declared(type(self)) if f.metadata["axis"] == "mode"]
+        return int(getattr(self, fields[0]).shape[1]) if fields else 0
+
+    @property
+    def message_bits(self) -> int:
+        """Bits of one message of its output."""
+        return {"binary": 1, "ternary": 2}.get(self.emits, self.out.bits)
+
+    def state_name(self, state: State) -> str:
+        """Return the name under which a state is recorded."""
+        return part_of(self.name, state.name)
+
+    @property
+    def state_tally(self) -> str:
+        """The name under which saturated states are counted."""
+        return part_of(self.name, "state")
+
+    def work(self) -> Work:
+        """Return what one channel computes in one step."""
+        return work_of(self.code, self.modes) if self.traced() else Work()
+
+    def work_per_step(self) -> Work:
+        """Return what is computed once per step for all channels together."""
+        return Work()
+
+
+class Symbols:
+    """The fields and states of an operation, as an equation reads them."""
+
+    def __init__(self, kind: type[Op]) -> None:
+        self._axes = {field.name: field.metadata["axis"] for field in declared(kind)}
+        self._axes.update(kind.derived)
+        self._states = {state.name: state.axis for state in kind.states}
+
+    def __getattr__(self, name: str) -> Expression:
+        """Return a field."""
+        if name not in self._axes:
+            raise AttributeError(f"no field {name!r} is declared")
+        return Expression("field", axis=self._axes[name], name=name)
+
+    def state(self, name: str) -> Expression:
+        """Return a state's value before the step."""
+        return Expression("state", axis=self._states[name], name=name)
+
+
+@_cached
+def _traced(kind: type[Op]) -> Step | None:
+    if kind.equation is Op.equation:
+        return None
+    inputs = [Expression("input", axis="channel", value=i) for i in range(kind.arity)]
+    made = kind.equation(Symbols(kind), *inputs)
+    return made if isinstance(made, Step) else Step(made)
+
+
+@_cached
+def declared(kind: type[Op]) -> tuple[dataclasses.Field[Any], ...]:
+    """Return the fields of an operation that are its parameters."""
+    return tuple(field for field in dataclasses.fields(kind) if "axis" in field.metadata)
+
+
+def _shape(axis: str, channels: int) -> tuple[int | None, ...]:
+    return {"channel": (channels,), "mode": (channels, None), "entry": (None,)}[axis]
+
+
+def _within(op: Op, field: str, limit: int) -> None:
+    values = np.asarray(getattr(op, field))
+    if values.min() < -limit or values.max() > limit:
+        worst = values.max() if values.max() > limit else values.min()
+        raise InputError(f"{op.name}.{field}: {worst} is outside [-{limit}, {limit}]")
+
+
+def _check_scalar(op: Op, field: str, shift: bool) -> None:
+    value = getattr(op, field)
+    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
+        raise InputError(f"{op.name}.{field}: {value!r}, must be an integer")
+    object.__setattr__(op, field, int(value))
+    limit = MAX_SHIFT if shift else (1 << EXACT_BITS) - 1
+    if not -limit <= value <= limit:
+        raise InputError(f"{op.name}.{field}: {value} is outside [-{limit}, {limit}]")
+
+
+def freeze_integers(op: Op, field: str, shape: tuple[int | None, ...]) -> None:
+    """Freeze a field of integers of another shape than those declared.
+
+    Raises
+    ------
+    InputError
+        Another shape, a number that is no integer, or 2**62 or more.
+    """
+    freeze(op, field, np.int64, shape)
+    _within(op, field, (1 << EXACT_BITS) - 1)
+
+
+def check_exact(name: str, what: str, largest: IntArray | FloatArray | float) -> None:
+    """Refuse arithmetic that 63 bits could not hold; `largest` is a bound of its magnitude.
+
+    Raises
+    ------
+    LimitError
+        The bound is 2**62 or more.
+    """
+    worst = float(np.max(largest))
+    if not worst < 2.0**EXACT_BITS:
+        raise LimitError(
+            f"{name}: {what} can reach 2^{np.log2(worst):.1f}, beyond the {EXACT_BITS} bits of "
+            "exact integer arithmetic; use narrower widths"
+        )

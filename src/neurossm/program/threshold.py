@@ -1,0 +1,46 @@
+"""Thresholds: graded values to binary and ternary spikes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+from neurossm.arrays import IntArray
+from neurossm.errors import InputError
+from neurossm.program.expression import Expression, greater, select
+from neurossm.program.operation import Op, Symbols, per_channel
+
+
+@dataclass(frozen=True, eq=False)
+class Spike(Op):
+    """`s = 1 if x > threshold else 0`, threshold (H): one bit on the wire."""
+
+    threshold: IntArray = per_channel()
+    saturates: ClassVar[bool] = False
+    emits: ClassVar[str] = "binary"
+
+    @staticmethod
+    def equation(f: Symbols, *x: Expression) -> Expression:
+        """Compare."""
+        return greater(x[0], f.threshold)
+
+
+@dataclass(frozen=True, eq=False)
+class Ternary(Op):
+    """`s = 1 if x > threshold, -1 if x < -threshold, else 0`, threshold (H), not negative."""
+
+    threshold: IntArray = per_channel()
+    saturates: ClassVar[bool] = False
+    emits: ClassVar[str] = "ternary"
+
+    def __post_init__(self) -> None:
+        """Check the sign."""
+        super().__post_init__()
+        if (self.threshold < 0).any():
+            raise InputError(f"{self.name}: negative threshold {self.threshold.min()}")
+
+    @staticmethod
+    def equation(f: Symbols, *x: Expression) -> Expression:
+        """Compare on both sides."""
+        below = select(greater(-f.threshold, x[0]), -1, 0)
+        return select(greater(x[0], f.threshold), 1, below)
