@@ -1,18 +1,42 @@
 #!/bin/sh
-# Makes .venv: Python 3.10, the pinned packages, and NeuroSSM itself (editable).
+# Makes an environment: Python, the pinned packages, and NeuroSSM itself (editable).
+#
+#     scripts/setup.sh           .venv: Python 3.10 with Lava
+#     scripts/setup.sh modern    .venv-modern: the newest Python at hand and newest packages, no Lava
 #
 # Needs any Python 3 (3.6 or newer) with pip or venv, or uv. uv is installed from PyPI into .tools/
-# where it is missing. Python 3.10 is $PYTHON310 if that is set, else what uv finds or fetches.
+# where it is missing. Python is $PYTHON310 or $PYTHON_MODERN if that is set, else what uv or pyenv
+# has, else what uv fetches.
 set -eu
+
+case ${1:-main} in
+    main)
+        environment=.venv
+        pins=requirements/main.txt
+        versions=$(cat "$(dirname "$0")/../.python-version")
+        chosen=${PYTHON310:-}
+        variable=PYTHON310
+        ;;
+    modern)
+        environment=.venv-modern
+        pins=requirements/modern.txt
+        versions="3.13 3.12" # the newest first
+        chosen=${PYTHON_MODERN:-}
+        variable=PYTHON_MODERN
+        ;;
+    *)
+        echo "setup: unknown environment '$1'; known: main, modern" >&2
+        exit 2
+        ;;
+esac
 
 cd "$(dirname "$0")/.."
 root=$(pwd)
 tools=$root/.tools
 log=$tools/setup.log
-python_version=$(cat .python-version)
-case ${PYTHON310:-} in
+case $chosen in
     /*) ;;
-    */*) PYTHON310=$root/$PYTHON310 ;; # commands run in another folder, see `outside`
+    */*) chosen=$root/$chosen ;; # commands run in another folder, see `outside`
 esac
 export PIP_USER=0 # a user's PIP_USER=1 forbids --target
 
@@ -57,7 +81,7 @@ find_uv() {
         uv_works "$uv" && return
     done
     echo "Installing uv into .tools/ ..." >&2
-    for python in ${PYTHON310:+"$PYTHON310"} python3 python /usr/bin/python3 \
+    for python in ${chosen:+"$chosen"} python3 python /usr/bin/python3 \
         /usr/local/bin/python3 python3.14 python3.13 python3.12 python3.11 python3.10 python3.9; do
         works "$python" -c 'import sys; sys.exit(sys.version_info < (3, 6))' &&
             unpack_uv_with "$python" && uv_works "$uv" && return
@@ -65,35 +89,52 @@ find_uv() {
     fail "cannot install uv: install it, or python3 with pip or venv (details: .tools/setup.log)"
 }
 
+# A Python of one of the wanted versions.
+suits() {
+    for version in $versions; do
+        works "$1" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$version')" && return
+    done
+    return 1
+}
+
+# Prints the newest wanted Python that is installed; pyenv shows uv only the versions in use.
+find_python() {
+    for wanted in $versions; do
+        for python in "$("$uv" python find --no-python-downloads --system "cpython@$wanted" \
+            2>>"$log")" "${PYENV_ROOT:-$HOME/.pyenv}/versions/$wanted".*/bin/python; do
+            [ -n "$python" ] && suits "$python" && echo "$python" && return
+        done
+    done
+    echo "cpython@${versions%% *}" # for uv to fetch
+}
+
 make_environment() {
-    wanted=cpython@$python_version
-    if [ -n "${PYTHON310:-}" ]; then
-        works "$PYTHON310" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' ||
-            fail "PYTHON310=$PYTHON310 is not a working Python $python_version"
-        wanted=$PYTHON310
+    if [ -n "$chosen" ]; then
+        suits "$chosen" || fail "$variable=$chosen is not a working Python $versions"
     fi
     # A folder that already holds the right Python is kept: only packages that changed are touched.
-    if works "$root/.venv/bin/python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))'; then
+    if suits "$root/$environment/bin/python"; then
         return
     fi
-    rm -rf .venv
-    "$uv" venv --quiet --no-project --python "$wanted" .venv >>"$log" 2>&1 || fail \
-        "no Python $python_version: install it or set PYTHON310=/path/to/python3.10 (details: .tools/setup.log)"
+    rm -rf "$environment"
+    "$uv" venv --quiet --no-project --python "${chosen:-$(find_python)}" "$environment" \
+        >>"$log" 2>&1 || fail "no Python $(echo "$versions" | sed 's/ / or /'): install it or set \
+$variable=/path/to/python (details: .tools/setup.log)"
 }
 
 install_packages() {
     if [ ! -t 2 ]; then quiet=--quiet; else quiet=; fi
-    echo "Installing packages into .venv/ ..." >&2
+    echo "Installing packages into $environment/ ..." >&2
     # The pins are complete, so nothing else is looked up (--no-deps).
-    "$uv" pip install $quiet --python .venv/bin/python --exact --no-deps \
-        --requirements requirements/main.txt --editable . ||
+    "$uv" pip install $quiet --python "$environment/bin/python" --exact --no-deps \
+        --requirements "$pins" --editable . ||
         fail "packages could not be installed: see the lines above (network? disk? 6 GB are needed)"
 }
 
 mkdir -p "$tools"
 : >"$log"
-rm -f .venv/.neurossm-ready
+rm -f "$environment/.neurossm-ready"
 find_uv
 make_environment
 install_packages
-touch .venv/.neurossm-ready
+touch "$environment/.neurossm-ready"

@@ -2,6 +2,8 @@
 
 Lava runs on Python 3.10 only. There, tests that need it run, and fail if it does not import.
 Elsewhere they are skipped, and the closing summary says so for each of them.
+
+`--must-run MARKER` fails a run in which no test with this marker passed.
 """
 
 from __future__ import annotations
@@ -30,6 +32,17 @@ LAVA_REASON = "Lava runs on Python 3.10 only"
 hypothesis.settings.register_profile("local", deadline=None)
 hypothesis.settings.register_profile("ci", deadline=None, derandomize=True, database=None)
 hypothesis.settings.load_profile("ci" if os.environ.get("CI") else "local")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Add `--must-run`."""
+    parser.addoption(
+        "--must-run",
+        action="append",
+        default=[],
+        metavar="MARKER",
+        help="fail if no test with this marker passes (may be repeated)",
+    )
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:
@@ -72,6 +85,20 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     output = getattr(session.config, "workeroutput", None)
     if output is not None:
         output["said"] = _said
+        return
+    for marker, passed in _passed(session.config).items():
+        _said.append(f"tests marked {marker!r}: {passed} passed")
+        if not passed:
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def _passed(config: pytest.Config) -> dict[str, int]:
+    """Count the tests that passed, for each marker of which some must."""
+    reports = config.pluginmanager.getplugin("terminalreporter").stats.get("passed", [])
+    return {
+        marker: sum(marker in report.keywords for report in reports)
+        for marker in config.getoption("--must-run")
+    }
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -90,6 +90,11 @@ from neurossm.engine import gpu
 from neurossm.program import Program, reference
 tests = pathlib.Path(sys.argv[1])
 networks = runpy.run_path(str(tests / "random_networks.py"))
+compared = 0
+def equal(found, expected):
+    global compared
+    compared += np.size(expected)
+    return np.array_equal(found, expected)
 for seed in range(9):
     program = networks["random_program"](
         seed,
@@ -103,10 +108,10 @@ for seed in range(9):
     expected = reference.run(program, data, names)
     for kept in (names, ()):  # with nothing to keep, chains are longer
         found = gpu.run(program, data, kept, device="cpu", kernels="fused", memory=3_000)
-        assert (found.logits == expected.logits).all()
+        assert equal(found.logits, expected.logits), seed
         assert found.saturations == expected.saturations
         for name in kept:
-            assert (found.tensors[name] == expected.tensors[name]).all(), (seed, name)
+            assert equal(found.tensors[name], expected.tensors[name]), (seed, name)
 # In a chain, LayerNorm must not see what a table gives beyond the channels.
 for channels in (5, 6):
     graph = networks["random_graph"](1, channels=channels, mixer="gsu", layer_norm=True)
@@ -114,24 +119,25 @@ for channels in (5, 6):
     program = compile_model(graph, calibration=data)
     expected = reference.run(program, data)
     found = gpu.run(program, data, device="cpu", kernels="fused")
-    assert (found.logits == expected.logits).all(), channels
-    assert (found.totals == expected.totals).all(), channels
+    assert equal(found.logits, expected.logits), channels
+    assert equal(found.totals, expected.totals), channels
 for case in sorted(tests.glob("golden/*.h5")):
     program = Program.load(case)
     with np.load(case.with_suffix(".npz")) as golden:
         names = [name for name in program.recordings if ":state_" not in name]
         found = gpu.run(program, golden["data"], names, device="cpu", kernels="fused")
-        assert (found.logits == golden["logits"]).all(), case
+        assert equal(found.logits, golden["logits"]), case
         for name in names:
-            assert (found.tensors[name] == golden["tensors/" + name]).all(), (case, name)
-print("equal")
+            assert equal(found.tensors[name], golden["tensors/" + name]), (case, name)
+print(compared)
 """
 
 
+@pytest.mark.triton
 @pytest.mark.skipif(
     not fused.available(), reason="no Triton of 3.4 or newer, whose interpreter would run them"
 )
-def test_fused_kernels_interpreted() -> None:
+def test_fused_kernels_interpreted(tally: Counter[str]) -> None:
     """Triton's interpreter runs the kernels on a CPU, if told so before they are imported."""
     result = subprocess.run(
         [sys.executable, "-c", INTERPRETED, str(ROOT / "tests")],
@@ -140,7 +146,9 @@ def test_fused_kernels_interpreted() -> None:
         text=True,
         check=False,
     )
-    assert result.stdout.strip() == "equal", result.stderr[-2000:]
+    assert result.returncode == 0, result.stderr[-2000:]
+    tally["interpreted"] += int(result.stdout)
+    assert tally["interpreted"] > 0
 
 
 @pytest.mark.gpu
