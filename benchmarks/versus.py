@@ -93,7 +93,7 @@ def against_lava(program: Program, x: np.ndarray, repeats: int) -> dict[str, obj
     """
     from neurossm.errors import MissingDependencyError
     from neurossm.lava.engine import run
-    from neurossm.lava.runner import Worker
+    from neurossm.lava.worker import Worker
 
     try:
         worker = Worker()

@@ -12,8 +12,8 @@ import pytest
 
 from neurossm import lava
 from neurossm.lava import Worker
+from neurossm.lava.job import Job
 from neurossm.lava.plan import Plan, Stage, Wire
-from neurossm.lava.worker import Job
 from neurossm.program import Program, Spike, Ternary, reference
 
 Traces = dict[str, np.ndarray]

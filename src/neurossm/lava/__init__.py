@@ -27,8 +27,8 @@ from neurossm.lava.parameters import (
     Ternary,
 )
 from neurossm.lava.plan import Plan
-from neurossm.lava.runner import Worker
 from neurossm.lava.schedule import Schedule
+from neurossm.lava.worker import Worker
 
 if TYPE_CHECKING:
     from neurossm.lava.integers import integer_modes

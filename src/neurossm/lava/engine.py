@@ -16,9 +16,9 @@ from neurossm.hw_profiles import profile_of
 from neurossm.lava.from_graph import encode, from_graph
 from neurossm.lava.from_program import from_program
 from neurossm.lava.grouping import make_plan
+from neurossm.lava.job import Job
 from neurossm.lava.plan import CLOCK, LOGITS, Plan
-from neurossm.lava.runner import Worker
-from neurossm.lava.worker import Job
+from neurossm.lava.worker import Worker
 from neurossm.program.reference import Run, check_recordable
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def run(
     record
         Tensors to keep for every step, also "NAME:state_re" and "NAME:state_im" of an SSM.
     progress
-        Called with the number of steps done of L, as if the samples ran abreast.
+        Called with the number of steps done of L, averaged over the samples.
     timeout
         Seconds after which to give up.
     worker

@@ -1,143 +1,194 @@
-"""The process in which Lava runs, apart from the caller's.
-
-Lava's models are processes that wait for each other's messages for ever: one that raises leaves
-all others, `run()` and the shared memory between them hanging. So every job runs in a fork of this
-worker, with a thread that watches the models, and that ends them and frees their memory whatever
-happens: success, an exception in a model, a killed model, a word from the caller, or the caller's
-death. Lava also prints, logs, and sets the start method of multiprocessing for the whole process;
-none of that reaches the caller.
-
-The caller writes the folders of jobs to this process's standard input, one per line; when that
-ends, so does everything here. Lines of JSON come back on standard output: `{"event": "ready"}`,
-then `{"event": "done", "saturations": {...}}` or `{"event": "failed", "message": ..., "detail":
-...}` for each job.
-"""
+"""The caller's side of the process in which Lava runs: start it, give it jobs, end it."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import pickle
 import select
 import shutil
-import signal
+import subprocess
 import sys
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+import tempfile
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
-from neurossm.lava.plan import Plan
+from neurossm.errors import RunError
+from neurossm.lava.availability import require_lava
+from neurossm.lava.job import Job
+from neurossm.lava.memory_blocks import free_blocks
 
-__all__ = ["JOB_FILE", "Job", "main"]
+__all__ = ["Worker"]
 
-JOB_FILE = "job.pickle"
 _POLL_S = 0.1
+_PATIENCE_S = 10.0
 
 
-@dataclass(frozen=True, eq=False)
-class Job:
-    """What to run: a plan on the data of a `.npy` file, writing tensors to `.npy` files."""
+class Worker:
+    """A process that runs Lava networks one after another; use it in a `with` statement.
 
-    plan: Plan
-    data: Path
-    period: int
-    traces: Mapping[str, Path] = field(default_factory=dict)
+    Starting one takes about two seconds (importing Lava and the compiled kernels), a job on it a
+    third of a second. Nothing of it is left when the block ends, however it ends: no process, no
+    shared memory, no file.
+
+    Raises
+    ------
+    MissingDependencyError
+        Lava is not installed.
+    """
+
+    def __init__(self) -> None:
+        require_lava()
+        self.folder = Path(tempfile.mkdtemp(prefix="neurossm-lava-"))
+        try:
+            self.process = _start(self.folder)
+        except BaseException:
+            shutil.rmtree(self.folder, ignore_errors=True)
+            raise
+        self._buffer = b""
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+    @contextlib.contextmanager
+    def new_folder(self) -> Iterator[Path]:
+        """Lend an empty folder for the files of a job."""
+        folder = Path(tempfile.mkdtemp(dir=self.folder))
+        try:
+            yield folder
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def execute(
+        self, job: Job, watch: Callable[[], None] | None = None, timeout: float | None = None
+    ) -> dict[str, int]:
+        """Run a job to its end.
+
+        Parameters
+        ----------
+        job
+            What to run.
+        watch
+            Called about ten times a second.
+        timeout
+            Seconds after which to give up.
+
+        Returns
+        -------
+        dict
+            Saturations, by tensor.
+
+        Raises
+        ------
+        RunError
+            A model failed, its process died, or time is up. All processes have been ended.
+        """
+        deadline = float("inf") if timeout is None else time.monotonic() + timeout
+        with self.new_folder() as folder:
+            job.save(folder)
+            self._send(os.fsencode(folder))
+            return self._wait(watch, deadline)
+
+    def _wait(self, watch: Callable[[], None] | None, deadline: float) -> dict[str, int]:
+        """Wait for the result of a job; without one, end the worker."""
+        finished = False
+        try:
+            for event in self._events():
+                if watch is not None:
+                    watch()
+                finished = event.get("event") in ("done", "failed")
+                if finished:
+                    return _result(event)
+                if time.monotonic() > deadline:
+                    raise RunError("the Lava network did not finish in time")
+            raise RunError(f"Lava's worker process ended unexpectedly{self._reason()}")
+        finally:
+            if not finished:  # also on Ctrl-C
+                self.close()
+
+    def close(self) -> None:
+        """End the worker and whatever runs on it."""
+        assert self.process.stdin is not None
+        assert self.process.stdout is not None
+        with contextlib.suppress(OSError):
+            self.process.stdin.close()  # its cue to clean up
+        try:
+            self.process.wait(_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()  # the cue for the processes of its job to kill each other
+            self.process.wait()
+        if not self.process.stdout.closed:
+            self._drain()
+            self.process.stdout.close()
+        free_blocks(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _drain(self) -> None:
+        """Wait until nobody holds the worker's output: it and the processes of its job are gone."""
+        deadline = time.monotonic() + _PATIENCE_S
+        for _ in self._events():
+            if time.monotonic() > deadline:
+                return
+
+    def _send(self, line: bytes) -> None:
+        assert self.process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):
+            self.process.stdin.write(line + b"\n")
+            self.process.stdin.flush()
+
+    def _events(self) -> Iterator[dict[str, Any]]:
+        """Yield events until the worker ends, and an empty one about ten times a second."""
+        assert self.process.stdout is not None
+        descriptor = self.process.stdout.fileno()
+        while True:
+            ready, _, _ = select.select([descriptor], [], [], _POLL_S)
+            if not ready:
+                yield {}
+                continue
+            chunk = os.read(descriptor, 1 << 16)
+            if not chunk:
+                return
+            *lines, self._buffer = (self._buffer + chunk).split(b"\n")
+            for line in lines:
+                yield json.loads(line)
+
+    def _reason(self) -> str:
+        """Explain an end without an event: by the signal, or by the last line printed."""
+        code = self.process.wait()
+        if code < 0:
+            return f" (exit code {code})"
+        with contextlib.suppress(OSError):
+            lines = (self.folder / "log").read_text(errors="replace").split("\n")
+            words = [line.strip() for line in lines if line.strip()]
+            if words:
+                return f": {words[-1]}"
+        return f" (exit code {code})"
 
 
-def main() -> None:
-    """Run jobs until standard input ends; then remove the folder given as argument."""
-    folder = Path(sys.argv[1])
-    events = _take_stdout(folder / "log")
-    # This process and its forks end when the input does, not by signals to their group.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    from neurossm.lava import job
-
-    _tell(events, event="ready")
-    current = _Current(events)
-    for line in _lines():
-        current.poll()
-        if line:
-            current.cancel()
-            current.start(job.run, Path(line))
-    current.cancel()
-    shutil.rmtree(folder, ignore_errors=True)
+def _start(folder: Path) -> subprocess.Popen[bytes]:
+    """Start a worker process that owns a folder."""
+    environment = dict(os.environ)
+    environment["PYTHONPATH"] = os.pathsep.join(str(Path(p).resolve()) for p in sys.path if p)
+    # A network has more processes than there are cores: threads inside them only get in the way
+    environment.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
+    return subprocess.Popen(
+        [sys.executable, "-c", "from neurossm.lava.worker_process import main; main()", folder],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        cwd=folder,
+        env=environment,
+        start_new_session=True,
+    )
 
 
-def _take_stdout(log: Path) -> TextIO:
-    """Keep standard output for events, and send what anybody prints to a file."""
-    events = os.fdopen(os.dup(1), "w", buffering=1)
-    with open(log, "ab") as file:
-        os.dup2(file.fileno(), 1)
-        os.dup2(file.fileno(), 2)
-    return events
-
-
-def _lines() -> Any:
-    """Yield lines of standard input, and an empty string every now and then."""
-    buffer = b""
-    while True:
-        ready, _, _ = select.select([0], [], [], _POLL_S)
-        if not ready:
-            yield ""
-            continue
-        chunk = os.read(0, 4096)
-        if not chunk:
-            return
-        *lines, buffer = (buffer + chunk).split(b"\n")
-        yield from (line.decode() for line in lines)
-
-
-def _tell(events: TextIO, **message: Any) -> None:
-    events.write(json.dumps(message) + "\n")
-    events.flush()
-
-
-class _Current:
-    """The job under way, in a process of its own."""
-
-    def __init__(self, events: TextIO) -> None:
-        self.events = events
-        self.pid: int | None = None
-        self.lifeline = -1
-
-    def start(self, run: Any, folder: Path) -> None:
-        """Fork. The child ends when it has told its result, or when the lifeline is cut."""
-        receiving, self.lifeline = os.pipe()
-        self.pid = os.fork()
-        if self.pid == 0:
-            status = 1
-            try:
-                os.close(self.lifeline)
-                with open(folder / JOB_FILE, "rb") as file:
-                    job = pickle.load(file)
-                run(job, receiving, lambda **message: _tell(self.events, **message))
-                status = 0
-            finally:
-                os._exit(status)
-        os.close(receiving)
-
-    def cancel(self) -> None:
-        """End the job, if there is one, and wait until it has cleaned up."""
-        if self.pid is not None:
-            os.close(self.lifeline)
-            self._ended(os.waitpid(self.pid, 0)[1])
-
-    def poll(self) -> None:
-        """Look whether the job has ended."""
-        if self.pid is not None:
-            pid, status = os.waitpid(self.pid, os.WNOHANG)
-            if pid:
-                os.close(self.lifeline)
-                self._ended(status)
-
-    def _ended(self, status: int) -> None:
-        pid, self.pid = self.pid, None
-        code = os.waitstatus_to_exitcode(status)
-        if code:
-            # It died without cleaning up: end its models. Python's resource tracker, which ignores
-            # this signal too, then frees their shared memory.
-            os.killpg(0, signal.SIGTERM)
-            message = f"the Lava network's main process {pid} died (exit code {code})"
-            _tell(self.events, event="failed", message=message, detail="")
+def _result(event: dict[str, Any]) -> dict[str, int]:
+    if event["event"] == "failed":
+        detail = event["detail"]
+        raise RunError(event["message"]) from (RuntimeError(detail) if detail else None)
+    return {name: int(count) for name, count in event["saturations"].items()}
