@@ -54,7 +54,7 @@ def _program(program: program_room.Program) -> dict[str, Any]:
 
 def _tensors(program: program_room.Program) -> list[tuple[object, ...]]:
     """Return a row for each certificate."""
-    from neurossm.compile.certify import certificates
+    from neurossm.program.certificate import certificates
 
     ops = {op.name: op for op in program.ops}
     rows: list[tuple[object, ...]] = []

@@ -10,10 +10,10 @@ import pytest
 from neurossm import graph as g
 from neurossm import program as p
 from neurossm.compile import CompileOptions, Widths, compile_model
-from neurossm.compile.certify import certificates
 from neurossm.compile.options import WIDTH_RANGES
 from neurossm.errors import InputError, LimitError, UnsupportedError
 from neurossm.graph.evaluate import evaluate
+from neurossm.program.certificate import certificates
 from neurossm.program.reference import run
 
 PROVED = CompileOptions()

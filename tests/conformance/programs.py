@@ -17,8 +17,8 @@ import random_networks as networks
 from neurossm import graph as g
 from neurossm import program as p
 from neurossm.compile import CompileOptions, compile_model
-from neurossm.compile.certify import certify
 from neurossm.errors import LimitError
+from neurossm.program.certificate import certify
 
 
 class Case(NamedTuple):

@@ -12,11 +12,11 @@ import pytest
 
 from neurossm import graph as g
 from neurossm import program as p
-from neurossm.compile.certify import certify
 from neurossm.engine import fast
 from neurossm.engine.kernels import columns, kinds
 from neurossm.engine.lower import lower
 from neurossm.program import reference
+from neurossm.program.certificate import certify
 
 
 def instructions(program: p.Program, record: tuple[str, ...] = ()) -> list[str]:

@@ -15,13 +15,13 @@ from hypothesis import strategies as st
 from neurossm import lava
 from neurossm.compile import CompileOptions, Widths, compile_model
 from neurossm.compile.approximate import approximate
-from neurossm.compile.certify import certify
 from neurossm.errors import LimitError
 from neurossm.graph import Graph, Linear, PiecewiseLinear
 from neurossm.graph.evaluate import evaluate
 from neurossm.models import InputSpec, ModelConfig, Network
 from neurossm.models.export import export
 from neurossm.program import Dense
+from neurossm.program.certificate import certify
 
 EXAMPLES = 50
 SETTINGS = settings(

@@ -186,10 +186,10 @@ def _with_precision(options: CompileOptions, path: Path) -> CompileOptions:
 
 
 def _results(program: Program) -> dict[str, Any]:
-    from neurossm.compile.certify import certificates
     from neurossm.hw_profiles import profile_of
     from neurossm.place.latency import latency_steps
     from neurossm.place.placement import place
+    from neurossm.program.certificate import certificates
 
     placement = place(program, profile_of(program))
     return {

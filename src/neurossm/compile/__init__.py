@@ -1,7 +1,8 @@
 """From a float graph to an integer program: one pass per file.
 
 `fold` -> `approximate` -> `ranges` -> `quantise` (with `poles`, `scaling`, `quantise_ssm`) ->
-`certify`; `compiler` chains them and places the result (`neurossm.place`).
+`certify` (`neurossm.program.certificate`); `compiler` chains them and places the result
+(`neurossm.place`).
 """
 
 from neurossm.compile.compiler import Prepared, compile_model, prepare

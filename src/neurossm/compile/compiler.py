@@ -15,7 +15,6 @@ import neurossm
 from neurossm.checks import checked_type
 from neurossm.compile.approximate import approximate
 from neurossm.compile.builder import Memory
-from neurossm.compile.certify import certify
 from neurossm.compile.fold import fold
 from neurossm.compile.options import CompileOptions, Widths
 from neurossm.compile.precision import check_layers
@@ -30,6 +29,7 @@ from neurossm.hw_profiles import Profile, load_profile
 from neurossm.naming import SEPARATOR
 from neurossm.place.placement import place
 from neurossm.program import Program
+from neurossm.program.certificate import certify
 from neurossm.program.program import Approximation
 from neurossm.storage import is_hdf5
 

@@ -6,7 +6,6 @@ import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.compile.builder import Builder, uniform_exponent
-from neurossm.compile.certify import refuse_wrap
 from neurossm.compile.rounding import InputStatistics, corrected_bias, round_adjusted
 from neurossm.compile.scaling import (
     fitting_exponent,
@@ -17,6 +16,7 @@ from neurossm.compile.scaling import (
 from neurossm.graph import nodes as n
 from neurossm.naming import part_of
 from neurossm.program import Dense, Embedding, Input, Readout, unchecked
+from neurossm.program.certificate import refuse_wrap
 
 FLOAT_INPUT_BITS = 16
 LOGIT_BITS = 32

@@ -14,8 +14,8 @@ import pytest
 
 from neurossm import program as p
 from neurossm.compile import compile_model
-from neurossm.compile.certify import certificates, headroom_bits
 from neurossm.program import Tally
+from neurossm.program.certificate import certificates, headroom_bits
 
 STEPS = 3000
 KINDS = {

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from neurossm import program as p
-from neurossm.compile.certify import certificates, certify
 from neurossm.errors import LimitError
 from neurossm.graph import Graph
 from neurossm.graph import nodes as graph_room
+from neurossm.program.certificate import certificates, certify
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -7,7 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurossm.errors import LimitError
-from neurossm.program import SSM, Dense, Op, Program, TensorSpec
+from neurossm.program.dense import Dense
+from neurossm.program.operation import Op
+from neurossm.program.program import Program
+from neurossm.program.ssm import SSM
+from neurossm.program.tensor import TensorSpec
 
 
 @dataclass(frozen=True)
