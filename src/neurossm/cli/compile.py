@@ -11,7 +11,14 @@ import click
 from click.core import ParameterSource
 
 from neurossm.cli.output import Output, json_option, open_output
-from neurossm.compile.options import ROUNDINGS, ROW_SCALES, SCALINGS, CompileOptions, Widths
+from neurossm.compile.options import (
+    DEFAULT_TARGET,
+    ROUNDINGS,
+    ROW_SCALES,
+    SCALINGS,
+    CompileOptions,
+    Widths,
+)
 from neurossm.errors import InputError
 
 if TYPE_CHECKING:
@@ -50,7 +57,12 @@ def _width_options(command: _Decorated) -> _Decorated:
 
 @click.command("compile")
 @click.argument("model", type=click.Path(path_type=Path))
-@click.option("--target", required=True, help="A target of `neurossm targets`, or FILE.toml.")
+@click.option(
+    "--target",
+    default=DEFAULT_TARGET,
+    show_default=True,
+    help="A target of `neurossm targets`, or FILE.toml.",
+)
 @click.option(
     "-o",
     "--output",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neurossm.cli.output import Output, json_option, open_output
-from neurossm.engine import DEFAULT_ENGINE, ENGINES
+from neurossm.engine import DEFAULT_ENGINE, engine_names
 
 if TYPE_CHECKING:
     from neurossm.cost import CostProfile, Energy
@@ -35,7 +35,9 @@ _SHOWN = {
 @click.option("--data", required=True, type=click.Path(path_type=Path), help="DATA.npz with x.")
 @click.option("--hw", help="A target of `neurossm targets`, or FILE.toml. [default: PROGRAM's]")
 @click.option("--limit", type=int, help="Only the first N samples.")
-@click.option("--engine", type=click.Choice(ENGINES), default=DEFAULT_ENGINE, show_default=True)
+@click.option(
+    "--engine", type=click.Choice(engine_names()), default=DEFAULT_ENGINE, show_default=True
+)
 @json_option
 def command(
     program: Path,

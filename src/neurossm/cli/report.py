@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from neurossm.cli.output import json_option, open_output
-from neurossm.engine import DEFAULT_ENGINE, ENGINES
+from neurossm.engine import DEFAULT_ENGINE, engine_names
 
 __all__ = ["command"]
 
@@ -43,7 +43,7 @@ __all__ = ["command"]
 @click.option(
     "--engine",
     "engines",
-    type=click.Choice(ENGINES),
+    type=click.Choice(engine_names()),
     multiple=True,
     help=f"May be repeated: every pair is compared. [default: {DEFAULT_ENGINE}]",
 )

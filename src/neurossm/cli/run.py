@@ -12,7 +12,7 @@ import click
 import numpy as np
 
 from neurossm.cli.output import Output, json_option, open_output
-from neurossm.engine import DEFAULT_ENGINE, DEVICES, ENGINES, check_options
+from neurossm.engine import DEFAULT_ENGINE, DEVICES, check_options, engine_names
 from neurossm.errors import InputError
 
 if TYPE_CHECKING:
@@ -27,13 +27,13 @@ __all__ = ["command"]
 @click.option(
     "--data", required=True, type=click.Path(path_type=Path), help="DATA.npz with x (and y)."
 )
-@click.option("--engine", type=click.Choice(ENGINES), default=DEFAULT_ENGINE, show_default=True)
+@click.option(
+    "--engine", type=click.Choice(engine_names()), default=DEFAULT_ENGINE, show_default=True
+)
 @click.option(
     "--device",
     type=click.Choice(DEVICES),
-    default="cpu",
-    show_default=True,
-    help="Where the engine 'fast' runs.",
+    help="Where the engine 'fast' runs: --engine fast:cuda in two words. [default: cpu]",
 )
 @click.option("--threads", type=int, help="Cores of the engine 'fast'. [default: all]")
 @click.option(
@@ -62,7 +62,7 @@ def command(
     program: Path,
     data: Path,
     engine: str,
-    device: str,
+    device: str | None,
     threads: int | None,
     logits_path: Path | None,
     limit: int | None,
@@ -78,7 +78,7 @@ def command(
         from neurossm.files import require_writable
         from neurossm.program import Program
 
-        how = _How(engine, device, threads, trace_path, record)
+        how = _How(*check_options(engine, device, threads), threads, trace_path, record)
         how.check()
         for path in (logits_path, trace_path):
             if path is not None:
@@ -107,7 +107,6 @@ class _How:
 
     def check(self) -> None:
         """Refuse options that do not go together."""
-        check_options(self.engine, self.device, self.threads)
         if self.trace_path is not None and self.engine != "fast":
             raise InputError(
                 f"--trace: the engine {self.engine!r} writes no traces; use --engine fast"

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from neurossm.cli.output import Output, json_option, open_output
-from neurossm.compile.options import SCALINGS, WIDTH_RANGES, CompileOptions
+from neurossm.compile.options import DEFAULT_TARGET, SCALINGS, WIDTH_RANGES, CompileOptions
+from neurossm.engine import DEFAULT_ENGINE, engine_names
 
 if TYPE_CHECKING:
     from neurossm.tune import Score, Tuning
@@ -68,7 +69,14 @@ __all__ = ["command"]
     help="Also narrow what saves no whole byte, down to the last bit.",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Of the split of the data.")
-@click.option("--target", default="loihi2-sim", show_default=True, help="As in `compile`.")
+@click.option("--target", default=DEFAULT_TARGET, show_default=True, help="As in `compile`.")
+@click.option(
+    "--engine",
+    type=click.Choice(engine_names()),
+    default=DEFAULT_ENGINE,
+    show_default=True,
+    help="What runs the programs that are tried.",
+)
 @click.option(
     "--scaling",
     type=click.Choice(SCALINGS),
@@ -95,6 +103,7 @@ def command(
     trim: bool,
     seed: int,
     target: str,
+    engine: str,
     scaling: str,
     calibration: Path | None,
     json_path: str | None,
@@ -121,6 +130,7 @@ def command(
             CompileOptions(scaling=scaling),
             None if calibration is None else load_data(calibration).x,
             output.progress,
+            engine=engine,
         )
         save_precision(precision_path, tuning.precision, _remarks(tuning, model.name))
         results = _results(tuning, precision_path)

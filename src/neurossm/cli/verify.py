@@ -9,8 +9,7 @@ import click
 
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.cli.verification_tables import show
-from neurossm.engine import DEFAULT_ENGINE
-from neurossm.engine.names import engine_names
+from neurossm.engine import DEFAULT_ENGINE, engine_names
 
 __all__ = ["command"]
 

@@ -16,7 +16,7 @@ from neurossm.checks import checked_type
 from neurossm.compile.approximate import approximate
 from neurossm.compile.builder import Memory
 from neurossm.compile.fold import fold
-from neurossm.compile.options import CompileOptions, Widths
+from neurossm.compile.options import DEFAULT_TARGET, CompileOptions, Widths
 from neurossm.compile.precision import check_layers
 from neurossm.compile.quantise import quantise
 from neurossm.compile.ranges import Ranges, calibrated_ranges, proved_ranges
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 def compile_model(
     model: str | Path | Graph | Checkpoint | Network,
-    target: str = "loihi2-sim",
+    target: str | os.PathLike[str] | Profile = DEFAULT_TARGET,
     options: CompileOptions | None = None,
     calibration: ArrayLike | None = None,
 ) -> Program:
@@ -150,7 +150,7 @@ class Prepared:
 
 def prepare(
     model: str | Path | Graph | Checkpoint | Network,
-    target: str = "loihi2-sim",
+    target: str | os.PathLike[str] | Profile = DEFAULT_TARGET,
     options: CompileOptions | None = None,
     calibration: ArrayLike | None = None,
 ) -> Prepared:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, fields, replace
 from neurossm.checks import checked_type, is_number
 from neurossm.errors import InputError
 
+DEFAULT_TARGET = "loihi2-sim"
 SCALINGS = ("proved", "calibrated")
 ROW_SCALES = ("power-of-two", "full")
 ROUNDINGS = ("adjusted", "nearest")

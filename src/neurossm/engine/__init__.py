@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from numpy.typing import ArrayLike, NDArray
 
+from neurossm.arrays import as_names
 from neurossm.checks import check_count
 from neurossm.errors import InputError
 from neurossm.graph.data import check_data
@@ -33,11 +34,11 @@ def run(
     program: Program,
     data: ArrayLike,
     engine: str = DEFAULT_ENGINE,
-    record: Iterable[str] = (),
+    record: str | Iterable[str] = (),
     progress: Progress | None = None,
-    count: Iterable[str] = (),
+    count: str | Iterable[str] = (),
     threads: int | None = None,
-    device: str = "cpu",
+    device: str | None = None,
 ) -> Run:
     """Run samples through a program on an engine.
 
@@ -49,7 +50,7 @@ def run(
         (B, L, size), or (B, L) where the input has one channel: an array, a PyTorch tensor or
         nested lists.
     engine
-        One of `ENGINES`; all give the same integers.
+        One of `engine_names`, as "fast" or "fast:cuda"; all give the same integers.
     record
         Tensors to keep for every step.
     progress
@@ -60,7 +61,7 @@ def run(
     threads
         Cores to use, on the engine "fast" and the CPU; all by default.
     device
-        One of `DEVICES`.
+        One of `DEVICES`, where the engine's name does not say it; the CPU by default.
 
     Raises
     ------
@@ -70,8 +71,9 @@ def run(
     MissingDependencyError
         The engine's library is not installed, or there is no such device.
     """
-    check_options(engine, device, threads)
+    engine, device = check_options(engine, device, threads)
     data = check_data(program.input, data)
+    record, count = as_names(record, "record"), as_names(count, "count")
     if engine == "fast" and device != "cpu":
         from neurossm.engine.gpu import run as run_on_gpu
 
@@ -85,21 +87,49 @@ def run(
 
         return reference.run(program, data, record, progress, count)
     if engine == "lava":
-        return _run_lava(program, data, tuple(record), progress, tuple(count))
+        return _run_lava(program, data, record, progress, count)
     raise AssertionError(engine)
 
 
-def check_options(engine: str, device: str = "cpu", threads: int | None = None) -> None:
-    """Refuse what the engine does not have.
+def engine_names() -> tuple[str, ...]:
+    """Return every engine, and every engine with every device it knows besides its default."""
+    return (*ENGINES, *(f"fast:{device}" for device in DEVICES[1:]))
+
+
+def check_engines(engines: str | Iterable[str]) -> tuple[str, ...]:
+    """Return one engine's name, or several without repetition.
+
+    Raises
+    ------
+    InputError
+        An engine is unknown, or none was named.
+    """
+    names = as_names(engines, "engines")
+    if not names:
+        raise InputError(f"engines: none given; known: {', '.join(engine_names())}")
+    for name in names:
+        check_options(name)
+    return names
+
+
+def check_options(
+    engine: str, device: str | None = None, threads: int | None = None
+) -> tuple[str, str]:
+    """Return the engine's name and its device; refuse what the engine does not have.
 
     Raises
     ------
     InputError
         Unknown engine or device, threads below 1, or a device or threads for an engine that has
-        neither.
+        neither; or a device besides another one in the engine's name.
     """
-    if engine not in ENGINES:
-        raise InputError(f"engine {engine!r} is unknown; known: {', '.join(ENGINES)}")
+    known, given = engine_names(), engine
+    if not isinstance(engine, str) or engine not in known:
+        raise InputError(f"engine {engine!r} is unknown; known: {', '.join(known)}")
+    engine, _, own = engine.partition(":")
+    if own and device not in (None, own):
+        raise InputError(f"engine {given!r}: device {device!r} contradicts it; leave one out")
+    device = own or device or DEVICES[0]
     if device not in DEVICES:
         raise InputError(f"device {device!r} is unknown; known: {', '.join(DEVICES)}")
     if device != "cpu" and engine != "fast":
@@ -109,13 +139,15 @@ def check_options(engine: str, device: str = "cpu", threads: int | None = None) 
         raise InputError(f"threads: {where} has no number of threads; leave them out")
     if threads is not None:
         check_count("threads", threads)
+    return engine, device
 
 
-def warm_up(program: Program, engine: str = DEFAULT_ENGINE, device: str = "cpu") -> float:
+def warm_up(program: Program, engine: str = DEFAULT_ENGINE, device: str | None = None) -> float:
     """Compile an engine's kernels, or load them from disk; return the seconds it took.
 
     The first run does it otherwise. An engine that compiles nothing takes no time.
     """
+    engine, device = check_options(engine, device)
     if engine != "fast":
         return 0.0
     started = time.perf_counter()

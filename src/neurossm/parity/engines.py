@@ -9,9 +9,9 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
+from neurossm import engine as engine_room
 from neurossm.arrays import IntArray
 from neurossm.engine.fast import recorded_shape
-from neurossm.parity.running import run_on
 from neurossm.program import Add, Program, Run, Spike, Ternary
 
 LOGITS = "logits"
@@ -176,7 +176,7 @@ def locate(program: Program, x: NDArray[np.generic], a: str, b: str) -> Mismatch
     names = [name for name in in_program_order(program) if name != LOGITS]
     found = []
     for batch in in_batches(program, names, len(x) * steps):
-        one, two = (run_on(program, x, engine, batch) for engine in (a, b))
+        one, two = (engine_room.run(program, x, engine, batch) for engine in (a, b))
         mismatch = first_mismatch(program, one, two, (*batch, LOGITS))
         if mismatch is not None:
             found.append(mismatch)

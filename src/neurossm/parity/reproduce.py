@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from neurossm import engine as engine_room
 from neurossm.errors import InputError, NeuroSSMError
 from neurossm.files import atomic_path
 from neurossm.parity.cut import Cut, alone, one_channel, one_mode, prefixes
 from neurossm.parity.engines import LOGITS, Mismatch, in_program_order, locate
-from neurossm.parity.running import run_on
 from neurossm.program import Input, Program
 
 _Data = NDArray[np.generic]
@@ -69,7 +69,7 @@ def write_case(case: Case, folder: Path, a: str, b: str) -> str:
     case.program.save(folder / "program.h5")
     _write_arrays(folder / "data.npz", {"x": np.asarray(case.data)})
     names = [name for name in in_program_order(case.program) if name != LOGITS]
-    run = run_on(case.program, case.data, "reference", names)
+    run = engine_room.run(case.program, case.data, "reference", names)
     tensors = {f"tensors/{name}": values for name, values in run.tensors.items()}
     _write_arrays(folder / "expected.npz", {LOGITS: run.logits, **tensors})
     arguments = ["neurossm", "verify", str(folder / "program.h5"), "--data"]
@@ -111,7 +111,7 @@ def _first_that_shows(case: Case, a: str, b: str, candidates: _Candidates) -> Ca
 def _fewer_operations(case: Case, engine: str) -> _Candidates:
     op = case.program[case.mismatch.operation]
     if not isinstance(op, Input):
-        tensors = run_on(case.program, case.data, engine, op.inputs).tensors
+        tensors = engine_room.run(case.program, case.data, engine, op.inputs).tensors
         yield from alone(case.program, op, tensors)
     for program in prefixes(case.program, op):
         yield program, case.data

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurossm import engine as engine_room
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.graph import Graph
 from neurossm.graph.evaluate import Evaluator
@@ -34,7 +35,6 @@ from neurossm.parity.layers import (
     window_edges,
 )
 from neurossm.parity.reproduce import smallest_case, write_case
-from neurossm.parity.running import run_on
 from neurossm.parity.states import compare_states, states_steps
 from neurossm.parity.statistics import Proportion, compare_paired
 from neurossm.program import SSM, Program, Run, Tally
@@ -112,7 +112,7 @@ class Session:
         runs: dict[str, Run] = {}
         for engine in self.engines:
             names = record if engine == self.engines[0] else self.watched
-            runs[engine] = run_on(self.program, x, engine, names)
+            runs[engine] = engine_room.run(self.program, x, engine, names)
         for pair in self.engine_pairs:
             names = (*self.watched, LOGITS)
             pair.add(self.program, runs[pair.a], runs[pair.b], names, samples)
@@ -184,7 +184,9 @@ class Session:
         rest = [name for name in in_program_order(self.program) if name != LOGITS]
         rest = [name for name in rest if name not in self.watched]
         for samples, names in self._batches(rest, full):
-            runs = {e: run_on(self.program, self.data[samples], e, names) for e in self.engines}
+            runs = {
+                e: engine_room.run(self.program, self.data[samples], e, names) for e in self.engines
+            }
             for pair in self.engine_pairs:
                 pair.add(self.program, runs[pair.a], runs[pair.b], names, samples)
         for pair in self.engine_pairs:

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurossm import engine as engine_room
 from neurossm.arrays import ComplexArray, FloatArray
 from neurossm.graph import nodes
 from neurossm.graph.evaluate import Evaluator
 from neurossm.parity.layers import decibel, decibels
-from neurossm.parity.running import run_on
 from neurossm.program import SSM, Program
 
 MAX_VALUES = 1 << 24
@@ -113,7 +113,7 @@ def compare_states(
 def _fixed(program: Program, op: SSM, x: NDArray[np.generic], engine: str) -> ComplexArray:
     """Return the real values (L, H, N) of one sample's integer states."""
     names = [f"{op.name}:state_{part}" for part in ("re", "im")]
-    tensors = run_on(program, x, engine, names).tensors
+    tensors = engine_room.run(program, x, engine, names).tensors
     exponent = program[op.inputs[0]].out.exponent[:, None] + op.input_shift
     scale: FloatArray = np.exp2(-exponent.astype(np.float64))
     states: ComplexArray = np.empty(tensors[names[0]][0].shape, np.complex128)

@@ -14,12 +14,11 @@ from neurossm.arrays import IntArray
 from neurossm.checks import check_count, check_fraction, generator
 from neurossm.compile.compiler import load_graph
 from neurossm.datafile import Data, samples_of
-from neurossm.engine import DEFAULT_ENGINE
+from neurossm.engine import DEFAULT_ENGINE, check_engines
 from neurossm.errors import InputError
 from neurossm.files import as_path
 from neurossm.graph import Graph
 from neurossm.parity.checks import Check, engine_checks, gates, saturation_check, warnings_of
-from neurossm.parity.running import check_engines
 from neurossm.parity.session import Session
 from neurossm.program import Program, as_program
 

@@ -175,13 +175,26 @@ class Program:
         self,
         data: ArrayLike,
         engine: str = "fast",
-        record: Iterable[str] = (),
+        record: str | Iterable[str] = (),
         progress: Progress | None = None,
+        *,
+        device: str | None = None,
+        threads: int | None = None,
+        count: str | Iterable[str] = (),
     ) -> Run:
         """Run samples on an engine; see `neurossm.engine.run`."""
         from neurossm.engine import run
 
-        return run(self, data, engine=engine, record=record, progress=progress)
+        return run(
+            self,
+            data,
+            engine=engine,
+            record=record,
+            progress=progress,
+            count=count,
+            threads=threads,
+            device=device,
+        )
 
     def session(self, streams: int | None = None, record: Iterable[str] = ()) -> Session:
         """Begin to run the program step by step; see `neurossm.engine.session.Session`."""

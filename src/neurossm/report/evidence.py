@@ -12,13 +12,12 @@ from numpy.typing import NDArray
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.cost import CostProfile, profile
 from neurossm.datafile import Data, samples_of
-from neurossm.engine import DEFAULT_ENGINE, run
+from neurossm.engine import DEFAULT_ENGINE, check_engines, run
 from neurossm.errors import InputError
 from neurossm.graph import Graph
 from neurossm.graph.evaluate import evaluate
 from neurossm.parity import Verification, verify
 from neurossm.parity.layers import layers_of
-from neurossm.parity.running import check_engines
 from neurossm.parity.verification import has_floats
 from neurossm.program import SSM, Program, limits
 

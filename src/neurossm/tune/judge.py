@@ -10,15 +10,13 @@ from numpy.typing import NDArray
 from scipy import special
 
 from neurossm.arrays import FloatArray, IntArray
-from neurossm.engine import run
+from neurossm.engine import DEFAULT_ENGINE, run
 from neurossm.graph import Graph
 from neurossm.graph.evaluate import evaluate
 from neurossm.hw_profiles import Profile
 from neurossm.parity.statistics import PairedComparison, compare_paired
 from neurossm.place.groups import neuron_groups
 from neurossm.program import Program
-
-ENGINE = "fast"
 
 
 @dataclass(frozen=True)
@@ -65,6 +63,8 @@ class Judge:
         (samples), or None.
     progress
         Called with the number of samples done so far while the float model is evaluated.
+    engine
+        What runs the programs.
     """
 
     def __init__(
@@ -74,8 +74,9 @@ class Judge:
         data: NDArray[np.generic],
         labels: IntArray | None,
         progress: Callable[[int], None] | None = None,
+        engine: str = DEFAULT_ENGINE,
     ) -> None:
-        self.data = data
+        self.data, self.engine = data, engine
         self.accumulator_bits = profile.compile_limits().accumulator_bits
         logits = evaluate(graph, data, progress=progress)[graph.output.name]
         self.chances: FloatArray = special.softmax(logits, axis=1)
@@ -89,7 +90,7 @@ class Judge:
 
     def score(self, program: Program) -> Score:
         """Run the samples through a program and compare."""
-        logits = run(program, self.data, engine=ENGINE).logits
+        logits = run(program, self.data, engine=self.engine).logits
         top = logits.argmax(axis=1)
         chances = special.softmax(program.readout.out.to_float(logits), axis=1)
         return Score(

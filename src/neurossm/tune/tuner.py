@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,11 +15,13 @@ from neurossm.arrays import IntArray, as_names
 from neurossm.checks import check_count, check_fraction, checked_type
 from neurossm.compile import CompileOptions, prepare
 from neurossm.compile.compiler import load_graph
+from neurossm.compile.options import DEFAULT_TARGET
 from neurossm.compile.precision import Precision
 from neurossm.datafile import Data, samples_of
+from neurossm.engine import DEFAULT_ENGINE, check_engines
 from neurossm.errors import InputError, LimitError
 from neurossm.graph import Graph
-from neurossm.hw_profiles import load_profile
+from neurossm.hw_profiles import Profile, load_profile
 from neurossm.tune.judge import Judge, Score
 from neurossm.tune.search import Limits, Search, Step, Watch, precision_of
 from neurossm.tune.space import Group, all_groups, starting_choice
@@ -123,11 +126,12 @@ def tune_widths(
     data: ArrayLike | Data | str | Path,
     labels: ArrayLike | None = None,
     settings: Settings | None = None,
-    target: str = "loihi2-sim",
+    target: str | os.PathLike[str] | Profile = DEFAULT_TARGET,
     options: CompileOptions | None = None,
     calibration: ArrayLike | None = None,
     watch: Watch = _unwatched,
     limit: int | None = None,
+    engine: str = DEFAULT_ENGINE,
 ) -> Tuning:
     """Find the narrowest widths, by layer and kind of number, that keep the accuracy.
 
@@ -148,6 +152,8 @@ def tune_widths(
         Opens a progress bar, given a description and a total.
     limit
         Only the first so many samples.
+    engine
+        What runs the programs that are tried; the outcome does not depend on it.
 
     Raises
     ------
@@ -163,10 +169,12 @@ def tune_widths(
     prepared = prepare(
         graph, target, options, own_calibration if calibration is None else calibration
     )
+    check_engines(engine)
+    profile = load_profile(target)
     searching, confirming = split(len(x), settings)
     groups = all_groups(prepared.graph, settings.only)
     start = starting_choice(groups, prepared.options.widths)
-    judge = _judge(graph, target, x, y, searching, "float model, searching", watch)
+    judge = _judge(graph, profile, engine, x, y, searching, "float model, searching", watch)
     search = Search(
         prepared,
         judge,
@@ -176,7 +184,7 @@ def tune_widths(
     )
     _check_start(search.here.score, search.limits, "search", len(searching))
     search.run(trim=settings.trim)
-    unseen = _judge(graph, target, x, y, confirming, "float model, confirming", watch)
+    unseen = _judge(graph, profile, engine, x, y, confirming, "float model, confirming", watch)
     chosen, confirmed, confirmations = _confirm(search, unseen, len(confirming), watch)
     return Tuning(
         precision_of(chosen.choice, prepared),
@@ -216,7 +224,8 @@ def split(samples: int, settings: Settings) -> tuple[IntArray, IntArray]:
 
 def _judge(
     graph: Graph,
-    target: str,
+    profile: Profile,
+    engine: str,
     data: NDArray[np.generic],
     labels: IntArray | None,
     part: IntArray,
@@ -232,7 +241,7 @@ def _judge(
             done = samples
 
         chosen = None if labels is None else labels[part]
-        return Judge(graph, load_profile(target), data[part], chosen, progress)
+        return Judge(graph, profile, data[part], chosen, progress, engine)
 
 
 def _check_start(score: Score, limits: Limits, purpose: str, samples: int) -> None:
