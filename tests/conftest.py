@@ -14,6 +14,7 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
@@ -176,6 +177,7 @@ def _small_program(
 ) -> Program:
     from neurossm import graph
     from neurossm import program as p
+    from neurossm.naming import layer_in_version_1
 
     rng = np.random.default_rng(seed)
     H, N = channels, modes
@@ -255,4 +257,5 @@ def _small_program(
         )
     )
     nodes = (graph.Input("input", (), kind, inputs, 0.0, 255.0, 1.0),)
+    ops = [replace(op, layer=layer_in_version_1(op.name)) for op in ops]
     return p.Program(tuple(ops), graph.Graph(nodes), "loihi2-sim")

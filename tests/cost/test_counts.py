@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from neurossm import graph
 from neurossm import program as p
 from neurossm.cost import KEYS, CostProfile, Counts, profile
+from neurossm.naming import layer_in_version_1
 from neurossm.program import Program
 
 Build = Callable[..., Program]
@@ -82,6 +83,7 @@ def tiny() -> Program:
         graph.Mean("mean", ("blocks.0.add",)),
         graph.Linear("decoder", ("mean",), np.ones((1, H)), np.zeros(1)),
     )
+    ops = tuple(replace(op, layer=layer_in_version_1(op.name)) for op in ops)
     return p.Program(ops, graph.Graph(nodes), "loihi2")
 
 
@@ -125,6 +127,13 @@ def test_layers_by_hand(tiny: Program) -> None:
     assert (layers["encoder"].Effective_MACs, layers["encoder"].Dense) == (4, 6)
     assert (layers["blocks.0"].Effective_ACs, layers["blocks.0"].spikes) == (7, 3)
     assert (layers["decoder"].Effective_MACs, layers["decoder"].elementwise_adds) == (2, 6 + 2)
+
+
+def test_layers_are_what_operations_say_not_what_they_are_called(tiny: Program) -> None:
+    ops = [replace(op, layer="one" if "encoder" in op.name else "two") for op in tiny.ops]
+    layers = profile(tiny.with_ops(ops), SAMPLE, engine="reference").layers
+    assert list(layers) == ["one", "two"]
+    assert (layers["one"].Effective_MACs, layers["two"].Effective_MACs) == (4, 2)
 
 
 def test_samples_add_up_and_are_averaged(tiny: Program) -> None:

@@ -13,6 +13,7 @@ from neurossm.cost.energy import estimate_dense
 from neurossm.cost.traffic import traffic
 from neurossm.errors import InputError, LimitError, UnsupportedError
 from neurossm.hw_profiles import load_profile
+from neurossm.place.groups import Unit
 from neurossm.place.placement import Placement, place
 from neurossm.program import Program
 
@@ -127,11 +128,13 @@ def test_traffic_by_hand(small_program: Build) -> None:
     program = small_program(inputs=1, channels=2, modes=1)
     placement = place(program, load_profile("loihi2"))
     units = {
-        name: np.zeros((len(KEYS), 2), np.int64) for group in placement.groups for name in group.ops
+        unit: np.zeros((len(KEYS), 2), np.int64)
+        for group in placement.groups
+        for unit in group.units
     }
     row = KEYS.index("messages")
-    units["encoder"][row] = [3, 5]
-    units["blocks.0.spike"][row] = [7, 0]
+    units[Unit("encoder")][row] = [3, 5]
+    units[Unit("blocks.0.spike")][row] = [7, 0]
     where = _cores_by_channel(placement)
     # 120 cores per chip: rows of 11. The encoder sends channel by channel to SSM and mixing unit.
     expected = [

@@ -2,18 +2,32 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from neurossm.arrays import IntArray
+from neurossm.cost import Counts, profile
 from neurossm.errors import LimitError, UnsupportedError
 from neurossm.hw_profiles import Profile, load_profile
-from neurossm.place.groups import neuron_groups
+from neurossm.place.groups import Source, Unit, neuron_groups
+from neurossm.place.neurons import sent_tensors
 from neurossm.place.placement import Placement, place
-from neurossm.program import SSM, Dense, LayerNorm, Program, unchecked
+from neurossm.program import SSM, Dense, LayerNorm, Op, Program, State, unchecked
+from neurossm.program.expression import (
+    Expression,
+    Step,
+    greater,
+    maximum,
+    rshift,
+    saturated,
+    select,
+)
+from neurossm.program.operation import Symbols, per_channel, scalar
 
 Build = Callable[..., Program]
 
@@ -32,9 +46,11 @@ def test_the_groups_and_their_bytes_by_hand(small_program: Build) -> None:
     )
     encoder, ssm, mix, total, classes = neuron_groups(program, accumulator_bits=32)
     assert [g.name for g in (encoder, ssm, mix)] == ["encoder", "blocks.0.spike", "blocks.0.add"]
-    assert [total.name, classes.name] == ["decoder.sum", "decoder"]
-    assert ssm.ops == ("blocks.0.norm", "blocks.0.ssm", "blocks.0.spike")
-    assert {"blocks.0.value.sum", "blocks.0.sigmoid", "blocks.0.glu"} < set(mix.ops)
+    assert [total.name, classes.name] == ["decoder:sum", "decoder"]
+    assert [u.op for u in ssm.units] == ["blocks.0.norm", "blocks.0.ssm", "blocks.0.spike"]
+    assert {"blocks.0.value.sum", "blocks.0.sigmoid", "blocks.0.glu"} < {
+        unit.op for unit in mix.units
+    }
     assert (encoder.neurons, ssm.neurons, mix.neurons, total.neurons, classes.neurons) == (
         (3, 3, 3, 3, 2)
     )
@@ -74,12 +90,12 @@ def test_who_sends_to_whom(small_program: Build) -> None:
     program = small_program(channels=4, blocks=2)
     groups = {group.name: group for group in neuron_groups(program, 32)}
     second = groups["blocks.1.add"]
-    assert {(s.tensor, s.channels, s.dense) for s in second.sources} == {
-        ("blocks.1.spike", 4, True),  # once, though value and gate both read it
-        ("blocks.0.add", 1, False),
+    assert {(s.unit.op, s.channels, s.dense, s.weighted) for s in second.sources} == {
+        ("blocks.1.spike", 4, True, True),  # once, though value and gate both read it
+        ("blocks.0.add", 1, False, False),
     }
-    assert groups["blocks.0.add"].sends == ("blocks.0.add",)
-    assert groups["blocks.1.spike"].sends == ("blocks.1.spike",)
+    assert groups["blocks.0.add"].sends == (Unit("blocks.0.add"),)
+    assert groups["blocks.1.spike"].sends == (Unit("blocks.1.spike"),)
     assert groups["decoder"].sends == ()
 
 
@@ -88,9 +104,9 @@ def test_a_final_affine_belongs_to_the_last_neuron(small_program: Build) -> None
     norm = replace(program["blocks.0.norm"], name="norm", inputs=("blocks.0.add",))
     readout = replace(program.readout, inputs=("norm",))
     groups = neuron_groups(program.with_ops([*program.ops[:-1], norm, readout]), 32)
-    assert [g.name for g in groups][-3:] == ["norm", "decoder.sum", "decoder"]
-    assert groups[-3].sends == ("norm",)
-    assert "blocks.0.add" in groups[-3].ops
+    assert [g.name for g in groups][-3:] == ["norm", "decoder:sum", "decoder"]
+    assert groups[-3].sends == (Unit("norm"),)
+    assert Unit("blocks.0.add") in groups[-3].units
 
 
 def test_layer_normalisation_has_a_neuron_for_its_statistics(small_program: Build) -> None:
@@ -103,12 +119,31 @@ def test_layer_normalisation_has_a_neuron_for_its_statistics(small_program: Buil
     groups = {
         g.name: g for g in neuron_groups(program.with_ops([*ops[:-1], norm, total, ops[-1]]), 32)
     }
-    statistics, unit = groups["ln.statistics"], groups["blocks.0.add"]
+    statistics, unit = groups["ln:statistics"], groups["blocks.0.add"]
     # 2 * 4 + 1 + 3 * 3 products, 4 * 4 + 2 + 3 sums
     assert (statistics.neurons, statistics.operations) == (1, 18 + 21)
-    assert [(s.tensor, s.channels) for s in statistics.sources] == [("blocks.0.glu", 4)]
-    assert set(unit.sends) == {"blocks.0.glu", "blocks.0.add"}
-    assert "ln.statistics" in [source.tensor for source in unit.sources]
+    assert [(s.unit.op, s.channels) for s in statistics.sources] == [("blocks.0.glu", 4)]
+    assert set(unit.sends) == {Unit("blocks.0.glu"), Unit("blocks.0.add")}
+    assert Unit("ln", "statistics") in [source.unit for source in unit.sources]
+
+
+def test_names_that_look_like_parts_are_no_parts(small_program: Build) -> None:
+    program = small_program(channels=4)
+
+    def renamed(new: str) -> Program:
+        old = "blocks.0.add"
+        ops = [replace(op, name=new) if op.name == old else op for op in program.ops]
+        readout = replace(program.readout, inputs=(new,))
+        return program.with_ops([*ops[:-1], readout])
+
+    for name in ("add.statistics", "add.sum", "decoder.sum", "decoder.statistics"):
+        groups = neuron_groups(renamed(name), 32)
+        wanted = [replace(group, units=(), sends=(), sources=()) for group in groups]
+        plain = neuron_groups(program, 32)
+        assert wanted == [replace(group, units=(), sends=(), sources=()) for group in plain]
+        assert [group.unit for group in groups][-3:-1] == [Unit(name), Unit("decoder", "sum")]
+    with pytest.raises(UnsupportedError, match="decoder:sum: .* like a part of another one"):
+        neuron_groups(renamed("decoder:sum"), 32)
 
 
 def test_the_busiest_core_sets_the_split(small_program: Build) -> None:
@@ -124,7 +159,7 @@ def test_the_busiest_core_sets_the_split(small_program: Build) -> None:
         "encoder": 1,
         "blocks.0.spike": 3,
         "blocks.0.add": 2,
-        "decoder.sum": 1,
+        "decoder:sum": 1,
         "decoder": 1,
     }
     assert placement.cores[placement.busiest_core].operations_per_step == 52
@@ -312,3 +347,57 @@ def test_messages_and_weights_too_wide(small_program: Build) -> None:
 def test_targets_without_programmable_neurons_are_refused(small_program: Build) -> None:
     with pytest.raises(UnsupportedError, match="'loihi1' cannot run programs"):
         place(small_program(), load_profile("loihi1"))
+
+
+@dataclass(frozen=True, eq=False)
+class _Relu(Op):
+    """An operation that nobody here knows."""
+
+    @staticmethod
+    def equation(f: Symbols, *x: Expression) -> Expression:
+        return maximum(x[0], 0)
+
+
+@dataclass(frozen=True, eq=False)
+class _Leaky(Op):
+    """A neuron that nobody here knows: it spikes and starts anew."""
+
+    decay: IntArray = per_channel()
+    threshold: IntArray = per_channel()
+    state_bits: int = scalar()
+    saturates: ClassVar[bool] = False
+    emits: ClassVar[str] = "binary"
+    states: ClassVar[tuple[State, ...]] = (State("v", "channel", "state_bits"),)
+
+    @staticmethod
+    def equation(f: Symbols, *x: Expression) -> Step:
+        v = saturated(rshift(f.decay * f.state("v"), 8) + x[0], f.state_bits)
+        spike = greater(v, f.threshold)
+        return Step(spike, {"v": select(spike, 0, v)})
+
+
+def test_operations_nobody_here_knows_are_placed_and_counted(small_program: Build) -> None:
+    plain = small_program(channels=4, modes=2)
+    relu = _Relu("relu", ("blocks.0.glu",), unchecked(20, 0, 4), layer="blocks.0")
+    decay, threshold = np.full(4, 300), np.full(4, 33_000)  # 2 and 3 bytes
+    leaky = _Leaky(
+        "leaky", ("relu",), unchecked(2, 0, 4), decay, threshold, state_bits=24, layer="blocks.0"
+    )
+    ops = list(plain.ops)
+    ops[-2:] = [relu, leaky, replace(ops[-1], inputs=("leaky",))]
+    program = plain.with_ops(ops)
+    _, _, mix, neuron, *_ = neuron_groups(program, 32)
+    assert mix.sends == (Unit("blocks.0.glu"),)
+    # the neuron rectifies its own input
+    assert [unit.op for unit in neuron.units] == ["relu", "leaky"]
+    assert neuron.sources == (Source(Unit("blocks.0.glu"), 1, dense=False),)
+    # an accumulator and the state; a product, a sum and a comparison
+    assert (neuron.state_bytes, neuron.parameter_bytes, neuron.operations) == (4 + 3, 5, 3)
+    sent = {name: program[name].message_bits for name in sent_tensors(program)}
+    assert sent == {"input": 9, "encoder": 20, "blocks.0.spike": 1, "blocks.0.glu": 20, "leaky": 1}
+    x = np.random.default_rng(0).integers(0, 256, (2, 50, 1), np.uint8)
+    cores = profile(program, x, engine="reference").cores
+    counts = Counts.sum(load.counts for load in cores if load.core.group == "leaky")
+    spikes = program.run(x, "reference", ["leaky"]).tensors["leaky"]
+    assert counts.spikes == counts.neuron_updates_active == spikes.sum() > 0
+    assert counts.state_updates == spikes.size

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -12,8 +13,10 @@ from neurossm.compile import compile_model
 from neurossm.datafile import Data
 from neurossm.errors import InputError
 from neurossm.parity import Verification
+from neurossm.place.groups import neuron_groups
+from neurossm.program import LayerNorm, Program, unchecked
 from neurossm.report import Evidence, gather, render, write_page, write_plots
-from neurossm.report.plots_cost import short_name
+from neurossm.report.plots_cost import short_names
 from neurossm.report.tables import shown, tables
 
 FIGURES = [
@@ -182,20 +185,24 @@ def test_cells(value: object, text: str) -> None:
     assert shown(value) == text
 
 
-@pytest.mark.parametrize(
-    ("group", "name"),
-    [
-        ("encoder", "E"),
-        ("blocks.3.spike", "S3"),
-        ("blocks.0.ternary", "S0"),
-        ("blocks.12.add", "M12"),
-        ("blocks.1.layernorm.statistics", "L1"),
-        ("decoder.sum", "R"),
-        ("norm", "M"),
-    ],
-)
-def test_short_names_of_groups(group: str, name: str) -> None:
-    assert short_name(group) == name
+def test_short_names_of_groups(small_program: Callable[..., Program]) -> None:
+    program = small_program(channels=4, blocks=2)
+    ones, spec = np.ones(4, np.int64), unchecked(20, 0, 4)
+    norm = LayerNorm("n", ("blocks.1.add",), spec, ones, ones, ones, eps=1, layer="blocks.1")
+    last = replace(norm, name="final", inputs=("n",), layer="")
+    readout = replace(program.readout, inputs=("final",))
+    groups = neuron_groups(program.with_ops([*program.ops[:-1], norm, last, readout]), 32)
+    assert short_names(groups) == {
+        "encoder": "E",
+        "blocks.0.spike": "S0",
+        "blocks.0.add": "M0",
+        "blocks.1.spike": "S1",
+        "n:statistics": "L1",
+        "final:statistics": "L",
+        "final": "M",
+        "decoder:sum": "R",
+        "decoder": "R",
+    }
 
 
 def test_a_program_without_its_float_network(evidence: Evidence) -> None:

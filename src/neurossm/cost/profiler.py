@@ -188,7 +188,7 @@ def assemble(
     units = count(program, groups, activity, widest)
     cores_per_chip = 1 if limits is None else limits.cores_per_chip
     spent = consumption(units, groups, placement, activity.samples, cores_per_chip)
-    layers = by_layer(units)
+    layers = by_layer(units, program)
     dense = dense_model(program.graph, activity.steps)
     return CostProfile(
         hw=chosen.name,

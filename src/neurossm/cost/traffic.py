@@ -16,10 +16,10 @@ def traffic(units: UnitCounts, placement: Placement, cores_per_chip: int) -> tup
     groups = {group.name: group for group in placement.groups}
     readers = [(group, source) for group in placement.groups for source in group.sources]
     for core in placement.cores:
-        for tensor in groups[core.group].sends:
-            messages = units[tensor][row]
+        for unit in groups[core.group].sends:
+            messages = units[unit][row]
             for reader, source in readers:
-                if source.tensor != tensor:
+                if source.unit != unit:
                     continue
                 for target in placement.cores_of(reader.name):
                     channels = core.channels if source.dense else _common(core, target)

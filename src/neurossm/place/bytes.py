@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import singledispatch
-
-import numpy as np
+from typing import Any
 
 from neurossm.arrays import IntArray
-from neurossm.errors import UnsupportedError
-from neurossm.program import (
-    SSM,
-    Add,
-    Affine,
-    Dense,
-    Embedding,
-    LayerNorm,
-    Op,
-    Product,
-    Program,
-    Spike,
-    Table,
-    Ternary,
-)
+from neurossm.program import Op, Program
+from neurossm.program.operation import declared
 
 
 @dataclass(frozen=True)
@@ -59,85 +44,49 @@ def field_bytes(*fields: IntArray) -> int:
     return sum(whole_bytes(signed_bits(field)) for field in fields)
 
 
-def fan_in(op: Op) -> int:
-    """Return the source channels of a weighted sum."""
-    assert isinstance(op, (Dense, Embedding))
-    return op.weight.shape[1] if isinstance(op, Dense) else op.weight.shape[0]
-
-
-def synops(op: Op) -> int:
-    """Return the additions of one neuron when every source channel spikes."""
-    return 1 if isinstance(op, Embedding) else fan_in(op)
-
-
-def synapse_bytes(op: Op, variant: Variant) -> int:
-    """Return the bytes of one neuron's weights in a weighted sum."""
-    assert isinstance(op, (Dense, Embedding))
-    weight = op.weight if isinstance(op, Dense) else op.weight.T
-    return weights_bytes(weight, variant.weight_bits)
-
-
 def weights_bytes(weight: IntArray, weight_bits: int | None) -> int:
     """Return the bytes of one row of a weight matrix, packed."""
     bits = signed_bits(weight)
     return whole_bytes(weight.shape[1] * (bits if weight_bits is None else min(bits, weight_bits)))
 
 
-def resized(op: SSM, variant: Variant) -> SSM:
-    """Return an SSM with fewer modes; only its sizes mean anything then."""
+def resized(op: Op, variant: Variant) -> Op:
+    """Return an operation with fewer modes; only its sizes mean anything then."""
     if variant.modes is None or variant.modes >= op.modes:
         return op
-    kept = {
-        field: getattr(op, field)[:, : variant.modes]
-        for field in ("a_re", "a_im", "pole_shift", "input_shift", "c_re", "c_im")
+    kept: dict[str, Any] = {
+        name: getattr(op, name)[:, : variant.modes] for name in _fields(op, "mode")
     }
     return replace(op, **kept)
 
 
-def ssm_state_bytes(op: SSM, variant: Variant) -> int:
-    """Return the bytes of one channel's complex states."""
-    return 2 * op.modes * whole_bytes(variant.state_bits or op.state_bits)
+def state_bytes(op: Op, variant: Variant) -> int:
+    """Return the bytes of one channel's states."""
+    numbers = {"channel": 1, "mode": op.modes}
+    return sum(
+        numbers[state.axis] * whole_bytes(variant.state_bits or op.width_of(state))
+        for state in op.states
+    )
 
 
-@singledispatch
 def parameter_bytes(op: Op) -> int:
-    """Return the bytes of the parameters of one channel of an operation."""
-    raise UnsupportedError(f"{op.name}: the memory of a {type(op).__name__} is not known")
+    """Return the bytes of the parameters of one channel of an operation.
+
+    Numbers that all channels share are part of the core's program.
+    """
+    per_mode, per_channel = (
+        field_bytes(*(op.stored(name) for name in _fields(op, axis)))
+        for axis in ("mode", "channel")
+    )
+    return op.modes * per_mode + per_channel
 
 
-@parameter_bytes.register(Affine)
-@parameter_bytes.register(LayerNorm)
-def _(op: Affine | LayerNorm) -> int:
-    return field_bytes(op.gain, op.shift, op.offset)
+def table_bytes(op: Op) -> int:
+    """Return the bytes of the tables that all channels of an operation share."""
+    tables = [op.stored(name) for name in _fields(op, "entry")]
+    return sum(table.size * field_bytes(table) for table in tables)
 
 
-@parameter_bytes.register
-def _(op: SSM) -> int:
-    """Take the real part of a pole as it is or as its distance from 1, whichever is narrower."""
-    one = np.int64(1) << op.pole_shift
-    distance = one - op.a_re
-    a_re = np.where(np.abs(distance) < np.abs(op.a_re), distance, op.a_re)
-    per_mode = field_bytes(a_re, op.a_im, op.pole_shift, op.input_shift, op.c_re, op.c_im)
-    return op.modes * per_mode + field_bytes(op.readout_shift, op.d, op.d_shift)
-
-
-@parameter_bytes.register(Spike)
-@parameter_bytes.register(Ternary)
-def _(op: Spike | Ternary) -> int:
-    return field_bytes(op.threshold)
-
-
-@parameter_bytes.register
-def _(op: Product) -> int:
-    return field_bytes(op.shift)
-
-
-@parameter_bytes.register(Table)
-@parameter_bytes.register(Add)
-def _(op: Op) -> int:
-    return 0
-
-
-def table_bytes(op: Table) -> int:
-    """Return the bytes of a table, which all channels share."""
-    return op.base.size * field_bytes(op.base, op.slope)
+def _fields(op: Op, axis: str) -> list[str]:
+    """Return the names of the fields that have one number per channel, mode or table's entry."""
+    return [field.name for field in declared(type(op)) if field.metadata["axis"] == axis]

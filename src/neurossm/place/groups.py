@@ -26,44 +26,59 @@ Microcode, and the memory that routing takes, are not published and not counted.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from math import ceil
+from typing import Literal, NamedTuple
 
+from neurossm.errors import UnsupportedError
+from neurossm.naming import part_of
 from neurossm.place.bytes import (
     AS_COMPILED,
     Variant,
-    fan_in,
     field_bytes,
     parameter_bytes,
     readout_sum_bits,
     resized,
-    ssm_state_bytes,
-    synapse_bytes,
-    synops,
+    state_bytes,
     table_bytes,
     weights_bytes,
     whole_bytes,
 )
-from neurossm.place.neurons import neuron_of
-from neurossm.program import SSM, Dense, Embedding, LayerNorm, Op, Program, Spike, Table, Ternary
+from neurossm.place.neurons import has_statistics, neuron_of
+from neurossm.program import Op, Program
 
-SUM = ".sum"
-"""Suffix of the group that holds a readout's sums over time."""
-STATISTICS = ".statistics"
-"""Suffix of the neuron that finds mean and deviation for a LayerNorm."""
 SPIKE_RATE = 0.35
 """Share of spikes that are assumed not to be zero when work is balanced: what trained models do."""
 STATISTICS_NUMBERS = 2
-"""What that neuron sends in a step: the sum, and the root with its two shifts."""
+"""What a neuron of statistics sends in a step: the sum, and the root with its two shifts."""
+
+SPIKES = ("binary", "ternary")
+"""What operations emit that needs additions only where it meets a weight."""
+
+Part = Literal["output", "statistics", "sum"]
+"""An operation's output, what it computes once per step, a readout's sums over time."""
+
+
+class Unit(NamedTuple):
+    """An operation, or a part of one that has neurons of its own: what is counted and sent."""
+
+    op: str
+    part: Part = "output"
+
+    def __str__(self) -> str:
+        """Return the name for people."""
+        return self.op if self.part == "output" else part_of(self.op, self.part)
 
 
 @dataclass(frozen=True)
 class Source:
-    """A tensor that a group receives: from every channel (`dense`), or each from its own."""
+    """What a group receives: from every channel (`dense`) or each from its own, weighted or not."""
 
-    tensor: str
+    unit: Unit
     channels: int
     dense: bool
+    weighted: bool = False
 
 
 @dataclass(frozen=True)
@@ -72,10 +87,10 @@ class NeuronGroup:
 
     Parameters
     ----------
-    name
-        The last operation of the group.
-    ops
-        Its operations, the weighted sums that feed it included.
+    units
+        Its operations, the weighted sums that feed it included; the last one names it.
+    layer
+        The part of the network it belongs to.
     neurons
         How many.
     state_bytes, parameter_bytes, synapse_bytes
@@ -85,7 +100,7 @@ class NeuronGroup:
     sources
         What it receives.
     sends
-        The tensors it sends, to other groups.
+        What it sends to other groups.
     operations
         Of one neuron in one step: its own, and an addition per weight that a spike arrives at,
         with `SPIKE_RATE` spikes.
@@ -93,17 +108,27 @@ class NeuronGroup:
         Complex modes per neuron.
     """
 
-    name: str
-    ops: tuple[str, ...]
+    units: tuple[Unit, ...]
+    layer: str
     neurons: int
     state_bytes: int
     parameter_bytes: int
     synapse_bytes: int
     shared_bytes: int
     sources: tuple[Source, ...]
-    sends: tuple[str, ...]
+    sends: tuple[Unit, ...]
     operations: int
     modes: int = 0
+
+    @property
+    def unit(self) -> Unit:
+        """The last of its units."""
+        return self.units[-1]
+
+    @property
+    def name(self) -> str:
+        """The name for people, no other group's."""
+        return str(self.unit)
 
     @property
     def bytes_per_neuron(self) -> int:
@@ -128,9 +153,15 @@ def neuron_groups(
             members.setdefault(context.owner[op.name], []).append(op)
     groups = []
     for ops in members.values():
-        groups += [_statistics(context, op) for op in ops if isinstance(op, LayerNorm)]
+        groups += [_statistics(context, op) for op in ops if has_statistics(op)]
         groups.append(_group(context, ops))
-    return (*groups, *_readout_groups(context))
+    groups += _readout_groups(context)
+    twice = [name for name, times in Counter(g.name for g in groups).items() if times > 1]
+    if twice:
+        raise UnsupportedError(
+            f"{twice[0]}: an operation is called like a part of another one; rename it"
+        )
+    return tuple(groups)
 
 
 @dataclass(frozen=True)
@@ -145,65 +176,71 @@ class _Context:
     def is_sent(self, op: Op) -> bool:
         """Tell whether another neuron reads an operation's tensor."""
         return any(
-            self.owner.get(reader.name) != self.owner[op.name] or isinstance(reader, LayerNorm)
+            self.owner.get(reader.name) != self.owner[op.name] or has_statistics(reader)
             for reader in self.program.readers(op.name)
         )
 
 
 def _group(context: _Context, ops: list[Op]) -> NeuronGroup:
-    variant = context.variant
+    program, variant = context.program, context.variant
     inside = {op.name for op in ops}
-    sums = [op for op in ops if isinstance(op, (Dense, Embedding))]
-    neurons = [
-        resized(op, variant) if isinstance(op, SSM) else op
-        for op in ops
-        if not isinstance(op, (Dense, Embedding))
-    ]
-    ssms = [op for op in neurons if isinstance(op, SSM)]
+    sums = [op for op in ops if op.sums]
+    neurons = [resized(op, variant) for op in ops if not op.sums]
     paired = dict.fromkeys(name for op in neurons for name in op.inputs if name not in inside)
-    sources = [Source(op.inputs[0], fan_in(op), dense=True) for op in sums]
-    sources += [Source(name, 1, dense=False) for name in paired]
-    norms = [op for op in neurons if isinstance(op, LayerNorm)]
-    sources += [Source(op.name + STATISTICS, 1, dense=True) for op in norms]
-    received = len(sums) + len(paired) + STATISTICS_NUMBERS * len(norms)
-    delays = [context.program[name].out.bits for name in paired] if sums else []
+    statistics = [op for op in neurons if has_statistics(op)]
+    received = len(sums) + len(paired) + STATISTICS_NUMBERS * len(statistics)
+    delays = [program[name].out.bits for name in paired] if sums else []
+    sources = [
+        *(Source(Unit(op.inputs[0]), op.synapses.shape[1], True, True) for op in sums),
+        *(Source(Unit(name), 1, dense=False) for name in paired),
+        *(Source(Unit(op.name, "statistics"), 1, dense=True) for op in statistics),
+    ]
     return NeuronGroup(
-        name=neurons[-1].name,
-        ops=tuple(op.name for op in ops),
+        units=(*(Unit(op.name) for op in sums), *(Unit(op.name) for op in neurons)),
+        layer=neurons[-1].layer,
         neurons=neurons[-1].out.channels,
         state_bytes=received * whole_bytes(context.accumulator_bits)
         + sum(whole_bytes(bits) for bits in delays)
-        + sum(ssm_state_bytes(op, variant) for op in ssms),
+        + sum(state_bytes(op, variant) for op in neurons),
         parameter_bytes=sum(parameter_bytes(op) for op in neurons),
-        synapse_bytes=sum(synapse_bytes(op, variant) for op in sums) + received - len(sums),
-        shared_bytes=sum(table_bytes(op) for op in neurons if isinstance(op, Table)),
+        synapse_bytes=sum(weights_bytes(op.synapses, variant.weight_bits) for op in sums)
+        + received
+        - len(sums),
+        shared_bytes=sum(table_bytes(op) for op in neurons),
         sources=tuple(dict.fromkeys(sources)),  # both halves of a GLU read the same spikes
-        sends=tuple(op.name for op in neurons if context.is_sent(op)),
+        sends=tuple(Unit(op.name) for op in neurons if context.is_sent(op)),
         operations=sum(op.work().operations for op in neurons)
-        + sum(_expected_synops(context, op) for op in sums),
-        modes=sum(op.modes for op in ssms),
+        + sum(_expected_synops(op, program) for op in sums),
+        modes=sum(op.modes for op in neurons),
     )
 
 
-def _expected_synops(context: _Context, op: Op) -> int:
+def synops(op: Op, program: Program) -> int:
+    """Return the additions of one channel of a weighted sum when every source channel spikes."""
+    if program[op.inputs[0]].emits == "token":
+        return 1
+    return op.synapses.shape[1]
+
+
+def _expected_synops(op: Op, program: Program) -> int:
     """Return the additions of one neuron in a step."""
-    spiking = isinstance(context.program[op.inputs[0]], (Spike, Ternary))
-    return ceil(synops(op) * SPIKE_RATE) if spiking else synops(op)
+    rate = SPIKE_RATE if program[op.inputs[0]].emits in SPIKES else 1
+    return ceil(synops(op, program) * rate)
 
 
-def _statistics(context: _Context, op: LayerNorm) -> NeuronGroup:
+def _statistics(context: _Context, op: Op) -> NeuronGroup:
     channels = op.out.channels
-    name = op.name + STATISTICS
+    unit = Unit(op.name, "statistics")
     return NeuronGroup(
-        name=name,
-        ops=(name,),
+        units=(unit,),
+        layer=op.layer,
         neurons=1,
         state_bytes=channels * whole_bytes(context.accumulator_bits),
         parameter_bytes=8,  # eps
         synapse_bytes=channels,
         shared_bytes=0,
-        sources=(Source(op.inputs[0], channels, dense=True),),
-        sends=(name,),
+        sources=tuple(Source(Unit(name), channels, dense=True) for name in op.inputs),
+        sends=(unit,),
         operations=op.work_per_step().operations,
     )
 
@@ -212,28 +249,28 @@ def _readout_groups(context: _Context) -> tuple[NeuronGroup, NeuronGroup]:
     """One sum over time per channel, sent once at the end to one neuron per class."""
     program, op = context.program, context.program.readout
     channels = program[op.inputs[0]].out.channels
-    total_name = op.name + SUM
+    total, decoder = Unit(op.name, "sum"), Unit(op.name)
     totals = NeuronGroup(
-        name=total_name,
-        ops=(total_name,),
+        units=(total,),
+        layer=op.layer,
         neurons=channels,
         state_bytes=whole_bytes(context.accumulator_bits) + whole_bytes(readout_sum_bits(program)),
         parameter_bytes=0,
         synapse_bytes=1,
         shared_bytes=0,
-        sources=(Source(op.inputs[0], 1, dense=False),),
-        sends=(total_name,),
+        sources=(Source(Unit(op.inputs[0]), 1, dense=False),),
+        sends=(total,),
         operations=1,
     )
     classes = NeuronGroup(
-        name=op.name,
-        ops=(op.name,),
+        units=(decoder,),
+        layer=op.layer,
         neurons=op.out.channels,
         state_bytes=8,  # its one sum, over everything, in 64 bits
         parameter_bytes=field_bytes(op.bias) + 1,
         synapse_bytes=weights_bytes(op.weight, context.variant.weight_bits),
         shared_bytes=0,
-        sources=(Source(total_name, channels, dense=True),),
+        sources=(Source(total, channels, dense=True, weighted=True),),
         sends=(),
         operations=0,  # works once per sample, not per step
     )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from neurossm.program import Dense, Program
+from neurossm.program import Program
 
 
 def latency_steps(program: Program) -> int:
     """Return the steps between the last input and the answer.
 
-    Every `Dense` delivers its sums one step after its spikes; everything else works within a step.
-    The latency is the largest number of Dense operations on any path.
+    Every weighted sum arrives one step after its spikes, but for the selection of a token's
+    weights; everything else works within a step. The latency is the largest number of such sums on
+    any path.
     """
     return depths(program)[program.readout.name]
 
@@ -19,5 +20,6 @@ def depths(program: Program) -> dict[str, int]:
     depth: dict[str, int] = {}
     for op in program.ops:
         behind = max((depth[name] for name in op.inputs), default=0)
-        depth[op.name] = behind + isinstance(op, Dense)
+        delayed = op.sums and program[op.inputs[0]].emits != "token"
+        depth[op.name] = behind + delayed
     return depth

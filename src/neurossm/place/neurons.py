@@ -3,18 +3,9 @@
 from __future__ import annotations
 
 from neurossm.errors import UnsupportedError
-from neurossm.program import (
-    SSM,
-    Affine,
-    Dense,
-    Embedding,
-    Input,
-    LayerNorm,
-    Program,
-    Readout,
-    Spike,
-    Ternary,
-)
+from neurossm.place.bytes import table_bytes
+from neurossm.program import Op, Program
+from neurossm.program.work import Work
 
 
 def sent_tensors(program: Program) -> frozenset[str]:
@@ -23,30 +14,39 @@ def sent_tensors(program: Program) -> frozenset[str]:
     sent = set()
     for op in program.ops:
         for name in op.inputs:
-            if owner.get(name) != owner.get(op.name, op.name) or isinstance(op, LayerNorm):
+            if owner.get(name) != owner.get(op.name, op.name) or has_statistics(op):
                 sent.add(name)
-    return frozenset(sent - {op.name for op in program.ops if isinstance(op, (Dense, Embedding))})
+    return frozenset(sent - {op.name for op in program.ops if op.sums})
+
+
+def has_statistics(op: Op) -> bool:
+    """Tell whether an operation computes something once per step, from all channels."""
+    return op.work_per_step() != Work()
 
 
 def neuron_of(program: Program) -> dict[str, str]:
     """Return a label of the group of every operation, without Input and Readout.
 
     Operations of one channel belong together, unless one reads a tensor that has to be sent
-    anyway, because an SSM, a weighted sum or the readout reads it too. A weighted sum belongs to
-    what reads it.
+    anyway, because an operation with states, a weighted sum or the readout reads it too. A weighted
+    sum belongs to what reads it.
     """
     label: dict[str, str] = {}
-    for op in program.ops:
-        if isinstance(op, SSM):
+    outside = (program.input, program.readout)
+    inner = [op for op in program.ops if op not in outside and not op.sums]
+    for op in inner:
+        if op.states:
             label[op.name] = op.name
-            drive = program[op.inputs[0]]
-            if isinstance(drive, Affine) and len(program.readers(drive.name)) == 1:
-                label[drive.name] = op.name
-        elif isinstance(op, (Affine, Spike, Ternary)) and op.inputs[0] in label:
+            for name in op.inputs:
+                drive = program[name]
+                scaled = _is_plain(drive, program) and drive.emits == "graded"
+                if scaled and len(program.readers(name)) == 1:
+                    label[name] = op.name
+        elif _is_plain(op, program) and op.inputs[0] in label:
             label[op.name] = label[op.inputs[0]]  # the neuron scales or thresholds its own output
     neurons = set(label.values())
-    for op in program.ops:
-        if op.name in label or isinstance(op, (Input, Dense, Embedding, Readout)):
+    for op in inner:
+        if op.name in label:
             continue
         joined = [
             label[name]
@@ -57,7 +57,7 @@ def neuron_of(program: Program) -> dict[str, str]:
         for other in joined:  # merge: relabel what this operation connects
             label.update({name: op.name for name, old in label.items() if old == other})
     for op in program.ops:
-        if isinstance(op, (Dense, Embedding)):
+        if op.sums:
             readers = {label[reader.name] for reader in program.readers(op.name)}
             if len(readers) != 1:
                 raise UnsupportedError(
@@ -68,9 +68,16 @@ def neuron_of(program: Program) -> dict[str, str]:
     return label
 
 
+def _is_plain(op: Op, program: Program) -> bool:
+    """Tell whether an operation maps one value of a channel to one, without a table or a state."""
+    special = op.sums or op.states or has_statistics(op) or table_bytes(op)
+    return op.arity == 1 and op is not program.readout and not special
+
+
 def _is_sent(program: Program, name: str, label: dict[str, str]) -> bool:
     return any(
-        isinstance(reader, (Dense, Readout, SSM))
-        or (reader.name in label and isinstance(program[label[reader.name]], SSM))
+        reader.sums
+        or reader is program.readout
+        or (program[label[reader.name]] if reader.name in label else reader).states
         for reader in program.readers(name)
     )

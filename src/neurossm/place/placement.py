@@ -23,7 +23,7 @@ from neurossm.place.plan import (
     fan_outs,
     fewest_cores,
 )
-from neurossm.program import SSM, Dense, Embedding, Program, Spike, Ternary
+from neurossm.program import Program
 
 
 @dataclass(frozen=True)
@@ -195,26 +195,18 @@ def _core(
     )
 
 
-def message_bits(program: Program, tensor: str) -> int:
-    """Return the bits of one message of a tensor: 1 for a spike, 2 for a ternary one."""
-    op = program[tensor]
-    if isinstance(op, Spike):
-        return 1
-    return 2 if isinstance(op, Ternary) else op.out.bits
-
-
 def _check_widths(program: Program, limits: Limits, target: str) -> None:
     for name in sent_tensors(program) - {program.input.name}:
-        bits = message_bits(program, name)
+        bits = program[name].message_bits
         if bits > limits.message_bits:
             raise LimitError(
                 f"{name}: messages of {bits} bits, {bits - limits.message_bits} more than target "
                 f"{target!r} sends ({limits.message_bits}); compile with a narrower residual"
             )
     for op in program.ops:
-        if isinstance(op, (Dense, Embedding)) and signed_bits(op.weight) > limits.weight_bits:
+        if op.sums and (bits := signed_bits(op.synapses)) > limits.weight_bits:
             raise LimitError(
-                f"{op.name}: weights of {signed_bits(op.weight)} bits, target {target!r} has "
+                f"{op.name}: weights of {bits} bits, target {target!r} has "
                 f"{limits.weight_bits}; compile with narrower weights"
             )
 
@@ -229,15 +221,14 @@ def alternatives(program: Program, limits: Limits) -> list[str]:
             return False
         return True
 
-    ssms = [op for op in program.ops if isinstance(op, SSM)]
-    found = []
-    if ssms:
-        widest = max(op.state_bits for op in ssms)
-        found += [f"states of {b} bits" for b in (16, 8) if b < widest and fits(Variant(b))][:1]
-        modes = _largest(max(op.modes for op in ssms), lambda n: fits(Variant(modes=n)))
-        if modes is not None:
-            found.append(f"{modes} modes per channel")
-    weights = [op.weight for op in program.ops if isinstance(op, (Dense, Embedding))]
+    states = [op.width_of(state) for op in program.ops for state in op.states]
+    widest = max(states, default=0)
+    found = [f"states of {b} bits" for b in (16, 8) if b < widest and fits(Variant(b))][:1]
+    most = max(op.modes for op in program.ops)
+    modes = _largest(most, lambda n: fits(Variant(modes=n)))
+    if modes is not None:
+        found.append(f"{modes} modes per channel")
+    weights = [op.synapses for op in program.ops if op.sums]
     widest = max((signed_bits(weight) for weight in weights), default=0)
     width = _largest(widest, lambda bits: fits(Variant(weight_bits=bits)))
     if width is not None and width >= 2:

@@ -114,7 +114,7 @@ def fan_outs(groups: Sequence[NeuronGroup], cores: Mapping[str, int]) -> dict[st
             cores[reader.name] if source.dense else 1
             for reader in groups
             for source in reader.sources
-            if source.tensor in group.sends
+            if source.unit in group.sends
         )
         for group in groups
     }

@@ -50,11 +50,6 @@ class Dense(Op):
         return (self.weight.shape[1],)
 
     @property
-    def fan_in(self) -> int:
-        """Weights of one output channel, I."""
-        return self.weight.shape[1]
-
-    @property
     def synapses(self) -> IntArray:
         """The weights, one row per output channel, (O, I)."""
         return self.weight

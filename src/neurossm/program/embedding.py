@@ -52,11 +52,6 @@ class Embedding(Op):
             )
 
     @property
-    def fan_in(self) -> int:
-        """Weights of one output channel, V."""
-        return self.weight.shape[0]
-
-    @property
     def synapses(self) -> IntArray:
         """The weights, one row per output channel, (H, V)."""
         return self.weight.T

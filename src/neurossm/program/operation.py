@@ -241,6 +241,16 @@ class Op:
         return int(getattr(self, fields[0]).shape[1]) if fields else 0
 
     @property
+    def synapses(self) -> IntArray:
+        """Weights of other channels' values, one row per output channel; empty without sums."""
+        return np.zeros((self.out.channels, 0), np.int64)
+
+    def stored(self, field: str) -> IntArray:
+        """Return the numbers that hardware keeps for a field."""
+        value: IntArray = getattr(self, field)
+        return value
+
+    @property
     def message_bits(self) -> int:
         """Bits of one message of its output."""
         return {"binary": 1, "ternary": 2}.get(self.emits, self.out.bits)

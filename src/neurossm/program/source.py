@@ -36,6 +36,8 @@ class Input(Op):
     def __post_init__(self) -> None:
         """Check the kind, the number of channels and the range."""
         super().__post_init__()
+        if self.kind == "tokens":
+            object.__setattr__(self, "emits", "token")
         if self.kind not in INPUT_KINDS:
             raise InputError(
                 f"{self.name}: input kind {self.kind!r}, expected one of {', '.join(INPUT_KINDS)}"

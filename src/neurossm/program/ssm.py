@@ -97,6 +97,10 @@ class SSM(Op):
                 f"too near to it: |q|^2 may be at most 1 - 2^-{UNDAMPED_LOG2}"
             )
 
+    def stored(self, field: str) -> IntArray:
+        """Return the numbers that hardware keeps for a field."""
+        return self.stored_poles()[0] if field == "a_re" else super().stored(field)
+
     def stored_poles(self) -> tuple[IntArray, IntArray]:
         """Return the numbers (H, N) a pole is stored as: itself, or its difference from 1.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from math import ceil, sqrt
 
 import numpy as np
@@ -12,6 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.patches import Rectangle
 
 from neurossm.cost import Energy
+from neurossm.place.groups import NeuronGroup
 from neurossm.report.drawing import (
     BLUE,
     FAINT,
@@ -142,12 +144,13 @@ def cores(evidence: Evidence) -> Plot | None:
         chips, columns=columns, width=1.2 + 4.4 * columns, height=0.4 * rows + 0.4
     )
     colours, peak = colormaps["viridis"], max(max(loads), 1e-9)
+    names = short_names(cost.placement.groups)
     for chip, axis in enumerate(axes):
         for load in cost.cores:
             if load.core.chip == chip:
                 share = load.operations_per_step / peak
                 at = load.core.core % width, load.core.core // width
-                _core(axis, at, load.core.group, colours(share), share > 0.6)
+                _core(axis, at, names[load.core.group], colours(share), share > 0.6)
         axis.set_xlim(-0.1, width + 0.1)
         axis.set_ylim(rows + 0.1, -0.1)
         axis.set_aspect("equal")
@@ -171,22 +174,34 @@ def cores(evidence: Evidence) -> Plot | None:
 
 
 def _core(
-    axis: Axes, at: tuple[int, int], group: str, colour: tuple[float, ...], is_light: bool
+    axis: Axes, at: tuple[int, int], name: str, colour: tuple[float, ...], is_light: bool
 ) -> None:
     box = Rectangle((at[0] + 0.05, at[1] + 0.05), 0.9, 0.9, facecolor=colour, edgecolor=FAINT)
     axis.add_patch(box)
     ink = "#000000" if is_light else "#ffffff"
-    axis.text(
-        at[0] + 0.5, at[1] + 0.5, short_name(group), ha="center", va="center", fontsize=7, color=ink
-    )
+    axis.text(at[0] + 0.5, at[1] + 0.5, name, ha="center", va="center", fontsize=7, color=ink)
 
 
-def short_name(group: str) -> str:
-    """Return one letter for the kind of a neuron group, and the number of its block."""
-    if group.startswith("blocks."):
-        _, block, last = group.split(".", 2)
-        kind = "S" if last in ("spike", "ternary", "ssm") else "M"
-        return f"{'L' if 'statistics' in last else kind}{block}"
-    if group.startswith("decoder"):
-        return "R"
-    return "E" if group.startswith("encoder") else "M"
+def short_names(groups: Sequence[NeuronGroup]) -> dict[str, str]:
+    """Return for each group, by name, one letter for its kind and the number of its block.
+
+    A block is a layer that has states.
+    """
+    blocks = list(dict.fromkeys(group.layer for group in groups if group.modes))
+    sent = {unit for group in groups for unit in group.sends}
+    decoder = groups[-1].unit.op
+    names = {}
+    for group in groups:
+        number = str(blocks.index(group.layer)) if group.layer in blocks else ""
+        if group.unit.op == decoder:
+            letter = "R"
+        elif group.unit.part == "statistics":
+            letter = "L"
+        elif group.modes:
+            letter = "S"
+        elif any(source.unit not in sent for source in group.sources):  # it comes from outside
+            letter = "E"
+        else:
+            letter = "M"
+        names[group.name] = letter + number
+    return names
