@@ -64,6 +64,24 @@ def test_without_a_place_for_machine_code_functions_compile_all_the_same(monkeyp
         only("4")
 
 
+NOWHERE = """
+import numba
+njit = numba.njit
+def nowhere(*signature, cache=False, **options):
+    if cache:
+        raise RuntimeError("cannot cache function: no locator available")
+    return njit(*signature, **options)
+numba.njit = nowhere
+from neurossm.engine.kernels.jit import entry
+raise SystemExit(entry(lambda x: x + 1)(6))
+"""
+
+
+def test_kernels_that_python_calls_can_be_called_where_nothing_is_kept():
+    # in a process of its own: without Python's wrapper, the call ends the process
+    assert subprocess.run([sys.executable, "-c", NOWHERE], check=False).returncode == 7
+
+
 @pytest.mark.parametrize("module", ["graph.evaluate", "graph.recurrence", "program", "compile"])
 def test_importing_imports_no_numba(module):
     code = f"import sys, neurossm.{module}; sys.exit('numba' in sys.modules)"

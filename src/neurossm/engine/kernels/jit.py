@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 
 from numba import njit
 
+from neurossm.jit import compiled
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
@@ -19,27 +21,19 @@ _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": 
 
 def kernel(function: Function) -> Function:
     """Compile a kernel that other kernels call."""
-    compiled: Function = njit(**_OPTIONS, **_NO_WRAPPERS)(function)
-    return compiled
+    machine_code: Function = njit(**_OPTIONS, **_NO_WRAPPERS)(function)
+    return machine_code
 
 
 def inlined(function: Function) -> Function:
     """Compile a piece of a kernel in place, so that its vectors stay in registers."""
-    compiled: Function = njit(inline="always", **_OPTIONS)(function)
-    return compiled
+    machine_code: Function = njit(inline="always", **_OPTIONS)(function)
+    return machine_code
 
 
 def entry(function: Function) -> Function:
-    """Compile a kernel that Python calls, and keep its machine code on disk.
-
-    Numba keeps it beside the source, or in a folder of the user where that is not writable; where
-    neither is, it compiles in every process.
-    """
-    try:
-        compiled: Function = njit(cache=True, **_OPTIONS)(function)
-    except RuntimeError:  # "cannot cache function ...: no locator available"
-        return kernel(function)
-    return compiled
+    """Compile a kernel that Python calls, and keep its machine code on disk where possible."""
+    return compiled(function, _OPTIONS)
 
 
 def sources_digest() -> str:
