@@ -22,7 +22,7 @@ from neurossm.models.checkpoint import Checkpoint, load, save
 from neurossm.models.export import export
 from neurossm.parity import verify
 from neurossm.program import Program
-from neurossm.tune import Settings, tune_widths
+from neurossm.tuning import TuneOptions, tune
 
 NO_DATA = [None, 3, b"x", object(), {"x": [1]}, [[1, 2], [3]], [["a"]], [None], nn.Linear, [[300]]]
 NO_LABELS = [3, "1, 0", [[0, 1]], [0.5, 1.0], [0], ["a", "b"], object(), [0, 99], [-1, 0]]
@@ -85,7 +85,7 @@ def test_lists_and_tensors_are_taken_everywhere(
     assert (evaluate(graph, given)["decoder"] == evaluate(graph, DATA)["decoder"]).all()
     labels = {"labels": torch.tensor([1, 2])} if torch.is_tensor(given) else {"labels": [1, 2]}
     found, same = (verify(program, x, **labels) for x in (given, DATA))
-    assert found.results == same.results
+    assert found.to_json() == same.to_json()
     assert profile(program, given).to_json() == profile(program, DATA).to_json()
 
 
@@ -135,7 +135,7 @@ def test_what_is_no_data_is_refused(
     refused(evaluate, graph, data)
     refused(verify, program, data)
     refused(profile, program, data)
-    refused(tune_widths, graph, data)
+    refused(tune, graph, data)
     if data != 3:  # one number is a step of one channel
         refused(program.session().step, data)
     if data is not None:
@@ -145,7 +145,7 @@ def test_what_is_no_data_is_refused(
 @pytest.mark.parametrize("labels", NO_LABELS, ids=ids)
 def test_what_is_no_label_is_refused(program: Program, graph: Graph, labels: Any) -> None:
     assert "labels" in refused(verify, program, DATA, labels)
-    assert "labels" in refused(tune_widths, graph, DATA, labels)
+    assert "labels" in refused(tune, graph, DATA, labels)
 
 
 @pytest.mark.parametrize("path", NO_PATH, ids=ids)
@@ -158,7 +158,7 @@ def test_what_is_no_path_is_refused(
     refused(profile, path, DATA)
     refused(verify, path, DATA)
     refused(verify, program, DATA, model=path)
-    refused(tune_widths, path, DATA)
+    refused(tune, path, DATA)
     refused(write_trace, path, program, DATA)
     refused(compile_model, graph, path)
     refused(profile, program, DATA, path)
@@ -175,7 +175,7 @@ def test_what_is_no_engine_is_refused(program: Program, engine: Any) -> None:
 def test_options_of_other_types_are_refused(program: Program, graph: Graph) -> None:
     for options in ({}, "proved", Widths(), 3):
         assert "CompileOptions" in refused(compile_model, graph, options=options)
-        assert "CompileOptions" in refused(tune_widths, graph, DATA, options=options)
+        assert "CompileOptions" in refused(tune, graph, DATA, options=options)
     for fields in (
         {"widths": {"state": 16}},
         {"layers": [("encoder", {})]},
@@ -186,7 +186,7 @@ def test_options_of_other_types_are_refused(program: Program, graph: Graph) -> N
     ):
         refused(CompileOptions, **fields)
     for settings in ({}, 0.1, "x"):
-        assert "Settings" in refused(tune_widths, graph, DATA, settings=settings)
+        assert "TuneOptions" in refused(tune, graph, DATA, settings=settings)
     for fields in (
         {"max_drop": "x"},
         {"min_agreement": None},
@@ -195,7 +195,7 @@ def test_options_of_other_types_are_refused(program: Program, graph: Graph) -> N
         {"only": 3},
         {"seed": "x"},
     ):
-        refused(Settings, **fields)
+        refused(TuneOptions, **fields)
     for options in (
         {"min_agreement": "x"},
         {"max_drop": [0.1], "labels": [0, 1]},

@@ -10,12 +10,15 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from neurossm import compile_model, verify
 from neurossm.compile import CompileOptions
 from neurossm.datafile import load_data
+from neurossm.parity import Verification
+from neurossm.parity.results import LayerResult
 
 FOLDER = Path(__file__).resolve().parent
 MODELS = ("binary_s4d", "binary_s4d_small", "gsu", "gsu_small")
@@ -52,9 +55,10 @@ def main() -> None:
         options = CompileOptions(scaling=arguments.scaling)
         program = compile_model(model, options=options, calibration=calibration)
         outcome = verify(program, data.x, data.y, model, ("fast",), progress=_dots(len(data.x)))
-        cells = _row(label, outcome.results)
+        cells = _row(label, outcome)
         if arguments.official:
-            cells.append(_spikes(outcome.results["rungs"]["approximated_fixed"]["layers"]))
+            assert outcome.approximated_fixed is not None
+            cells.append(_spikes(outcome.approximated_fixed.layers))
         print("| " + " | ".join(cells) + " |", flush=True)
         for warning in outcome.warnings:
             print(f"{name}: {warning}", file=sys.stderr)
@@ -74,23 +78,25 @@ def _official(name: str) -> tuple[str, Any, Any]:
     return label, import_checkpoint(OFFICIAL_FOLDER / label).model, calibration
 
 
-def _row(label: str, results: dict[str, Any]) -> list[str]:
-    paired = results["paired_difference"]
-    points = [f"{100 * paired[key]:+.2f}" for key in ("difference", "low", "high")]
+def _row(label: str, found: Verification) -> list[str]:
+    paired = found.paired_difference
+    assert paired is not None  # the digits have labels
+    points = [f"{100 * x:+.2f}" for x in (paired.difference, paired.low, paired.high)]
     return [
         f"`{label}`",
-        *(_percent(results["accuracy"][rung]) for rung in ("float", "approximated", "fixed")),
+        *(_percent(found.accuracy[rung]) for rung in ("float", "approximated", "fixed")),
         f"{points[0]} ({points[1]} to {points[2]})",
-        _percent(results["top1_agreement"]),
-        _spikes(results["layers"]),
+        _percent(found.top1_agreement),
+        _spikes(found.layers),
     ]
 
 
-def _spikes(layers: list[dict[str, Any]]) -> str:
-    return " / ".join(f"{100 * layer['spike_agreement']:.2f}" for layer in layers) + " %"
+def _spikes(layers: Iterable[LayerResult]) -> str:
+    return " / ".join(f"{100 * layer.spike_agreement:.2f}" for layer in layers) + " %"
 
 
-def _percent(share: float) -> str:
+def _percent(share: float | None) -> str:
+    assert share is not None
     return f"{100 * share:.2f} %"
 
 

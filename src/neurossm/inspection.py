@@ -2,23 +2,58 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from neurossm.errors import FormatError, InputError
+from neurossm.files import as_path
 from neurossm.graph import graph as graph_room
 from neurossm.program import program as program_room
 from neurossm.storage import schema_of
 
 
-def inspect_file(path: Path) -> dict[str, Any]:
-    """Describe a checkpoint, graph or program: kind, properties, and a table of its parts.
+@dataclass(frozen=True)
+class Inspection:
+    """What a file holds.
+
+    Parameters
+    ----------
+    kind
+        Schema and version.
+    properties
+        Plain values, by name.
+    title, columns, rows
+        A table of its parts.
+    """
+
+    kind: str
+    properties: Mapping[str, Any]
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[tuple[object, ...], ...]
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the results under the keys that `neurossm inspect --json` writes."""
+        return {
+            "kind": self.kind,
+            "properties": dict(self.properties),
+            "columns": list(self.columns),
+            "rows": [list(row) for row in self.rows],
+        }
+
+
+def inspect(path: str | os.PathLike[str]) -> Inspection:
+    """Describe a file: a checkpoint, a float graph or a program.
 
     Raises
     ------
     InputError, FormatError
         No such file, or none of these kinds.
     """
+    path = as_path(path, "file")
     if not path.is_file():
         raise InputError(f"{path}: no such file")
     schema = schema_of(path)
@@ -34,22 +69,22 @@ def inspect_file(path: Path) -> dict[str, Any]:
     return _checkpoint(path)
 
 
-def _program(program: program_room.Program) -> dict[str, Any]:
-    return {
-        "kind": f"{program_room.SCHEMA} version {program_room.VERSION}",
-        "properties": {
+def _program(program: program_room.Program) -> Inspection:
+    return Inspection(
+        kind=f"{program_room.SCHEMA} version {program_room.VERSION}",
+        properties={
             "target": program.target,
             "max_steps": program.max_steps,
             "approximations": {item.name: item.max_error for item in program.approximations},
             "provenance": program.provenance,
         },
-        "title": "Operations, and the states of SSMs",
-        "columns": [
+        title="Operations, and the states of SSMs",
+        columns=(
             *("operation", "type", "reads", "channels", "bits", "exponent"),
             *("bound", "headroom bits", "proved"),
-        ],
-        "rows": _tensors(program),
-    }
+        ),
+        rows=tuple(_tensors(program)),
+    )
 
 
 def _tensors(program: program_room.Program) -> list[tuple[object, ...]]:
@@ -57,6 +92,7 @@ def _tensors(program: program_room.Program) -> list[tuple[object, ...]]:
     from neurossm.program.certificate import certificates
 
     ops = {op.name: op for op in program.ops}
+    owners = {**ops, **{op.state_tally: op for op in program.ops if op.states}}
     rows: list[tuple[object, ...]] = []
     for found in certificates(program):
         op = ops.get(found.name)
@@ -66,7 +102,7 @@ def _tensors(program: program_room.Program) -> list[tuple[object, ...]]:
                 found.name,
                 "state" if op is None else type(op).__name__,
                 "" if op is None else " ".join(op.inputs),
-                ops[found.name.removesuffix(":state")].out.channels,
+                owners[found.name].out.channels,
                 found.bits,
                 str(low) if low == high else f"{low} to {high}",
                 found.bound,
@@ -77,37 +113,37 @@ def _tensors(program: program_room.Program) -> list[tuple[object, ...]]:
     return rows
 
 
-def _graph(graph: graph_room.Graph) -> dict[str, Any]:
+def _graph(graph: graph_room.Graph) -> Inspection:
     channels = graph.channels()
-    return {
-        "kind": f"{graph_room.SCHEMA} version {graph_room.VERSION}",
-        "properties": {"provenance": graph.provenance},
-        "title": "Nodes",
-        "columns": ["node", "type", "reads", "channels"],
-        "rows": [
+    return Inspection(
+        kind=f"{graph_room.SCHEMA} version {graph_room.VERSION}",
+        properties={"provenance": graph.provenance},
+        title="Nodes",
+        columns=("node", "type", "reads", "channels"),
+        rows=tuple(
             (node.name, type(node).__name__, " ".join(node.inputs), channels[node.name])
             for node in graph.nodes
-        ],
-    }
+        ),
+    )
 
 
-def _checkpoint(path: Path) -> dict[str, Any]:
+def _checkpoint(path: Path) -> Inspection:
     from neurossm.models.checkpoint import FORMAT, VERSION, load
 
     checkpoint = load(path)
     state = checkpoint.model.state_dict()
-    return {
-        "kind": f"{FORMAT} version {VERSION}",
-        "properties": {
+    return Inspection(
+        kind=f"{FORMAT} version {VERSION}",
+        properties={
             "sha256": checkpoint.sha256,
             "parameters": sum(p.numel() for p in checkpoint.model.parameters()),
             "config": checkpoint.config.to_dict(),
             "training": {**checkpoint.training},
         },
-        "title": "Tensors",
-        "columns": ["tensor", "shape", "dtype"],
-        "rows": [
+        title="Tensors",
+        columns=("tensor", "shape", "dtype"),
+        rows=tuple(
             (name, "x".join(map(str, tensor.shape)) or "scalar", str(tensor.dtype))
             for name, tensor in state.items()
-        ],
-    }
+        ),
+    )

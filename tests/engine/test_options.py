@@ -20,7 +20,7 @@ from neurossm.errors import InputError
 from neurossm.graph import Graph
 from neurossm.parity import verify
 from neurossm.program import Program
-from neurossm.tune import Settings, tune_widths
+from neurossm.tuning import TuneOptions, tune
 
 
 def test_names() -> None:
@@ -107,8 +107,8 @@ def test_python_takes_the_device_in_the_name(
     calls = (
         lambda: verify(program, data, engines="fast:cuda"),
         lambda: profile(program, data, engine="fast:cuda"),
-        lambda: tune_widths(
-            graph, data, settings=Settings(1.0, only="pole", trim=False), engine="fast:cuda"
+        lambda: tune(
+            graph, data, settings=TuneOptions(1.0, only="pole", trim=False), engine="fast:cuda"
         ),
         lambda: engine_room.warm_up(program, "fast:cuda"),
     )

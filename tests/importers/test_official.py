@@ -46,7 +46,7 @@ def test_parity_after_import(
     program = compile_model(model)
     assert program.provenance["options"]["scaling"] == "proved"
     assert program.provenance["rounding"] == "adjusted"  # the calibration digits came along
-    results = verify(program, *digits, model, ("fast",), state_samples=1).results
+    results = verify(program, *digits, model, ("fast",), state_samples=1).to_json()
     assert results["accuracy"]["float"] >= 0.975
     assert abs(results["paired_difference"]["difference"]) <= 0.01  # two digits
     assert results["top1_agreement"] >= 0.99  # all of them were equal

@@ -62,7 +62,7 @@ def test_against_a_double_loop(seed, steps, channels, samples, alike):
     pairs = [_traces(rng, steps, channels, alike) for _ in range(samples)]
     for upper, lower in pairs:
         parity.add(compare(upper, lower, edges))
-    found = parity.summary()
+    found = parity.result(None).to_json()
 
     flips = fired = 0
     firsts, by_window = [], [0] * (len(edges) - 1)
@@ -117,7 +117,7 @@ def test_no_error_has_no_ratio():
     edges = window_edges(5)
     parity = LayerParity(LAYER, edges, 2)
     parity.add(compare(trace, trace, edges))
-    found = parity.summary()
+    found = parity.result(None).to_json()
     assert found["pre_threshold_snr_db"] is None
     assert found["over_time"]["residual_snr_db"] == [None] * 5
     assert found["spike_agreement"] == 1
@@ -138,7 +138,7 @@ def test_the_first_divergence_of_a_sample_is_the_earliest_of_its_layers():
     rungs.add([difference(0, 0, 0, 0), difference(0, 0, 0, 0)], same_prediction=True)
     assert rungs.first == [(1, "later"), (3, "block"), None]
     assert [rungs.agreement(i) for i in range(3)] == [1 - 3 / 8, 1 - 2 / 8, 1]
-    found = rungs.summary()
+    found = rungs.result({}).to_json()
     assert found["top1_agreement"] == 2 / 3
     assert (found["samples_diverged"], found["first_divergence_step"]) == (2, 1)
     assert found["median_divergence_step"] == 2

@@ -59,7 +59,7 @@ def test_no_values_no_quantiles():
     counts = np.zeros(margins.BINS, np.int64)
     assert set(margins.quantiles(counts, 1.0).values()) == {None}
     found = margins.by_octave(counts, counts, 1.0)
-    assert (found["all"], found["flipped"]) == ([], [])
+    assert (found.all, found.flipped) == ((), ())
 
 
 def test_histograms_by_octave_by_hand():
@@ -67,5 +67,5 @@ def test_histograms_by_octave_by_hand():
     everything = margins.count(margins.bins_of(np.array([1.0, 1.9, 2.0, 5.0])))
     flipped = margins.count(margins.bins_of(np.array([1.0])))
     found = margins.by_octave(everything, flipped, 4.0)
-    assert found == {"edges": [0.25, 0.5, 1.0, 2.0], "all": [2, 1, 1], "flipped": [1, 0, 0]}
-    assert pytest.approx(sum(found["all"])) == 4
+    assert found == margins.Margins((0.25, 0.5, 1.0, 2.0), (2, 1, 1), (1, 0, 0))
+    assert pytest.approx(sum(found.all)) == 4

@@ -154,7 +154,7 @@ def test_the_files_show_the_mismatch_again(networks, break_fast, tmp_path):
         program, data, engines=("fast", "reference"), reproducers=tmp_path, state_samples=0
     )
     assert not outcome.passed
-    (pair,) = outcome.results["engines"]
+    (pair,) = outcome.to_json()["engines"]
     assert pair["mismatch"]["operation"] == "blocks.0.glu"
     folder = tmp_path / "mismatch-fast-reference"
     with np.load(folder / "expected.npz") as expected, np.load(folder / "data.npz") as data:

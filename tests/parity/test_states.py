@@ -44,12 +44,12 @@ def test_state_ratios_against_a_loop(networks, mixer):
     found = compare_states(program, x, "reference", {"float": rung}, [pair], edges)[pair]
     for op in ssms:
         wanted = _naive_ratio(program, graph, op, x)
-        assert found[op.name]["state_snr_db"] == pytest.approx(wanted, rel=1e-6)
-        assert len(found[op.name]["state_snr_db_over_time"]) == 2
-        spread = list(found[op.name]["state_snr_db_by_mode"].values())
+        assert found[op.name].state_snr_db == pytest.approx(wanted, rel=1e-6)
+        assert len(found[op.name].state_snr_db_over_time) == 2
+        spread = list(found[op.name].state_snr_db_by_mode.values())
         assert spread == sorted(spread)
     # The first layer sees the same input on both rungs: its states are right to 16-bit poles.
-    assert found["blocks.0.ssm"]["state_snr_db"] > 40
+    assert found["blocks.0.ssm"].state_snr_db > 40
 
 
 def test_long_samples_are_cut_where_states_would_fill_memory(networks):

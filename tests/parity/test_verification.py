@@ -13,7 +13,7 @@ from neurossm.cli import cli
 from neurossm.compile import CompileOptions, compile_model
 from neurossm.errors import InputError
 from neurossm.graph.evaluate import evaluate
-from neurossm.parity import session, verify
+from neurossm.parity import comparison, verify
 from neurossm.parity.engines import compared_tensors, in_program_order
 from neurossm.program import SSM, reference
 
@@ -42,7 +42,7 @@ def labels():
 
 @pytest.fixture(scope="module")
 def results(program, data, labels, graph):
-    return verify(program, data, labels, graph, ("reference", "fast")).results
+    return verify(program, data, labels, graph, ("reference", "fast")).to_json()
 
 
 def test_predictions_and_accuracies_of_every_rung(results, program, graph, data, labels):
@@ -107,7 +107,7 @@ def test_every_integer_is_counted(results, program, data):
     expected += sum(size for name, size in sizes.items() if name not in watched) * 4 * STEPS
     assert pair["compared"] == expected
     assert (pair["mismatches"], pair["samples_in_full"]) == (0, 4)
-    every = verify(program, data, engines=("reference", "fast"), integers="all").results
+    every = verify(program, data, engines=("reference", "fast"), integers="all").to_json()
     expected = sum(sizes.values()) * SAMPLES * STEPS + 3 * SAMPLES
     assert every["engines"][0]["compared"] == expected
     assert every["engines"][0]["samples_in_full"] == SAMPLES
@@ -122,27 +122,27 @@ def test_three_engines_are_three_pairs_and_names_come_from_the_engines(program, 
         return true_run(program, data, "reference" if engine == "another" else engine, record)
 
     monkeypatch.setattr(engine_room, "run", run)
-    found = verify(program, data, engines=("another", "reference", "fast", "another")).results
+    found = verify(program, data, engines=("another", "reference", "fast", "another")).to_json()
     pairs = [(pair["a"], pair["b"]) for pair in found["engines"]]
     assert pairs == [("another", "reference"), ("another", "fast"), ("reference", "fast")]
 
 
 def test_groups_pieces_and_threads_change_nothing(program, data, labels, graph, monkeypatch):
     def outcome():
-        found = verify(program, data, labels, graph, ("reference",)).results
+        found = verify(program, data, labels, graph, ("reference",)).to_json()
         return json.dumps(found, sort_keys=True)
 
     whole = outcome()
-    monkeypatch.setattr(session, "MEMORY_BYTES", 1)  # one sample at a time
-    monkeypatch.setattr(session, "_PIECE_VALUES", 1 << 20)
-    monkeypatch.setattr(session, "usable_cores", lambda: 1)
+    monkeypatch.setattr(comparison, "MEMORY_BYTES", 1)  # one sample at a time
+    monkeypatch.setattr(comparison, "_PIECE_VALUES", 1 << 20)
+    monkeypatch.setattr(comparison, "usable_cores", lambda: 1)
     assert outcome() == whole
 
 
 @pytest.mark.parametrize("steps", [1, 2, 17])
 def test_one_sample_of_few_steps(program, graph, networks, steps):
     data = networks.random_data(graph.input, 2, batch=1, steps=steps)
-    found = verify(program, data, np.array([1]), graph, ("reference", "fast")).results
+    found = verify(program, data, np.array([1]), graph, ("reference", "fast")).to_json()
     assert found["samples"] == len(found["per_sample"]) == 1
     assert found["window_edges"][-1] == steps
     assert found["engines"][0]["mismatches"] == 0
@@ -152,12 +152,12 @@ def test_one_sample_of_few_steps(program, graph, networks, steps):
 def test_gates(program, data, labels, graph):
     found = verify(program, data, labels, graph)
     assert found.passed
-    worst = min(layer["spike_agreement"] for layer in found.results["layers"])
-    worst = min(worst, found.results["top1_agreement"])
-    drop = -found.results["paired_difference"]["difference"]
+    worst = min(layer["spike_agreement"] for layer in found.to_json()["layers"])
+    worst = min(worst, found.to_json()["top1_agreement"])
+    drop = -found.to_json()["paired_difference"]["difference"]
     exact = verify(program, data, labels, graph, min_agreement=worst, max_drop=drop)
     assert exact.passed
-    assert [c["name"] for c in exact.results["checks"]] == [
+    assert [c["name"] for c in exact.to_json()["checks"]] == [
         "no saturation where proved",
         "top-1 agreement",
         "blocks.0 spikes",
@@ -166,7 +166,7 @@ def test_gates(program, data, labels, graph):
     ]
     tighter = verify(program, data, labels, graph, max_drop=drop - 0.01)
     assert not tighter.passed
-    assert [c["name"] for c in tighter.results["checks"] if not c["ok"]] == ["accuracy drop"]
+    assert [c["name"] for c in tighter.to_json()["checks"] if not c["ok"]] == ["accuracy drop"]
 
 
 def test_coarse_integers_fail_the_agreement(graph, data):
@@ -175,13 +175,13 @@ def test_coarse_integers_fail_the_agreement(graph, data):
     coarse = compile_model(graph, options=CompileOptions(widths=Widths(drive=6, weight=3)))
     found = verify(coarse, data, None, graph, min_agreement=1.0)
     assert not found.passed
-    failed = [check["name"] for check in found.results["checks"] if not check["ok"]]
+    failed = [check["name"] for check in found.to_json()["checks"] if not check["ok"]]
     assert failed
     assert all("spikes" in name or "top-1" in name for name in failed)
 
 
 def test_without_labels_there_is_no_accuracy(program, data):
-    found = verify(program, data).results
+    found = verify(program, data).to_json()
     assert set(found["accuracy"].values()) == {None}
     assert found["paired_difference"] is None
     assert found["highest_rung"] == "approximated"
@@ -196,7 +196,7 @@ def test_clipped_integers_are_warned_about_by_name(networks):
     found = verify(program, data, engines=("reference",))
     counts = reference.run(program, data).saturations
     assert counts
-    assert found.results["saturations"] == counts
+    assert found.to_json()["saturations"] == counts
     assert len(found.warnings) == len(counts)
     for warning, (name, count) in zip(found.warnings, counts.items(), strict=True):
         assert warning.startswith(f"{count} integers of {name} were clipped, as its range is cal")
@@ -231,8 +231,8 @@ def test_a_program_without_floats_compares_engines_only(networks):
     data = networks.random_data(program.input, 0)
     found = verify(program, data, engines=("reference", "fast"))
     assert found.passed
-    assert (found.results["highest_rung"], found.results["layers"]) == (None, [])
-    assert found.results["top1_agreement"] is None
+    assert (found.to_json()["highest_rung"], found.to_json()["layers"]) == (None, [])
+    assert found.to_json()["top1_agreement"] is None
     for options in ({"min_agreement": 0.5}, {"model": program.graph}):
         with pytest.raises(InputError, match="input alone"):
             verify(program, data, **options)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,16 +19,16 @@ __all__ = ["command"]
 def command(file: Path, json_path: str | None) -> None:
     """Show what FILE holds: a checkpoint, a float graph or a program."""
     with open_output(json_path) as output:
-        from neurossm.inspection import inspect_file
+        from neurossm.inspection import inspect
 
-        found = inspect_file(file)
-        output.line(f"{file}: {found['kind']}")
-        _mapping(output, found["properties"])
-        output.table(found["title"], found["columns"], found["rows"])
-        output.json({key: found[key] for key in ("kind", "properties", "columns", "rows")})
+        found = inspect(file)
+        output.line(f"{file}: {found.kind}")
+        _mapping(output, found.properties)
+        output.table(found.title, found.columns, found.rows)
+        output.json(found.to_json())
 
 
-def _mapping(output: Output, values: dict[str, Any], indent: str = "  ") -> None:
+def _mapping(output: Output, values: Mapping[str, Any], indent: str = "  ") -> None:
     for key, value in values.items():
         if isinstance(value, dict):
             output.line(f"{indent}{key}:")

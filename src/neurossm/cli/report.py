@@ -64,39 +64,29 @@ def command(
     The page is one file that opens without a network.
     """
     with open_output(json_path) as output:
-        from neurossm import report
         from neurossm.datafile import load_data
         from neurossm.files import require_writable
-        from neurossm.program import Program
+        from neurossm.reporting import DEFAULT_LIMIT, report
 
         require_writable(page_path, program, data, model)
-        loaded, everything = Program.load(program), load_data(data)
-        if limit is None:
-            limit = min(report.DEFAULT_LIMIT, len(everything.x))
-        samples = everything.limited(limit)
-        with output.progress("watching", 2 * len(samples.x)) as advance:
-            evidence = report.gather(
-                loaded,
+        samples = load_data(data)
+        used = min(DEFAULT_LIMIT, len(samples.x)) if limit is None else limit
+        with output.progress("watching", 2 * used) as advance:
+            found = report(
+                program,
                 samples,
-                available=len(everything.x),
-                model=model,
+                None,
+                model,
+                page_path,
+                plots=plots_folder,
                 hw=hw,
                 engines=engines or DEFAULT_ENGINE,
+                limit=limit,
                 progress=advance,
             )
-        report.write_page(evidence, page_path)
-        plots = () if plots_folder is None else report.write_plots(evidence, plots_folder)
-        passed = evidence.verification.passed
-        output.line(f"{'passed' if passed else 'FAILED'}: {len(samples.x)} samples")
+        count = found.verification.samples
+        output.line(f"{'passed' if found.passed else 'FAILED'}: {count} samples")
         output.line(f"wrote {page_path}")
-        if plots:
-            output.line(f"wrote {len(plots)} figures to {plots_folder}")
-        output.json(
-            {
-                "report": page_path,
-                "plots": plots,
-                "passed": passed,
-                "verification": evidence.verification.results,
-                "profile": evidence.cost.to_json(),
-            }
-        )
+        if found.plots:
+            output.line(f"wrote {len(found.plots)} figures to {plots_folder}")
+        output.json(found.to_json())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import click
 
 from neurossm.cli.output import json_option, open_output, plain
-from neurossm.hw_profiles import Profile, known_profiles, load_profile
+from neurossm.hw_profiles import Profile, targets
 
 __all__ = ["command"]
 
@@ -27,7 +28,7 @@ def command(files: tuple[str, ...], json_path: str | None) -> None:
     A limit or an energy that nobody has published is shown as "-".
     """
     with open_output(json_path) as output:
-        profiles = [load_profile(name) for name in (*known_profiles(), *files)]
+        profiles = targets(*files)
         output.table(
             "Targets", ["target", "what", "compile", "Lava CPU", "prices"], map(_row, profiles)
         )
@@ -47,7 +48,9 @@ def command(files: tuple[str, ...], json_path: str | None) -> None:
         for profile in profiles:
             if profile.support.reason is not None:
                 output.line(f"{profile.name}: {profile.support.reason}")
-        output.json({"targets": [_known(plain(profile)) for profile in profiles]})
+        output.json(
+            {"targets": [_known(plain(replace(profile, text=None))) for profile in profiles]}
+        )
 
 
 def _row(profile: Profile) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import click
 
@@ -12,7 +12,7 @@ from neurossm.compile.options import DEFAULT_TARGET, SCALINGS, WIDTH_RANGES, Com
 from neurossm.engine import DEFAULT_ENGINE, engine_names
 
 if TYPE_CHECKING:
-    from neurossm.tune import Score, Tuning
+    from neurossm.tuning import Tuning
 
 __all__ = ["command"]
 
@@ -117,15 +117,15 @@ def command(
         from neurossm.compile.precision import save_precision
         from neurossm.datafile import load_data
         from neurossm.files import require_writable
-        from neurossm.tune import Settings, tune_widths
+        from neurossm.tuning import TuneOptions, tune
 
         require_writable(precision_path, model, data, calibration)
         loaded = load_data(data).limited(limit)
-        tuning = tune_widths(
+        tuning = tune(
             model,
             loaded.x,
             loaded.y,
-            Settings(max_drop, min_agreement, samples, confirm_samples, only, trim, seed),
+            TuneOptions(max_drop, min_agreement, samples, confirm_samples, only, trim, seed),
             target,
             CompileOptions(scaling=scaling),
             None if calibration is None else load_data(calibration).x,
@@ -133,9 +133,8 @@ def command(
             engine=engine,
         )
         save_precision(precision_path, tuning.precision, _remarks(tuning, model.name))
-        results = _results(tuning, precision_path)
         _show(output, tuning, precision_path)
-        output.json(results)
+        output.json({"precision": precision_path, **tuning.to_json()})
 
 
 def _remarks(tuning: Tuning, model: str) -> tuple[str, ...]:
@@ -197,56 +196,3 @@ def _show(output: Output, tuning: Tuning, path: Path) -> None:
         f"({tuning.chosen.score.size_bytes / tuning.start.score.size_bytes:.1%}); "
         f"{tuning.tried} choices tried. Written: {path}"
     )
-
-
-def _results(tuning: Tuning, path: Path) -> dict[str, Any]:
-    precision = tuning.precision
-    return {
-        "precision": str(path),
-        "max_drop": tuning.settings.max_drop,
-        "seed": tuning.settings.seed,
-        "scaling": precision.scaling,
-        "default": precision.default,
-        "layers": precision.layers,
-        "groups": [
-            {
-                "layer": group.layer,
-                "width": group.width,
-                "start": tuning.start.choice[group],
-                "bits": tuning.chosen.choice[group],
-            }
-            for group in tuning.groups
-        ],
-        "start": _score(tuning.start.score, tuning.float_accuracy[0]),
-        "search": {
-            "samples": tuning.samples[0],
-            **_score(tuning.chosen.score, tuning.float_accuracy[0]),
-        },
-        "confirmation": {
-            "samples": tuning.samples[1],
-            "tried": tuning.confirmations,
-            **_score(tuning.confirmed, tuning.float_accuracy[1]),
-        },
-        "path": [
-            {
-                "group": None if step.group is None else str(step.group),
-                "bits": None if step.group is None else step.choice[step.group],
-                **_score(step.score, tuning.float_accuracy[0]),
-            }
-            for step in tuning.path
-        ],
-        "stepped_back": tuning.stepped_back,
-        "tried": tuning.tried,
-        "front": [_score(score, tuning.float_accuracy[0]) for score in tuning.front],
-    }
-
-
-def _score(score: Score, reference: float) -> dict[str, Any]:
-    return {
-        "bytes": score.size_bytes,
-        "top1_agreement": score.agreement,
-        "distance": score.distance,
-        "accuracy": reference + score.paired.difference,
-        "float_accuracy": reference,
-        "drop": score.drop,
-    }

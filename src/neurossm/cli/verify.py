@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
 
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.cli.verification_tables import show
 from neurossm.engine import DEFAULT_ENGINE, engine_names
+
+if TYPE_CHECKING:
+    from neurossm.parity import Verification
 
 __all__ = ["command"]
 
@@ -95,7 +98,7 @@ def command(
         from neurossm.program import Program
 
         if plots_folder is not None:
-            from neurossm.report.drawing import require_folder
+            from neurossm.reporting.drawing import require_folder
 
             require_folder(plots_folder)
         loaded = Program.load(program)
@@ -115,13 +118,13 @@ def command(
                 seed=seed,
                 reproducers=_beside(json_path, plots_folder),
             )
-        show(output, outcome.results)
+        show(output, outcome)
         if plots_folder is not None:
-            _draw(output, outcome.results, plots_folder)
+            _draw(output, outcome, plots_folder)
         for warning in outcome.warnings:
             output.line(f"warning: {warning}")
         output.line("passed" if outcome.passed else "FAILED")
-        output.json(outcome.results)
+        output.json(outcome.to_json())
     if not outcome.passed:
         context.exit(1)
 
@@ -133,10 +136,10 @@ def _beside(json_path: str | None, plots_folder: Path | None) -> Path:
     return plots_folder or Path()
 
 
-def _draw(output: Output, results: dict[str, Any], folder: Path) -> None:
-    from neurossm.report.drawing import drawing, save_all
-    from neurossm.report.plots_parity import of_verification
+def _draw(output: Output, found: Verification, folder: Path) -> None:
+    from neurossm.reporting.drawing import drawing, save_all
+    from neurossm.reporting.plots_parity import of_verification
 
     with drawing():
-        paths = save_all(of_verification(results), folder)
+        paths = save_all(of_verification(found), folder)
     output.line(f"wrote {len(paths)} figures to {folder}")

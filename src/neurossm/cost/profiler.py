@@ -131,7 +131,7 @@ class CostProfile:
 def profile(
     program: Program | str | Path,
     data: ArrayLike | Data | str | Path,
-    hw: str | os.PathLike[str] | None = None,
+    hw: str | os.PathLike[str] | Profile | None = None,
     limit: int | None = None,
     engine: str = DEFAULT_ENGINE,
     progress: Progress | None = None,
@@ -145,7 +145,8 @@ def profile(
     data
         (B, L, size) or (B, L) samples: an array, a PyTorch tensor or nested lists; or a `DATA.npz`.
     hw
-        Name or file of a hardware profile; the program's target by default.
+        Name or file of a hardware profile, or one already read; by default the one that the program
+        was compiled for.
     limit
         Only the first so many samples.
     engine

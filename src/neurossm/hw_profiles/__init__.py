@@ -4,7 +4,7 @@ Profiles are TOML files; those of this package are found by name, others by path
 its unit in its key and its source in the file.
 """
 
-from neurossm.hw_profiles.load import known_profiles, load_profile, profile_of
+from neurossm.hw_profiles.load import known_profiles, load_profile, profile_of, targets
 from neurossm.hw_profiles.profile import (
     ArithmeticEnergy,
     EnergyPj,
@@ -30,4 +30,5 @@ __all__ = [
     "known_profiles",
     "load_profile",
     "profile_of",
+    "targets",
 ]

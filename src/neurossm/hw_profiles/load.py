@@ -30,6 +30,11 @@ def known_profiles() -> tuple[str, ...]:
     return tuple(sorted(name.removesuffix(_SUFFIX) for name in files))
 
 
+def targets(*others: str | os.PathLike[str]) -> tuple[Profile, ...]:
+    """Return the profiles that come with the package, then others that a user names."""
+    return tuple(load_profile(name) for name in (*known_profiles(), *others))
+
+
 def load_profile(name_or_path: str | os.PathLike[str] | Profile) -> Profile:
     """Read a hardware profile.
 

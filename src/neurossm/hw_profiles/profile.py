@@ -162,7 +162,7 @@ class Profile:
     source_of
         The key of the source of every number, by "table.key".
     text
-        What the file holds.
+        What the file holds; None where it was not read from text.
     """
 
     name: str
@@ -177,7 +177,7 @@ class Profile:
     proxy: Proxy | None
     source: Mapping[str, Source]
     source_of: Mapping[str, str]
-    text: str = ""
+    text: str | None = None
 
     def compile_limits(self) -> Limits:
         """Return the limits, or say why nothing can be compiled for this target.

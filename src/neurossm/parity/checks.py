@@ -3,24 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Any
 
-from neurossm.parity.engines import EngineParity
+from neurossm.parity.results import Check, EngineResult, Verification
 from neurossm.program import SSM, Program
 
 
-@dataclass(frozen=True)
-class Check:
-    """One condition: `value` must be at least `limit` (or at most, for counts of failures)."""
-
-    name: str
-    value: float
-    limit: float
-    ok: bool
-
-
-def engine_checks(pairs: Iterable[EngineParity]) -> Iterable[Check]:
+def engine_checks(pairs: Iterable[EngineResult]) -> Iterable[Check]:
     """Two engines must give the same integers."""
     for pair in pairs:
         name = f"{pair.a} equals {pair.b}"
@@ -34,15 +22,15 @@ def saturation_check(program: Program, saturations: Mapping[str, int]) -> Check:
 
 
 def gates(
-    results: Mapping[str, Any], min_agreement: float | None, max_drop: float | None
+    found: Verification, min_agreement: float | None, max_drop: float | None
 ) -> Iterable[Check]:
-    """Hold the results against limits, where there are some."""
-    if min_agreement is not None:
-        named = {f"{row['name']} spikes": row["spike_agreement"] for row in results["layers"]}
-        for name, value in {"top-1 agreement": results["top1_agreement"], **named}.items():
+    """Hold what was found against limits, where there are some."""
+    if min_agreement is not None and found.highest is not None:
+        named = {f"{layer.name} spikes": layer.spike_agreement for layer in found.layers}
+        for name, value in {"top-1 agreement": found.highest.top1_agreement, **named}.items():
             yield Check(name, value, min_agreement, value >= min_agreement)
-    if max_drop is not None:
-        drop = 0.0 - results["paired_difference"]["difference"]
+    if max_drop is not None and found.paired_difference is not None:
+        drop = 0.0 - found.paired_difference.difference
         yield Check("accuracy drop", drop, max_drop, drop <= max_drop)
 
 
@@ -61,8 +49,7 @@ def warnings_of(program: Program, saturations: Mapping[str, int]) -> tuple[str, 
 
 def is_proved(program: Program, tensor: str) -> bool:
     """Tell whether a tensor, or an SSM's states ("NAME:state"), can never be clipped."""
-    name = tensor.removesuffix(":state")
-    op = program[name]
-    if tensor != name and isinstance(op, SSM):
-        return op.states_proved(program[op.inputs[0]].out.interval)
-    return op.out.proved
+    for op in program.ops:
+        if isinstance(op, SSM) and tensor == op.state_tally:
+            return op.states_proved(program[op.inputs[0]].out.interval)
+    return program[tensor].out.proved

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from neurossm.arrays import IntArray
 from neurossm.graph import Graph
 from neurossm.graph import nodes as graph_nodes
-from neurossm.parity.engines import Mismatch
+from neurossm.parity.results import Mismatch
 from neurossm.program import (
     SSM,
     Add,

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from neurossm import engine as engine_room
 from neurossm.arrays import IntArray
 from neurossm.engine.fast import recorded_shape
+from neurossm.parity.results import EngineResult, Mismatch
 from neurossm.program import Add, Program, Run, Spike, Ternary
 
 LOGITS = "logits"
@@ -19,43 +20,9 @@ MEMORY_BYTES = 1 << 28
 """Recorded integers of one engine held at once, as far as a single sample's tensor allows."""
 
 
-@dataclass(frozen=True)
-class Mismatch:
-    """One integer in which two engines differ: the first, by step, then in the program's order.
-
-    `tensor` is an operation's name, or an SSM's with ":state_re" or ":state_im", or "logits";
-    `index` is the place within the step: channel, or channel and mode. `step` of logits is the
-    last one.
-    """
-
-    operation: str
-    type: str
-    layer: str
-    tensor: str
-    sample: int
-    step: int
-    index: tuple[int, ...]
-    a: int
-    b: int
-
-    def sentence(self, first: str, second: str) -> str:
-        """Return it in words."""
-        return (
-            f"{self.operation} ({self.type}, layer {self.layer}), tensor {self.tensor}, sample "
-            f"{self.sample}, step {self.step}, index {self.index}: {first} {self.a}, "
-            f"{second} {self.b}"
-        )
-
-
 @dataclass
 class EngineParity:
-    """Comparison of two engines on the same program and data.
-
-    `compared` counts integers, `by_tensor` splits them by tensor, `first_mismatch` says in words
-    where the engines first differ (None if nowhere), `mismatch` in numbers. `samples_in_full` is
-    the number of samples of which every tensor and every state was compared. `reproducer` is the
-    command that shows the first mismatch on the smallest program that was found.
-    """
+    """Comparison of two engines in the making; see `EngineResult` for the fields."""
 
     a: str
     b: str
@@ -86,6 +53,10 @@ class EngineParity:
             else:
                 self.note(found, int(samples[found.sample]))
 
+    def result(self) -> EngineResult:
+        """Return what was found so far."""
+        return EngineResult(**vars(self))
+
     def note(self, found: Mismatch, sample: int) -> None:
         """Keep where the engines differ, with the sample's number in the data."""
         self.mismatch = replace(found, sample=sample)
@@ -113,11 +84,11 @@ def first_mismatch(
     if not found:
         return None
     _, at, name = min(found)
-    op = program.readout if name == LOGITS else program[owner(name)]
+    op = program.readout if name == LOGITS else program.recordings[name].op
     return Mismatch(
         operation=op.name,
         type=type(op).__name__,
-        layer=op.name.rpartition(".")[0] or op.name,
+        layer=op.layer,
         tensor=name,
         sample=at[0],
         step=-1 if name == LOGITS else at[1],
@@ -127,18 +98,11 @@ def first_mismatch(
     )
 
 
-def owner(tensor: str) -> str:
-    """Return the operation that has a tensor or a state."""
-    return tensor.removesuffix(":state_re").removesuffix(":state_im")
-
-
 def in_program_order(program: Program) -> tuple[str, ...]:
     """Return every tensor that can be recorded, states before their SSM's output, then logits."""
-    known = set(program.recordings)
-    names = []
-    for op in program.ops:
-        parts = (f"{op.name}:state_re", f"{op.name}:state_im", op.name)
-        names += [name for name in parts if name in known]
+    names: list[str] = []
+    for op in program.ops[:-1]:
+        names += [*(op.state_name(state) for state in op.states), op.name]
     return (*names, LOGITS)
 
 

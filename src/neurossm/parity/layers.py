@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,14 @@ from numpy.typing import NDArray
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.parity import margins
+from neurossm.parity.results import (
+    Decibels,
+    Divergence,
+    LayerResult,
+    OverTime,
+    RungResult,
+    StateRatios,
+)
 from neurossm.program import Add, Program, Spike, Ternary
 
 LEAST_WINDOWS, MOST_WINDOWS = 16, 32
@@ -38,7 +47,7 @@ def layers_of(program: Program) -> tuple[Layer, ...]:
             adds = [later.name for later in program.ops[position:] if isinstance(later, Add)]
             residual = adds[0] if adds else None
             before = program.graph[op.name].inputs[0]  # a name both rungs have
-            found.append(Layer(op.name.rpartition(".")[0], op.name, before, residual))
+            found.append(Layer(op.layer, op.name, before, residual))
     return tuple(found)
 
 
@@ -115,9 +124,9 @@ def decibel(signal: float, noise: float) -> float | None:
     return float(10 * np.log10(max(signal, 1e-300) / noise))
 
 
-def decibels(energy: FloatArray) -> list[float | None]:
+def decibels(energy: FloatArray) -> Decibels:
     """Return the ratio of each window of (2, W)."""
-    return [decibel(float(signal), float(noise)) for signal, noise in energy.T]
+    return tuple(decibel(float(signal), float(noise)) for signal, noise in energy.T)
 
 
 class LayerParity:
@@ -148,42 +157,43 @@ class LayerParity:
         self.flipped_margins += difference.flipped_margins
         self.first.append(difference.first)
 
-    def summary(self) -> dict[str, Any]:
-        """Return the statistics as plain values; margins in units of the value's RMS."""
+    def result(self, states: StateRatios | None) -> LayerResult:
+        """Return the statistics, with those of the states."""
         compared = int(self.per_sample.sum()) * self.samples
         flipped = int(self.flips.sum())
         signal, noise = self.before.sum(axis=1).tolist()
         rms = float(np.sqrt(signal / compared)) or 1.0
         residual = self.residual if self.layer.residual else None
         in_time = 1 - self.flips / (self.per_sample * self.samples)
-        return {
-            "name": self.layer.name,
-            "spike_agreement": (compared - flipped) / compared,
-            "spikes_compared": compared,
-            "spikes_flipped": flipped,
-            "firing_rate": self.upper_spikes / compared,
-            "pre_threshold_snr_db": decibel(signal, noise),
-            "pre_threshold_error": float(np.sqrt(noise / compared)) / rms,
-            "residual_snr_db": None if residual is None else decibel(*residual.sum(axis=1)),
-            "flipped_margin_quantiles": margins.quantiles(self.flipped_margins, rms),
-            "margins": margins.by_octave(self.margins, self.flipped_margins, rms),
-            **divergence(self.first),
-            "over_time": {
-                "spike_agreement": in_time.tolist(),
-                "pre_threshold_snr_db": decibels(self.before),
-                "residual_snr_db": None if residual is None else decibels(residual),
-            },
-        }
+        return LayerResult(
+            name=self.layer.name,
+            spike_agreement=(compared - flipped) / compared,
+            spikes_compared=compared,
+            spikes_flipped=flipped,
+            firing_rate=self.upper_spikes / compared,
+            pre_threshold_snr_db=decibel(signal, noise),
+            pre_threshold_error=float(np.sqrt(noise / compared)) / rms,
+            residual_snr_db=None if residual is None else decibel(*residual.sum(axis=1)),
+            flipped_margin_quantiles=margins.quantiles(self.flipped_margins, rms),
+            margins=margins.by_octave(self.margins, self.flipped_margins, rms),
+            divergence=divergence(self.first),
+            over_time=OverTime(
+                spike_agreement=tuple(in_time.tolist()),
+                pre_threshold_snr_db=decibels(self.before),
+                residual_snr_db=None if residual is None else decibels(residual),
+            ),
+            states=states,
+        )
 
 
-def divergence(first: list[int | None]) -> dict[str, Any]:
+def divergence(first: list[int | None]) -> Divergence:
     """Return how many samples diverge, the earliest and the median step at which they do."""
     steps = [step for step in first if step is not None]
-    return {
-        "samples_diverged": len(steps),
-        "first_divergence_step": min(steps, default=None),
-        "median_divergence_step": float(np.median(steps)) if steps else None,
-    }
+    return Divergence(
+        samples_diverged=len(steps),
+        first_divergence_step=min(steps, default=None),
+        median_divergence_step=float(np.median(steps)) if steps else None,
+    )
 
 
 class RungParity:
@@ -214,10 +224,10 @@ class RungParity:
         compared = sum(int(layer.per_sample.sum()) for layer in self.layers)
         return 1 - self.flips[sample] / compared if compared else None
 
-    def summary(self) -> dict[str, Any]:
-        """Return the statistics as plain values."""
-        return {
-            "top1_agreement": sum(self.same_top1) / len(self.same_top1),
-            **divergence([None if found is None else found[0] for found in self.first]),
-            "layers": [layer.summary() for layer in self.layers],
-        }
+    def result(self, states: Mapping[str, StateRatios]) -> RungResult:
+        """Return the statistics, with those of the states by the name of what reads them."""
+        return RungResult(
+            top1_agreement=sum(self.same_top1) / len(self.same_top1),
+            divergence=divergence([None if found is None else found[0] for found in self.first]),
+            layers=tuple(layer.result(states.get(layer.layer.before)) for layer in self.layers),
+        )

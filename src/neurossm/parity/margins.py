@@ -6,12 +6,11 @@ they are reported in, the root mean square of the values, is known only after th
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.graph import Graph, Spike, Ternary
+from neurossm.parity.results import Margins
 
 _PART_BITS = 4
 PER_OCTAVE = 1 << _PART_BITS
@@ -82,13 +81,13 @@ def quantiles(counts: IntArray, scale: float) -> dict[str, float | None]:
     return found
 
 
-def by_octave(all_counts: IntArray, flipped: IntArray, scale: float) -> dict[str, Any]:
+def by_octave(all_counts: IntArray, flipped: IntArray, scale: float) -> Margins:
     """Return both histograms by octave, as far as there is something, with edges over `scale`."""
     octaves = all_counts.reshape(-1, PER_OCTAVE).sum(axis=1)
     used = np.flatnonzero(octaves)
     first, last = (int(used[0]), int(used[-1]) + 1) if used.size else (0, 0)
-    return {
-        "edges": (edges()[::PER_OCTAVE][first : last + 1] / scale).tolist(),
-        "all": octaves[first:last].tolist(),
-        "flipped": flipped.reshape(-1, PER_OCTAVE).sum(axis=1)[first:last].tolist(),
-    }
+    return Margins(
+        edges=tuple((edges()[::PER_OCTAVE][first : last + 1] / scale).tolist()),
+        all=tuple(octaves[first:last].tolist()),
+        flipped=tuple(flipped.reshape(-1, PER_OCTAVE).sum(axis=1)[first:last].tolist()),
+    )

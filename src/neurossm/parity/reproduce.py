@@ -14,7 +14,8 @@ from neurossm import engine as engine_room
 from neurossm.errors import InputError, NeuroSSMError
 from neurossm.files import atomic_path
 from neurossm.parity.cut import Cut, alone, one_channel, one_mode, prefixes
-from neurossm.parity.engines import LOGITS, Mismatch, in_program_order, locate
+from neurossm.parity.engines import LOGITS, in_program_order, locate
+from neurossm.parity.results import Mismatch
 from neurossm.program import Input, Program
 
 _Data = NDArray[np.generic]

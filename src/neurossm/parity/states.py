@@ -8,7 +8,6 @@ folded into C; so the float states are those of `s = A_bar s + u`.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from neurossm.arrays import ComplexArray, FloatArray
 from neurossm.graph import nodes
 from neurossm.graph.evaluate import Evaluator
 from neurossm.parity.layers import decibel, decibels
+from neurossm.parity.results import StateRatios
 from neurossm.program import SSM, Program
 
 MAX_VALUES = 1 << 24
@@ -44,20 +44,20 @@ class StateParity:
             power += np.square(values.imag)
             total[: len(starts)] += np.add.reduceat(power, starts, axis=0)
 
-    def summary(self) -> dict[str, Any]:
+    def result(self) -> StateRatios:
         """Return ratios: of all states, by window, and how they are spread over the modes."""
         in_time = self.energy.sum(axis=(2, 3))
         signal, noise = self.energy.sum(axis=1).reshape(2, -1)
         heard = (signal > 0) & (noise > 0)
         ratios = 10 * (np.log10(signal[heard]) - np.log10(noise[heard]))
-        return {
-            "state_snr_db": decibel(*in_time.sum(axis=1).tolist()),
-            "state_snr_db_over_time": decibels(in_time),
-            "state_snr_db_by_mode": {
+        return StateRatios(
+            state_snr_db=decibel(*in_time.sum(axis=1).tolist()),
+            state_snr_db_over_time=decibels(in_time),
+            state_snr_db_by_mode={
                 str(q): float(np.quantile(ratios, q)) if ratios.size else None
                 for q in MODE_QUANTILES
             },
-        }
+        )
 
 
 def compare_states(
@@ -67,7 +67,7 @@ def compare_states(
     rungs: Mapping[str, Evaluator],
     pairs: Sequence[tuple[str, str]],
     edges: NDArray[np.int64],
-) -> dict[tuple[str, str], dict[str, dict[str, Any]]]:
+) -> dict[tuple[str, str], dict[str, StateRatios]]:
     """Compare the states of all SSMs on pairs of rungs.
 
     Parameters
@@ -88,7 +88,7 @@ def compare_states(
     Returns
     -------
     dict
-        By pair, then by the SSM's name, what `StateParity.summary` returns.
+        By pair, then by the SSM's name.
     """
     ops = [op for op in program.ops if isinstance(op, SSM)]
     found = {pair: {op.name: StateParity(op, len(edges) - 1) for op in ops} for pair in pairs}
@@ -105,7 +105,7 @@ def compare_states(
                 upper, lower = (states[rung] for rung in pair)
                 found[pair][op.name].add(upper, lower, edges[:-1])
     return {
-        pair: {name: parity.summary() for name, parity in by_name.items()}
+        pair: {name: parity.result() for name, parity in by_name.items()}
         for pair, by_name in found.items()
     }
 

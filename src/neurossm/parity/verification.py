@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,42 +18,25 @@ from neurossm.engine import DEFAULT_ENGINE, check_engines
 from neurossm.errors import InputError
 from neurossm.files import as_path
 from neurossm.graph import Graph
-from neurossm.parity.checks import Check, engine_checks, gates, saturation_check, warnings_of
-from neurossm.parity.session import Session
+from neurossm.parity.checks import engine_checks, gates, saturation_check, warnings_of
+from neurossm.parity.comparison import Comparison
+from neurossm.parity.results import Verification
 from neurossm.program import Program, as_program
 
 if TYPE_CHECKING:
-    from torch import nn
+    from neurossm.models.checkpoint import Checkpoint
+    from neurossm.models.network import Network
 
 INTEGERS = ("sample", "all")
 STATE_SAMPLES = 4
 FULL_SAMPLES = 4
 
 
-@dataclass(frozen=True, eq=False)
-class Verification:
-    """The outcome of `verify`.
-
-    Parameters
-    ----------
-    results
-        The contents of the JSON report, `checks` and `passed` included.
-    passed
-        Whether every check holds.
-    warnings
-        Saturated tensors, one line each.
-    """
-
-    results: dict[str, Any]
-    passed: bool
-    warnings: tuple[str, ...]
-
-
 def verify(
     program: Program | str | Path,
     data: ArrayLike | Data | str | Path,
     labels: ArrayLike | None = None,
-    model: str | Path | Graph | nn.Module | None = None,
+    model: str | Path | Graph | Checkpoint | Network | None = None,
     engines: str | Sequence[str] = DEFAULT_ENGINE,
     min_agreement: float | None = None,
     max_drop: float | None = None,
@@ -115,12 +98,12 @@ def verify(
     engines = check_engines(engines)
     folder = None if reproducers is None else as_path(reproducers, "reproducers")
     chosen = generator(seed).permutation(len(x))
-    session = Session(program, trained, engines, x)
-    session.run(progress)
-    session.compare_states(np.sort(chosen[:state_samples]))
+    comparison = Comparison(program, trained, engines, x)
+    comparison.run(progress)
+    comparison.compare_states(np.sort(chosen[:state_samples]))
     full = np.arange(len(x)) if integers == "all" else np.sort(chosen[:FULL_SAMPLES])
-    session.compare_engines(full, folder)
-    return _outcome(session, y, min_agreement, max_drop)
+    comparison.compare_engines(full, folder)
+    return _outcome(comparison, y, min_agreement, max_drop)
 
 
 def _check_options(
@@ -149,7 +132,7 @@ def has_floats(program: Program) -> bool:
     return len(program.graph.nodes) > 1
 
 
-def _trained_graph(model: Any, program: Program) -> Graph | None:
+def _trained_graph(model: object, program: Program) -> Graph | None:
     if model is None:
         return None
     if not has_floats(program):
@@ -165,14 +148,16 @@ def _trained_graph(model: Any, program: Program) -> Graph | None:
 
 
 def _outcome(
-    session: Session, labels: IntArray | None, min_agreement: float | None, max_drop: float | None
+    comparison: Comparison,
+    labels: IntArray | None,
+    min_agreement: float | None,
+    max_drop: float | None,
 ) -> Verification:
-    results = session.results(labels)
-    checks: list[Check] = [
-        *engine_checks(session.engine_pairs),
-        saturation_check(session.program, session.saturations),
-        *gates(results, min_agreement, max_drop),
-    ]
-    passed = all(check.ok for check in checks)
-    results |= {"checks": [asdict(check) for check in checks], "passed": passed}
-    return Verification(results, passed, warnings_of(session.program, session.saturations))
+    found = comparison.result(labels)
+    checks = (
+        *engine_checks(found.engines),
+        saturation_check(comparison.program, found.saturations),
+        *gates(found, min_agreement, max_drop),
+    )
+    warnings = warnings_of(comparison.program, found.saturations)
+    return replace(found, checks=checks, warnings=warnings)

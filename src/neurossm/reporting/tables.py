@@ -8,7 +8,7 @@ from typing import Any
 
 from neurossm.cost.counts import KEYS
 from neurossm.cost.energy import Energy
-from neurossm.report.evidence import Evidence
+from neurossm.reporting.evidence import Evidence
 
 Cell = str | int | float | bool | None
 
@@ -41,10 +41,10 @@ class Table:
 def tables(evidence: Evidence) -> Iterator[Table]:
     """Yield every table of the report."""
     yield _checks(evidence)
-    if any(value is not None for value in evidence.verification.results["accuracy"].values()):
+    if any(value is not None for value in evidence.verification.accuracy.values()):
         yield _accuracies(evidence)
     yield _layers(evidence)
-    if evidence.verification.results["engines"]:
+    if evidence.verification.engines:
         yield _engines(evidence)
     yield _states(evidence)
     yield _operations(evidence)
@@ -58,43 +58,41 @@ def tables(evidence: Evidence) -> Iterator[Table]:
 
 def _checks(evidence: Evidence) -> Table:
     rows = [
-        (check["name"], check["value"], check["limit"], check["ok"])
-        for check in evidence.verification.results["checks"]
+        (check.name, check.value, check.limit, check.ok) for check in evidence.verification.checks
     ]
     return Table("checks", "Checks", ("check", "value", "limit", "ok"), rows)
 
 
 def _accuracies(evidence: Evidence) -> Table:
-    results = evidence.verification.results
+    found = evidence.verification
     rows = [
-        (rung, value, interval["low"], interval["high"], results["samples"])
-        for rung, value in results["accuracy"].items()
-        if value is not None
-        for interval in [results["accuracy_interval"][rung]]
+        (rung, share.value, share.low, share.high, found.samples)
+        for rung, share in found.accuracy_interval.items()
+        if share is not None
     ]
     columns = ("rung", "accuracy", "low (95 %)", "high (95 %)", "samples")
     return Table("accuracies", "Accuracy", columns, rows)
 
 
 def _layers(evidence: Evidence) -> Table:
-    results = evidence.verification.results
-    upper = {"float": "trained", "approximated": "approximated"}[results["highest_rung"]]
-    steps = {f"{upper} to integers": results["layers"]}
-    if results["rungs"]["float_approximated"] is not None:
-        steps["trained to approximated"] = results["rungs"]["float_approximated"]["layers"]
-        steps["approximated to integers"] = results["rungs"]["approximated_fixed"]["layers"]
+    found = evidence.verification
+    upper = "trained" if found.highest_rung == "float" else "approximated"
+    steps = {f"{upper} to integers": found.layers}
+    if found.float_approximated is not None and found.approximated_fixed is not None:
+        steps["trained to approximated"] = found.float_approximated.layers
+        steps["approximated to integers"] = found.approximated_fixed.layers
     rows = [
         (
             step,
-            layer["name"],
-            layer["spike_agreement"],
-            layer["spikes_flipped"],
-            layer["firing_rate"],
-            layer["pre_threshold_snr_db"],
-            layer["residual_snr_db"],
-            layer.get("state_snr_db"),
-            layer["first_divergence_step"],
-            layer["median_divergence_step"],
+            layer.name,
+            layer.spike_agreement,
+            layer.spikes_flipped,
+            layer.firing_rate,
+            layer.pre_threshold_snr_db,
+            layer.residual_snr_db,
+            None if layer.states is None else layer.states.state_snr_db,
+            layer.divergence.first_divergence_step,
+            layer.divergence.median_divergence_step,
         )
         for step, layers in steps.items()
         for layer in layers
@@ -116,8 +114,7 @@ def _layers(evidence: Evidence) -> Table:
 
 def _engines(evidence: Evidence) -> Table:
     rows = [
-        (pair["a"], pair["b"], pair["compared"], pair["mismatches"])
-        for pair in evidence.verification.results["engines"]
+        (pair.a, pair.b, pair.compared, pair.mismatches) for pair in evidence.verification.engines
     ]
     columns = ("engine", "other engine", "integers compared", "that differ")
     return Table("engines", "Engine against engine", columns, rows)

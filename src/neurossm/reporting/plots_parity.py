@@ -5,15 +5,15 @@ All but the last are drawn from the results of `neurossm.verify` alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from neurossm.report.drawing import BLUE, GREEN, INK, ORANGE, PURPLE, RED, SKY, Plot, panels
-from neurossm.report.evidence import Evidence
-
-Results = Mapping[str, Any]
+from neurossm.parity import Verification
+from neurossm.parity.results import Decibels, LayerResult
+from neurossm.reporting.drawing import BLUE, GREEN, INK, ORANGE, PURPLE, RED, SKY, Plot, panels
+from neurossm.reporting.evidence import Evidence
 
 _RUNGS = {"float": "trained", "approximated": "approximated", "fixed": "integers"}
 
@@ -21,18 +21,15 @@ _RUNGS = {"float": "trained", "approximated": "approximated", "fixed": "integers
 _COLOURS = (BLUE, ORANGE, GREEN, RED, PURPLE, SKY)
 
 
-def accuracy(results: Results) -> Plot | None:
+def accuracy(found: Verification) -> Plot | None:
     """Accuracy of each rung with its 95 % interval; None without labels."""
-    known = {rung: value for rung, value in results["accuracy"].items() if value is not None}
+    known = {rung: share for rung, share in found.accuracy_interval.items() if share is not None}
     if not known:
         return None
     figure, (axis,) = panels(1, width=5.2, height=1.1 + 0.4 * len(known))
-    for position, (rung, value) in enumerate(known.items()):
-        interval = results["accuracy_interval"][rung]
-        span = [
-            [100 * max(0.0, value - interval["low"])],
-            [100 * max(0.0, interval["high"] - value)],
-        ]
+    for position, share in enumerate(known.values()):
+        value = share.value
+        span = [[100 * max(0.0, value - share.low)], [100 * max(0.0, share.high - value)]]
         axis.errorbar(100 * value, position, xerr=span, fmt="o", color=BLUE, ecolor=INK, capsize=4)
         axis.annotate(
             f"{100 * value:.2f} %",
@@ -53,29 +50,28 @@ def accuracy(results: Results) -> Plot | None:
     return Plot("accuracy", "Accuracy on three rungs", caption, figure)
 
 
-def _series(results: Results) -> dict[str, list[dict[str, Any]]]:
+def _series(found: Verification) -> dict[str, Sequence[LayerResult]]:
     """Return the layers of each pair of rungs, under what lies between them."""
-    series = {"highest rung to integers": results["layers"]}
-    names = {"float_approximated": "approximations", "approximated_fixed": "integers alone"}
-    for key, label in names.items():
-        if results["rungs"][key] is not None and results["rungs"]["float_approximated"] is not None:
-            series[label] = results["rungs"][key]["layers"]
+    series: dict[str, Sequence[LayerResult]] = {"highest rung to integers": found.layers}
+    if found.float_approximated is not None and found.approximated_fixed is not None:
+        series["approximations"] = found.float_approximated.layers
+        series["integers alone"] = found.approximated_fixed.layers
     return series
 
 
-def agreement(results: Results) -> Plot:
+def agreement(found: Verification) -> Plot:
     """Spikes that differ, per layer and rung."""
-    series = _series(results)
+    series = _series(found)
     figure, (axis,) = panels(1, width=6.4, height=2.8)
     width = 0.8 / len(series)
     for index, ((label, layers), colour) in enumerate(
         zip(series.items(), (BLUE, ORANGE, GREEN), strict=False)
     ):
-        differing = [100 * (1 - layer["spike_agreement"]) for layer in layers]
+        differing = [100 * (1 - layer.spike_agreement) for layer in layers]
         at = np.arange(len(layers)) + (index - (len(series) - 1) / 2) * width
         bars = axis.bar(at, differing, width * 0.92, color=colour, label=label)
         axis.bar_label(bars, fmt="%.2g", fontsize=8, padding=2)
-    axis.set_xticks(range(len(results["layers"])), [row["name"] for row in results["layers"]])
+    axis.set_xticks(range(len(found.layers)), [layer.name for layer in found.layers])
     axis.set_ylabel("spikes that differ (%)")
     axis.margins(y=0.15)
     axis.grid(axis="y")
@@ -89,19 +85,19 @@ def agreement(results: Results) -> Plot:
     return Plot("agreement", "Spikes that differ per layer", caption, figure)
 
 
-def in_time(results: Results) -> Plot:
+def in_time(found: Verification) -> Plot:
     """Spikes that differ in each window of time, by layer, for each pair of rungs."""
-    series = _series(results)
+    series = _series(found)
     figure, axes = panels(len(series), columns=1, height=2.0)
-    centres = _centres(results)
+    centres = _centres(found)
     for axis, (label, layers) in zip(axes, series.items(), strict=True):
         for layer, colour in zip(layers, _cycle(len(layers)), strict=True):
-            differing = 100 * (1 - np.array(layer["over_time"]["spike_agreement"]))
-            axis.plot(centres, differing, color=colour, label=layer["name"], linewidth=1.4)
+            differing = 100 * (1 - np.array(layer.over_time.spike_agreement))
+            axis.plot(centres, differing, color=colour, label=layer.name, linewidth=1.4)
         axis.set_title(label)
         axis.set_ylabel("spikes that differ (%)")
         axis.set_ylim(bottom=0)
-        axis.set_xlim(0, results["steps"])
+        axis.set_xlim(0, found.steps)
         axis.grid(axis="y")
     axes[-1].set_xlabel("time step")
     handles, labels = axes[0].get_legend_handles_labels()
@@ -113,26 +109,24 @@ def in_time(results: Results) -> Plot:
     return Plot("in-time", "Spikes that differ over time", caption, figure)
 
 
-def noise(results: Results) -> Plot:
+def noise(found: Verification) -> Plot:
     """Signal-to-noise ratio of pre-threshold values, residual and states over time."""
-    layers = results["layers"]
-    ratios_of = {
-        "before the threshold": [row["over_time"]["pre_threshold_snr_db"] for row in layers],
-        "residual": [row["over_time"]["residual_snr_db"] for row in layers],
-        "states": [row.get("state_snr_db_over_time") for row in layers],
+    layers = found.layers
+    ratios_of: dict[str, list[Decibels | None]] = {
+        "before the threshold": [layer.over_time.pre_threshold_snr_db for layer in layers],
+        "residual": [layer.over_time.residual_snr_db for layer in layers],
+        "states": [_states_over_time(layer) for layer in layers],
     }
     shown = {name: lines for name, lines in ratios_of.items() if any(lines)}
     figure, axes = panels(max(1, len(shown)), columns=3, height=2.7)
-    centres = _centres(results)
+    centres = _centres(found)
     for axis, (name, lines) in zip(axes, shown.items(), strict=False):
         for layer, line, colour in zip(layers, lines, _cycle(len(layers)), strict=True):
             ratios = [np.nan if value is None else value for value in line or []]
-            axis.plot(
-                centres[: len(ratios)], ratios, color=colour, label=layer["name"], linewidth=1.4
-            )
+            axis.plot(centres[: len(ratios)], ratios, color=colour, label=layer.name, linewidth=1.4)
         axis.set_title(name)
         axis.set_xlabel("time step")
-        axis.set_xlim(0, results["steps"])
+        axis.set_xlim(0, found.steps)
         axis.grid(axis="y")
     axes[0].set_ylabel("signal to error (dB)")
     handles, labels = axes[0].get_legend_handles_labels()
@@ -140,22 +134,25 @@ def noise(results: Results) -> Plot:
     caption = (
         "Energy of the float model's values over the energy of what the integers add, in equal "
         "windows of time; 20 dB more is an error ten times smaller. Both run freely, so that "
-        f"spikes that differ upstream count. States: of {len(results['state_samples'])} samples."
+        f"spikes that differ upstream count. States: of {len(found.state_samples)} samples."
     )
     return Plot("noise", "Signal to quantisation noise over time", caption, figure)
 
 
-def margins(results: Results) -> Plot:
+def margins(found: Verification) -> Plot:
     """Distance of pre-threshold values from the threshold: all, and those that flip."""
-    layers = results["layers"]
+    layers = found.layers
     figure, axes = panels(len(layers))
     for axis, layer in zip(axes, layers, strict=True):
-        found = layer["margins"]
-        borders = np.log10(np.maximum(found["edges"], 1e-12))
-        for key, colour, label in (("all", BLUE, "all"), ("flipped", RED, "spike differs")):
-            axis.stairs(found[key], borders, color=colour, fill=True, alpha=0.75, label=label)
+        seen = layer.margins
+        borders = np.log10(np.maximum(seen.edges, 1e-12))
+        for counts, colour, label in (
+            (seen.all, BLUE, "all"),
+            (seen.flipped, RED, "spike differs"),
+        ):
+            axis.stairs(counts, borders, color=colour, fill=True, alpha=0.75, label=label)
         axis.axvline(
-            np.log10(max(layer["pre_threshold_error"], 1e-12)),
+            np.log10(max(layer.pre_threshold_error, 1e-12)),
             color=INK,
             linestyle="--",
             linewidth=1,
@@ -163,7 +160,7 @@ def margins(results: Results) -> Plot:
         )
         axis.set_yscale("log")
         axis.set_xlim(-6, max(1.5, float(borders[-1])) if len(borders) else 1.5)
-        axis.set_title(layer["name"])
+        axis.set_title(layer.name)
         axis.set_xlabel("distance from threshold (log10, of RMS)")
         axis.grid(axis="y")
     axes[0].set_ylabel("values")
@@ -177,18 +174,22 @@ def margins(results: Results) -> Plot:
     return Plot("margins", "Pre-threshold margins", caption, figure)
 
 
-def of_verification(results: Results) -> list[Plot]:
+def of_verification(found: Verification) -> list[Plot]:
     """Return every figure that the results of a verification give."""
-    if not results["layers"]:
+    if not found.layers:
         return []
-    plots = [make(results) for make in (accuracy, agreement, in_time, noise, margins)]
+    plots = [make(found) for make in (accuracy, agreement, in_time, noise, margins)]
     return [plot for plot in plots if plot is not None]
 
 
-def _centres(results: Results) -> np.ndarray[Any, np.dtype[np.float64]]:
+def _centres(found: Verification) -> np.ndarray[Any, np.dtype[np.float64]]:
     """Return the middle of each window of time."""
-    edges = np.array(results["window_edges"], dtype=np.float64)
+    edges = np.array(found.window_edges, dtype=np.float64)
     return (edges[1:] + edges[:-1]) / 2
+
+
+def _states_over_time(layer: LayerResult) -> Decibels | None:
+    return None if layer.states is None else layer.states.state_snr_db_over_time
 
 
 def _cycle(count: int) -> list[str]:

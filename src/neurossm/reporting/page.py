@@ -14,10 +14,10 @@ from markupsafe import Markup
 
 import neurossm
 from neurossm.files import atomic_path, require_writable
-from neurossm.report import plots_cost, plots_parity, plots_spikes
-from neurossm.report.drawing import Plot, drawing, save_all, to_svg
-from neurossm.report.evidence import Evidence
-from neurossm.report.tables import shown, tables
+from neurossm.reporting import plots_cost, plots_parity, plots_spikes
+from neurossm.reporting.drawing import Plot, drawing, save_all, to_svg
+from neurossm.reporting.evidence import Evidence
+from neurossm.reporting.tables import shown, tables
 
 _FILES = ("page.html.j2", "style.css", "script.js")
 
@@ -58,7 +58,7 @@ def write_plots(evidence: Evidence, folder: str | os.PathLike[str]) -> tuple[Pat
 def plots(evidence: Evidence) -> Iterator[Plot]:
     """Yield every figure of the report."""
     with drawing():
-        agreeing = plots_parity.of_verification(evidence.verification.results)
+        agreeing = plots_parity.of_verification(evidence.verification)
     yield from agreeing
     makers = (
         plots_spikes.rasters,
@@ -90,7 +90,6 @@ def render(evidence: Evidence) -> str:
         plots=[(plot, Markup(to_svg(plot))) for plot in plots(evidence)],
         tables=list(tables(evidence)),
         verification=evidence.verification,
-        results=evidence.verification.results,
         facts=_facts(evidence),
         remarks=_remarks(evidence),
         source=_source(evidence),
@@ -100,15 +99,16 @@ def render(evidence: Evidence) -> str:
 
 
 def _facts(evidence: Evidence) -> list[Fact]:
-    results, cost = evidence.verification.results, evidence.cost
+    found, cost = evidence.verification, evidence.cost
     facts = []
-    if results["accuracy"]["fixed"] is not None:
-        facts.append(Fact(f"{results['accuracy']['fixed']:.2%}", "accuracy of the integers"))
-    facts.append(Fact(f"{results['top1_agreement']:.2%}", "predictions equal to the float model's"))
-    worst = min(results["layers"], key=lambda row: row["spike_agreement"], default=None)
+    accuracy = found.accuracy["fixed"]
+    if accuracy is not None:
+        facts.append(Fact(f"{accuracy:.2%}", "accuracy of the integers"))
+    facts.append(Fact(f"{found.top1_agreement:.2%}", "predictions equal to the float model's"))
+    worst = min(found.layers, key=lambda layer: layer.spike_agreement, default=None)
     if worst is not None:
         facts.append(
-            Fact(f"{worst['spike_agreement']:.2%}", f"spikes equal in {worst['name']}, the worst")
+            Fact(f"{worst.spike_agreement:.2%}", f"spikes equal in {worst.name}, the worst")
         )
     operations = cost.totals.operations / cost.samples
     facts.append(Fact(f"{operations / 1e6:,.4g} M", "operations per sample"))
@@ -140,7 +140,7 @@ def _remarks(evidence: Evidence) -> list[str]:
         )
     if cost.energy.static_power_mw is None:
         remarks.append(f"The static power of {cost.hw} is unknown and not included.")
-    if not evidence.verification.results["engines"]:
+    if not evidence.verification.engines:
         remarks.append("Engines were not compared with each other; give --engine twice to do so.")
     return remarks
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,19 +33,25 @@ from neurossm.parity.layers import (
     window_edges,
 )
 from neurossm.parity.reproduce import smallest_case, write_case
+from neurossm.parity.results import (
+    RUNGS,
+    FirstDivergence,
+    SampleResult,
+    StateRatios,
+    Verification,
+)
 from neurossm.parity.states import compare_states, states_steps
 from neurossm.parity.statistics import Proportion, compare_paired
 from neurossm.program import SSM, Program, Run, Tally
 from neurossm.threads import usable_cores
 
-RUNGS = ("float", "approximated", "fixed")
 _PIECE_VALUES = 1 << 16
 """Values of a tensor that are evaluated at once in a thread: what a core's cache can hold."""
 
 Pair = tuple[str, str]
 
 
-class Session:
+class Comparison:
     """One verification: a program, its float rungs, engines and data (B, L, C)."""
 
     def __init__(
@@ -79,7 +83,7 @@ class Session:
         self.watched = compared_tensors(program) if len(engines) > 1 else ()
         self.engine_pairs = pairs(engines)
         self.saturations = Tally()
-        self.states: dict[Pair, dict[str, dict[str, Any]]] = {}
+        self.states: dict[Pair, dict[str, StateRatios]] = {}
         self.state_samples: IntArray = np.zeros(0, np.int64)
 
     def run(self, progress: Callable[[int], None] | None = None) -> None:
@@ -217,71 +221,58 @@ class Session:
             for batch in in_batches(self.program, names, together * steps):
                 yield samples[start : start + together], batch
 
-    def results(self, labels: IntArray | None) -> dict[str, Any]:
-        """Return everything found as plain values."""
-        summaries = {pair: parity.summary() for pair, parity in self.rung_parity.items()}
-        for pair, summary in summaries.items():
-            for layer, row in zip(self.layers, summary["layers"], strict=True):
-                row |= self.states.get(pair, {}).get(layer.before, {})
-        nothing: dict[str, Any] = {"top1_agreement": None, "layers": []}
-        highest = nothing if self.highest is None else summaries[self.highest, "fixed"]
+    def result(self, labels: IntArray | None) -> Verification:
+        """Return everything found, nothing of it checked yet."""
+        pairs = {
+            pair: parity.result(self.states.get(pair, {}))
+            for pair, parity in self.rung_parity.items()
+        }
         top = None
         if self.highest is not None:
             same = self.rung_parity[self.highest, "fixed"].same_top1
-            top = asdict(Proportion.of(sum(same), len(same)))
-        return {
-            "samples": len(self.data),
-            "steps": self.data.shape[1],
-            "highest_rung": self.highest,
-            **self._accuracies(labels),
-            **highest,
-            "top1_agreement_interval": top,
-            "rungs": {
-                "float_approximated": summaries.get(("float", "approximated")),
-                "approximated_fixed": summaries.get(("approximated", "fixed")),
-            },
-            "window_edges": self.edges.tolist(),
-            "state_samples": self.state_samples.tolist(),
-            "state_steps": states_steps(self.program, self.data.shape[1]),
-            "per_sample": self._per_sample(labels),
-            "saturations": dict(self.saturations),
-            "engines": [asdict(pair) for pair in self.engine_pairs],
-        }
+            top = Proportion.of(sum(same), len(same))
+        right = self._right(labels)
+        shares = {rung: Proportion.of(int(r.sum()), r.size) for rung, r in right.items()}
+        known = labels is not None and self.highest is not None
+        return Verification(
+            samples=len(self.data),
+            steps=self.data.shape[1],
+            highest_rung=self.highest,
+            accuracy={rung: shares[rung].value if rung in shares else None for rung in RUNGS},
+            accuracy_interval={rung: shares.get(rung) for rung in RUNGS},
+            paired_difference=compare_paired(right[str(self.highest)], right["fixed"])
+            if known
+            else None,
+            highest=None if self.highest is None else pairs[self.highest, "fixed"],
+            top1_agreement_interval=top,
+            float_approximated=pairs.get(("float", "approximated")),
+            approximated_fixed=pairs.get(("approximated", "fixed")),
+            window_edges=tuple(self.edges.tolist()),
+            state_samples=tuple(self.state_samples.tolist()),
+            state_steps=states_steps(self.program, self.data.shape[1]),
+            per_sample=tuple(self._sample(i, labels) for i in range(len(self.data))),
+            saturations=dict(self.saturations),
+            engines=tuple(pair.result() for pair in self.engine_pairs),
+        )
 
-    def _accuracies(self, labels: IntArray | None) -> dict[str, Any]:
-        accuracy: dict[str, float | None] = dict.fromkeys(RUNGS)
-        intervals: dict[str, Any] = dict.fromkeys(RUNGS)
-        right: dict[str, NDArray[np.bool_]] = {}
-        for rung, predicted in self.predictions.items():
-            if labels is None:
-                continue
-            right[rung] = np.array(predicted) == labels
-            share = Proportion.of(int(right[rung].sum()), len(labels))
-            accuracy[rung], intervals[rung] = share.value, asdict(share)
-        paired = None
-        if labels is not None and self.highest is not None:
-            paired = asdict(compare_paired(right[self.highest], right["fixed"]))
-        return {"accuracy": accuracy, "accuracy_interval": intervals, "paired_difference": paired}
+    def _right(self, labels: IntArray | None) -> dict[str, NDArray[np.bool_]]:
+        """Return which samples each rung gets right, (samples); nothing without labels."""
+        if labels is None:
+            return {}
+        return {rung: np.array(found) == labels for rung, found in self.predictions.items()}
 
-    def _per_sample(self, labels: IntArray | None) -> list[dict[str, Any]]:
-        rows = []
+    def _sample(self, i: int, labels: IntArray | None) -> SampleResult:
         parity = None if self.highest is None else self.rung_parity[self.highest, "fixed"]
-        for i in range(len(self.data)):
-            first = None if parity is None else parity.first[i]
-            rows.append(
-                {
-                    "label": None if labels is None else int(labels[i]),
-                    "prediction": {
-                        rung: self.predictions[rung][i] if rung in self.predictions else None
-                        for rung in RUNGS
-                    },
-                    "spike_agreement": None if parity is None else parity.agreement(i),
-                    "first_divergence": None
-                    if first is None
-                    else {"step": first[0], "layer": first[1]},
-                }
-            )
-        return rows
+        first = None if parity is None else parity.first[i]
+        return SampleResult(
+            label=None if labels is None else int(labels[i]),
+            prediction={
+                rung: self.predictions[rung][i] if rung in self.predictions else None
+                for rung in RUNGS
+            },
+            spike_agreement=None if parity is None else parity.agreement(i),
+            first_divergence=None if first is None else FirstDivergence(*first),
+        )
 
 
 class _Sample:

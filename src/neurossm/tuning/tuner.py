@@ -5,26 +5,26 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from neurossm.arrays import IntArray, as_names
-from neurossm.checks import check_count, check_fraction, checked_type
+from neurossm.arrays import IntArray
+from neurossm.checks import checked_type
 from neurossm.compile import CompileOptions, prepare
 from neurossm.compile.compiler import load_graph
 from neurossm.compile.options import DEFAULT_TARGET
-from neurossm.compile.precision import Precision
 from neurossm.datafile import Data, samples_of
 from neurossm.engine import DEFAULT_ENGINE, check_engines
 from neurossm.errors import InputError, LimitError
 from neurossm.graph import Graph
 from neurossm.hw_profiles import Profile, load_profile
-from neurossm.tune.judge import Judge, Score
-from neurossm.tune.search import Limits, Search, Step, Watch, precision_of
-from neurossm.tune.space import Group, all_groups, starting_choice
+from neurossm.tuning.judge import Judge, Score
+from neurossm.tuning.options import TuneOptions
+from neurossm.tuning.outcome import Tuning
+from neurossm.tuning.search import Search, Step, Tolerance, Watch, precision_of
+from neurossm.tuning.space import all_groups, starting_choice
 
 
 @contextmanager
@@ -32,100 +32,11 @@ def _unwatched(_: str, __: int) -> Iterator[Callable[[int], None]]:
     yield lambda done: None
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to tune.
-
-    Parameters
-    ----------
-    max_drop
-        Largest loss of accuracy against the float model (0 to 1).
-    min_agreement
-        Least share of predictions equal to the float model's (0 to 1).
-    samples
-        Samples to search with, at most; the others confirm. Never more than half of the data.
-    confirming
-        Samples to confirm with, at most; None takes all others.
-    only
-        Kinds of width to tune, such as "weight"; all where empty.
-    trim
-        Whether widths that save no whole byte are made narrower, too.
-    seed
-        Decides which samples search and which confirm.
-    """
-
-    max_drop: float = 0.001
-    min_agreement: float = 0.0
-    samples: int = 1000
-    confirming: int | None = None
-    only: tuple[str, ...] = ()
-    trim: bool = True
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what makes no sense."""
-        check_fraction("max_drop", self.max_drop)
-        check_fraction("min_agreement", self.min_agreement)
-        check_count("samples", self.samples)
-        if self.confirming is not None:
-            check_count("confirming", self.confirming)
-        object.__setattr__(self, "only", as_names(self.only, "only"))
-        check_count("seed", self.seed, lowest=0)
-
-
-@dataclass(frozen=True, eq=False)
-class Tuning:
-    """The outcome of `tune_widths`.
-
-    Parameters
-    ----------
-    precision
-        The widths chosen.
-    start, found, chosen
-        Where the search began, where it ended, and what the held-out samples confirmed; scores on
-        the samples of the search.
-    confirmed
-        Score of the chosen widths on the held-out samples.
-    path
-        The steps down, the start first; `chosen` is one of them.
-    front
-        Non-dominated scores among all that were tried: bytes against agreement.
-    tried
-        Choices tried on the samples of the search.
-    confirmations
-        Choices tried on the held-out samples.
-    float_accuracy
-        Of the float model, on the samples of the search and on the others.
-    samples
-        Numbers of both.
-    """
-
-    precision: Precision
-    settings: Settings
-    groups: tuple[Group, ...]
-    start: Step
-    found: Step
-    chosen: Step
-    confirmed: Score
-    path: tuple[Step, ...]
-    front: tuple[Score, ...]
-    tried: int
-    confirmations: int
-    float_accuracy: tuple[float, float]
-    samples: tuple[int, int]
-    labelled: bool = field(default=True)
-
-    @property
-    def stepped_back(self) -> int:
-        """How many steps were taken back after the held-out samples did not confirm them."""
-        return len(self.path) - 1 - self.path.index(self.chosen)
-
-
-def tune_widths(
+def tune(
     model: str | Path | Graph,
     data: ArrayLike | Data | str | Path,
     labels: ArrayLike | None = None,
-    settings: Settings | None = None,
+    settings: TuneOptions | None = None,
     target: str | os.PathLike[str] | Profile = DEFAULT_TARGET,
     options: CompileOptions | None = None,
     calibration: ArrayLike | None = None,
@@ -145,7 +56,7 @@ def tune_widths(
     labels
         (samples) class numbers. Without them the float model's predictions count as right.
     settings
-        Limits and numbers of samples.
+        Tolerance and numbers of samples.
     target, options, calibration
         As `compile_model`; the options' widths are where the search begins.
     watch
@@ -162,7 +73,9 @@ def tune_widths(
     LimitError
         The widths to begin with exceed the limits, on either part of the data.
     """
-    settings = checked_type("settings", Settings() if settings is None else settings, Settings)
+    settings = checked_type(
+        "settings", TuneOptions() if settings is None else settings, TuneOptions
+    )
     graph, own_calibration = load_graph(model)
     samples = samples_of(graph.input, graph.channels()[graph.output.name], data, labels, limit)
     x, y = samples.x, samples.y
@@ -178,7 +91,7 @@ def tune_widths(
     search = Search(
         prepared,
         judge,
-        Limits(settings.max_drop, settings.min_agreement),
+        Tolerance(settings.max_drop, settings.min_agreement),
         start,
         watch,
     )
@@ -204,7 +117,7 @@ def tune_widths(
     )
 
 
-def split(samples: int, settings: Settings) -> tuple[IntArray, IntArray]:
+def split(samples: int, settings: TuneOptions) -> tuple[IntArray, IntArray]:
     """Return the numbers of the samples that search and of those that confirm, none in both.
 
     Raises
@@ -244,7 +157,7 @@ def _judge(
         return Judge(graph, profile, data[part], chosen, progress, engine)
 
 
-def _check_start(score: Score, limits: Limits, purpose: str, samples: int) -> None:
+def _check_start(score: Score, limits: Tolerance, purpose: str, samples: int) -> None:
     if not limits.hold(score):
         raise LimitError(
             f"the widths to begin with lose {score.drop:.3g} of accuracy on the "

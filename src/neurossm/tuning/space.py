@@ -17,7 +17,7 @@ _PACKED = ("weight",)
 
 
 @dataclass(frozen=True, order=True)
-class Group:
+class WidthGroup:
     """The numbers of one kind in one layer, which share a width."""
 
     layer: str
@@ -38,11 +38,11 @@ class Group:
         return f"{self.layer} {self.width}"
 
 
-Choice = Mapping[Group, int]
+Choice = Mapping[WidthGroup, int]
 """Bits of every group."""
 
 
-def all_groups(graph: Graph, only: Iterable[str] = ()) -> tuple[Group, ...]:
+def all_groups(graph: Graph, only: Iterable[str] = ()) -> tuple[WidthGroup, ...]:
     """Return the groups of a network, all of them or those of some kinds of width.
 
     Raises
@@ -54,15 +54,17 @@ def all_groups(graph: Graph, only: Iterable[str] = ()) -> tuple[Group, ...]:
     for kind in kinds:
         if kind not in WIDTH_RANGES:
             raise InputError(f"width {kind!r} is unknown; there are {', '.join(WIDTH_RANGES)}")
-    found = [Group(layer, width) for layer, names in layer_widths(graph).items() for width in names]
-    found.append(Group(STREAM, "residual"))
+    found = [
+        WidthGroup(layer, width) for layer, names in layer_widths(graph).items() for width in names
+    ]
+    found.append(WidthGroup(STREAM, "residual"))
     groups = tuple(group for group in found if not kinds or group.width in kinds)
     if not groups:
         raise InputError(f"the network has no widths of {', '.join(kinds)}")
     return groups
 
 
-def starting_choice(groups: Iterable[Group], widths: Widths) -> dict[Group, int]:
+def starting_choice(groups: Iterable[WidthGroup], widths: Widths) -> dict[WidthGroup, int]:
     """Return the same widths for all layers."""
     return {group: getattr(widths, group.width) for group in groups}
 
@@ -78,4 +80,4 @@ def layers_of(choice: Choice, widths: Widths) -> dict[str, dict[str, int]]:
 
 def residual_of(choice: Choice, widths: Widths) -> int:
     """Return the width of the residual stream."""
-    return choice.get(Group(STREAM, "residual"), widths.residual)
+    return choice.get(WidthGroup(STREAM, "residual"), widths.residual)

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from neurossm.arrays import FloatArray, IntArray
-from neurossm.report.drawing import BRIGHT, ORANGE, Plot
-from neurossm.report.evidence import Evidence, Example
+from neurossm.reporting.drawing import BRIGHT, ORANGE, Plot
+from neurossm.reporting.evidence import Evidence, Example
 
 MAX_COLUMNS = 800
 """Longer samples are drawn with several steps in a column."""

@@ -14,7 +14,7 @@ from matplotlib.patches import Rectangle
 
 from neurossm.cost import Energy
 from neurossm.place.groups import NeuronGroup
-from neurossm.report.drawing import (
+from neurossm.reporting.drawing import (
     BLUE,
     FAINT,
     GREEN,
@@ -26,7 +26,7 @@ from neurossm.report.drawing import (
     Plot,
     panels,
 )
-from neurossm.report.evidence import Evidence
+from neurossm.reporting.evidence import Evidence
 
 _OPERATIONS = {
     "additions by spikes (AC)": ("Effective_ACs", BLUE),
@@ -166,7 +166,8 @@ def cores(evidence: Evidence) -> Plot | None:
     caption = (
         f"{cost.placement.cores_used} cores on {cost.placement.chips_used} chip(s) of "
         f"{cost.placement.target}{cut}; {cost.placement.least_cores} would hold the network, more "
-        f"make a step shorter. E encoder, S state space and spike, M mixing and gate, R readout, "
+        f"make a step shorter. E encoder, S state space and spike, M mixing and gate, L "
+        "statistics of a norm, R readout, "
         f"with the number of the block. The busiest core does {cost.imbalance or 1:.2f} times the "
         "mean."
     )

@@ -22,14 +22,14 @@ from neurossm.parity.statistics import compare_paired
 from neurossm.place.bytes import signed_bits
 from neurossm.place.placement import place
 from neurossm.program.reference import run
-from neurossm.tune import Score, Settings, tune_widths
-from neurossm.tune.judge import size_bytes
-from neurossm.tune.search import Limits, Step
-from neurossm.tune.space import STREAM, Group, all_groups
-from neurossm.tune.tuner import _confirm, split
+from neurossm.tuning import Score, TuneOptions, tune
+from neurossm.tuning.judge import size_bytes
+from neurossm.tuning.search import Step, Tolerance
+from neurossm.tuning.space import STREAM, WidthGroup, all_groups
+from neurossm.tuning.tuner import _confirm, split
 
 SAMPLES = 60
-SETTINGS = Settings(max_drop=0.1, samples=30, seed=3)
+SETTINGS = TuneOptions(max_drop=0.1, samples=30, seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def data(graph, networks):
 
 @pytest.fixture(scope="module")
 def tuning(graph, data):
-    return tune_widths(graph, data, None, SETTINGS)
+    return tune(graph, data, None, SETTINGS)
 
 
 def drop_of(graph, data, options):
@@ -77,7 +77,7 @@ def test_one_bit_less_anywhere_breaks_the_limit_or_is_not_allowed(graph, data, t
         for other, narrow in choice.items():
             if other.layer != STREAM:
                 layers.setdefault(other.layer, {})[other.width] = narrow
-        residual = choice[Group(STREAM, "residual")]
+        residual = choice[WidthGroup(STREAM, "residual")]
         options = CompileOptions(Widths(**{**vars(widths), "residual": residual}), layers)
         with contextlib.suppress(LimitError):
             assert drop_of(graph, data[searching], options) > 0.1, group
@@ -121,7 +121,7 @@ def test_the_file_compiles_to_exactly_these_widths(graph, data, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_outcome(graph, data, tuning):
-    again = tune_widths(graph, data, None, SETTINGS)
+    again = tune(graph, data, None, SETTINGS)
     assert again.path == tuning.path
     assert again.front == tuning.front
     assert again.precision == tuning.precision
@@ -136,15 +136,15 @@ def test_the_front_holds_what_nothing_beats(tuning):
 
 
 def test_every_step_of_the_way_holds_and_no_step_is_larger(tuning):
-    limits = Limits(0.1)
+    limits = Tolerance(0.1)
     assert all(limits.hold(step.score) for step in tuning.path)
     sizes = [step.score.size_bytes for step in tuning.path]
     assert sizes == sorted(sizes, reverse=True)
 
 
 def test_only_the_kinds_asked_for_change(graph, data):
-    settings = Settings(0.1, samples=30, only=("weight", "state"))
-    tuning = tune_widths(graph, data, None, settings)
+    settings = TuneOptions(0.1, samples=30, only=("weight", "state"))
+    tuning = tune(graph, data, None, settings)
     changed = {name for own in tuning.precision.layers.values() for name in own}
     assert changed <= {"weight", "state"}
     assert {group.width for group in tuning.groups} == {"weight", "state"}
@@ -152,7 +152,7 @@ def test_only_the_kinds_asked_for_change(graph, data):
 
 
 def test_without_trimming_widths_stay_on_rungs_that_save_bytes(graph, data):
-    tuning = tune_widths(graph, data, None, Settings(0.1, samples=30, trim=False))
+    tuning = tune(graph, data, None, TuneOptions(0.1, samples=30, trim=False))
     for group, bits in tuning.chosen.choice.items():
         assert group.width == "weight" or bits in (8, 16, getattr(Widths(), group.width))
     sizes = [step.score.size_bytes for step in tuning.path]
@@ -180,18 +180,18 @@ def test_the_limit_is_a_fraction():
         return Score(1, 1.0, 0.0, compare_paired(right, got))
 
     assert score(one).drop == pytest.approx(0.001)
-    assert Limits(0.001).hold(score(one))
-    assert not Limits(0.001).hold(score(two))
-    assert Limits(0.0).hold(score(right))
-    assert not Limits(0.0).hold(score(one))
-    assert not Limits(100.0, min_agreement=1.0).hold(Score(1, 0.99, 0.0, score(one).paired))
-    assert not Limits(100.0).hold(None)
+    assert Tolerance(0.001).hold(score(one))
+    assert not Tolerance(0.001).hold(score(two))
+    assert Tolerance(0.0).hold(score(right))
+    assert not Tolerance(0.0).hold(score(one))
+    assert not Tolerance(100.0, min_agreement=1.0).hold(Score(1, 0.99, 0.0, score(one).paired))
+    assert not Tolerance(100.0).hold(None)
 
 
 def test_rungs_are_the_widths_that_can_save_bytes():
-    assert [Group("b", "weight").rung(bits) for bits in (8, 3, 2)] == [7, 2, None]
-    assert [Group("b", "state").rung(bits) for bits in (24, 20, 16, 8)] == [16, 16, 8, None]
-    assert [Group("b", "pole").rung(bits) for bits in (16, 12, 8)] == [8, 8, None]
+    assert [WidthGroup("b", "weight").rung(bits) for bits in (8, 3, 2)] == [7, 2, None]
+    assert [WidthGroup("b", "state").rung(bits) for bits in (24, 20, 16, 8)] == [16, 16, 8, None]
+    assert [WidthGroup("b", "pole").rung(bits) for bits in (16, 12, 8)] == [8, 8, None]
 
 
 def test_the_groups_are_those_the_network_has(networks):
@@ -209,13 +209,13 @@ def test_the_groups_are_those_the_network_has(networks):
 class _Search:
     """A way down of ten steps."""
 
-    limits = Limits(0.01)
+    limits = Tolerance(0.01)
 
     def __init__(self):
-        self.path = [Step(None, {Group("b", "state"): i}, None) for i in range(10)]
+        self.path = [Step(None, {WidthGroup("b", "state"): i}, None) for i in range(10)]
 
     def program(self, choice):
-        return choice[Group("b", "state")]
+        return choice[WidthGroup("b", "state")]
 
 
 class _Judge:
@@ -232,7 +232,7 @@ class _Judge:
 
 @pytest.mark.parametrize("last", range(10))
 def test_what_is_not_confirmed_is_taken_back_to_the_last_step_that_is(last):
-    from neurossm.tune.tuner import _unwatched
+    from neurossm.tuning.tuner import _unwatched
 
     search, judge = _Search(), _Judge(last)
     step, score, confirmations = _confirm(search, judge, 10, _unwatched)
@@ -242,7 +242,7 @@ def test_what_is_not_confirmed_is_taken_back_to_the_last_step_that_is(last):
 
 
 def test_a_start_that_is_not_confirmed_is_refused():
-    from neurossm.tune.tuner import _unwatched
+    from neurossm.tuning.tuner import _unwatched
 
     with pytest.raises(LimitError, match="widths to begin with lose 1 of accuracy"):
         _confirm(_Search(), _Judge(-1), 10, _unwatched)
@@ -250,14 +250,16 @@ def test_a_start_that_is_not_confirmed_is_refused():
 
 def test_no_sample_searches_and_confirms():
     for samples in (2, 3, 100, 5000):
-        searching, confirming = split(samples, Settings(samples=1000))
+        searching, confirming = split(samples, TuneOptions(samples=1000))
         assert not set(searching) & set(confirming)
         assert len(searching) + len(confirming) == samples
         assert len(searching) == min(1000, samples // 2)
-    assert len(split(100, Settings(confirming=7))[1]) == 7
-    assert not np.array_equal(split(100, Settings(seed=0))[0], split(100, Settings(seed=1))[0])
+    assert len(split(100, TuneOptions(confirming=7))[1]) == 7
+    assert not np.array_equal(
+        split(100, TuneOptions(seed=0))[0], split(100, TuneOptions(seed=1))[0]
+    )
     with pytest.raises(InputError, match="at least 2"):
-        split(1, Settings())
+        split(1, TuneOptions())
 
 
 @pytest.mark.parametrize(
@@ -272,14 +274,14 @@ def test_no_sample_searches_and_confirms():
 )
 def test_settings_out_of_range_are_refused(fields, message):
     with pytest.raises(InputError, match=message):
-        Settings(**fields)
+        TuneOptions(**fields)
 
 
 def test_a_start_beyond_the_limits_is_refused_and_nothing_is_written(graph, data, tmp_path):
     labels = evaluate(graph, data)["decoder"].argmax(axis=1)
     options = CompileOptions(Widths(state=14, drive=6, weight=2))
     with pytest.raises(LimitError, match="the widths to begin with lose"):
-        tune_widths(graph, data, labels, Settings(0.0, samples=30), options=options)
+        tune(graph, data, labels, TuneOptions(0.0, samples=30), options=options)
     graph.save(tmp_path / "m.h5")
     np.savez(tmp_path / "d.npz", x=data[:1])
     arguments = ["--data", str(tmp_path / "d.npz"), "-o", str(tmp_path / "p.toml")]
@@ -291,15 +293,15 @@ def test_a_start_beyond_the_limits_is_refused_and_nothing_is_written(graph, data
 
 def test_data_and_labels_that_do_not_suit_are_refused(graph, data):
     with pytest.raises(InputError, match="labels reach from 0 to 3; the model has classes 0 to 2"):
-        tune_widths(graph, data, np.arange(SAMPLES) % 4)
+        tune(graph, data, np.arange(SAMPLES) % 4)
     with pytest.raises(InputError, match="data: x has dtype float64"):
-        tune_widths(graph, data.astype(float))
+        tune(graph, data.astype(float))
 
 
 def test_labels_decide_what_counts_as_lost(graph, data):
     searching, _ = split(SAMPLES, SETTINGS)
     wrong = (evaluate(graph, data)["decoder"].argmax(axis=1) + 1) % 3
-    tuning = tune_widths(graph, data, wrong, SETTINGS)  # the float model is always wrong
+    tuning = tune(graph, data, wrong, SETTINGS)  # the float model is always wrong
     assert tuning.float_accuracy == (0.0, 0.0)
     assert tuning.found.score.drop <= 0
     assert all(bits <= 8 or group.width != "mix" for group, bits in tuning.found.choice.items())

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from neurossm.report import Evidence, write_page
+from neurossm.reporting import Evidence, write_page
 
 pytestmark = pytest.mark.browser
 

@@ -12,12 +12,12 @@ import pytest
 from neurossm.compile import compile_model
 from neurossm.datafile import Data
 from neurossm.errors import InputError
-from neurossm.parity import Verification
+from neurossm.parity import Check
 from neurossm.place.groups import neuron_groups
 from neurossm.program import LayerNorm, Program, unchecked
-from neurossm.report import Evidence, gather, render, write_page, write_plots
-from neurossm.report.plots_cost import short_names
-from neurossm.report.tables import shown, tables
+from neurossm.reporting import Evidence, gather, render, write_page, write_plots
+from neurossm.reporting.plots_cost import short_names
+from neurossm.reporting.tables import shown, tables
 
 FIGURES = [
     *("accuracy", "agreement", "in-time", "noise", "margins"),
@@ -71,18 +71,15 @@ def test_the_summary_says_what_matters(page: str, evidence: Evidence) -> None:
     assert "proxy (Loihi 1, pre-silicon)" in head
     assert "Only the first 6 of 50 samples were used." in head
     assert "static power of loihi2-sim is unknown" in head
-    agreement = evidence.verification.results["top1_agreement"]
+    agreement = evidence.verification.top1_agreement
     assert f"<b>{agreement:.2%}</b>" in head
 
 
 def test_a_failed_check_is_named(evidence: Evidence) -> None:
-    results = dict(evidence.verification.results)
-    results["checks"] = [
-        {"name": "top-1 agreement", "value": 0.5, "limit": 0.9, "ok": False},
-        {"name": "other", "value": 1, "limit": 1, "ok": True},
-    ]
-    failed = replace(evidence, verification=Verification(results, passed=False, warnings=("w!",)))
-    page = render(failed)
+    checks = (Check("top-1 agreement", 0.5, 0.9, ok=False), Check("other", 1, 1, ok=True))
+    failed = replace(evidence.verification, checks=checks, warnings=("w!",))
+    assert not failed.passed
+    page = render(replace(evidence, verification=failed))
     assert 'class="verdict bad"' in page
     assert "Failed: top-1 agreement." in page
     assert "<li>w!</li>" in page

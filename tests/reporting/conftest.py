@@ -23,7 +23,7 @@ import pytest
 
 from neurossm.compile import compile_model
 from neurossm.datafile import Data
-from neurossm.report import Evidence, gather
+from neurossm.reporting import Evidence, gather
 
 _FLAGS = (
     "--headless",

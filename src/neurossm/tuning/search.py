@@ -17,8 +17,8 @@ from neurossm.compile import Prepared, Widths
 from neurossm.compile.precision import Precision
 from neurossm.errors import LimitError
 from neurossm.program import Program
-from neurossm.tune.judge import Judge, Score
-from neurossm.tune.space import Choice, Group, layers_of, residual_of
+from neurossm.tuning.judge import Judge, Score
+from neurossm.tuning.space import Choice, WidthGroup, layers_of, residual_of
 
 Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
 """Opens a progress bar: what is being done and how many units there are."""
@@ -27,7 +27,7 @@ _LEAST_LOSS = 1e-7
 
 
 @dataclass(frozen=True)
-class Limits:
+class Tolerance:
     """What a choice must hold.
 
     Parameters
@@ -54,7 +54,7 @@ class Limits:
 class Step:
     """A choice on the way down, with the group that was made narrower last."""
 
-    group: Group | None
+    group: WidthGroup | None
     choice: Choice
     score: Score
 
@@ -63,12 +63,12 @@ class Search:
     """Tries choices, each once, and remembers the way down."""
 
     def __init__(
-        self, prepared: Prepared, judge: Judge, limits: Limits, start: Choice, watch: Watch
+        self, prepared: Prepared, judge: Judge, limits: Tolerance, start: Choice, watch: Watch
     ) -> None:
         self.prepared, self.judge, self.limits, self.watch = prepared, judge, limits, watch
         self.widths = prepared.options.widths
-        self.tried: dict[tuple[tuple[Group, int], ...], Score | None] = {}
-        self.losses: dict[Group, float] = {}
+        self.tried: dict[tuple[tuple[WidthGroup, int], ...], Score | None] = {}
+        self.losses: dict[WidthGroup, float] = {}
         first = self.score(start)
         assert first is not None  # the widths the model was prepared with
         self.path: list[Step] = [Step(None, dict(start), first)]
@@ -104,9 +104,9 @@ class Search:
         if trim:
             self._trim()
 
-    def _scan(self) -> dict[Group, float]:
+    def _scan(self) -> dict[WidthGroup, float]:
         """Return the bytes saved per loss of each group that can save some within the limits."""
-        worth: dict[Group, float] = {}
+        worth: dict[WidthGroup, float] = {}
         groups = list(self.here.choice)
         with self.watch("scanning groups", len(groups)) as advance:
             for group in groups:
@@ -125,7 +125,7 @@ class Search:
         saved = self.here.score.size_bytes - score.size_bytes
         return saved / _loss(self.here.score, score)
 
-    def _descend(self, worth: dict[Group, float]) -> None:
+    def _descend(self, worth: dict[WidthGroup, float]) -> None:
         rungs = sum(_rungs(group, self.here.choice[group]) for group in worth)
         with self.watch("descending", rungs) as advance:
             while worth:
@@ -141,7 +141,7 @@ class Search:
                 else:
                     worth[group] = value
 
-    def _value(self, group: Group) -> float | None:
+    def _value(self, group: WidthGroup) -> float | None:
         """Return what the next rung of a group is worth from here; None if it may not be taken."""
         if group.rung(self.here.choice[group]) is None:
             return None
@@ -151,12 +151,12 @@ class Search:
         value = self._worth(score)
         return value if value > 0 else None
 
-    def _below(self, group: Group) -> int:
+    def _below(self, group: WidthGroup) -> int:
         bits = group.rung(self.here.choice[group])
         assert bits is not None
         return bits
 
-    def _take(self, group: Group, bits: int) -> None:
+    def _take(self, group: WidthGroup, bits: int) -> None:
         choice = {**self.here.choice, group: bits}
         score = self.score(choice)
         assert score is not None
@@ -176,7 +176,7 @@ class Search:
                         moved = True
                     advance(1)
 
-    def _narrowest(self, group: Group) -> int:
+    def _narrowest(self, group: WidthGroup) -> int:
         """Return the smallest width that holds, by bisection below one that does.
 
         If one bit less than the present width does not hold, nothing further is tried.
@@ -193,7 +193,7 @@ class Search:
                 low = middle + 1
         return holds
 
-    def _holds(self, group: Group, bits: int) -> bool:
+    def _holds(self, group: WidthGroup, bits: int) -> bool:
         return self.limits.hold(self.score({**self.here.choice, group: bits}))
 
     def front(self) -> list[Score]:
@@ -218,7 +218,7 @@ def _loss(before: Score, after: Score | None) -> float:
     return float("inf") if after is None else max(after.distance - before.distance, _LEAST_LOSS)
 
 
-def _rungs(group: Group, bits: int) -> int:
+def _rungs(group: WidthGroup, bits: int) -> int:
     count, below = 0, group.rung(bits)
     while below is not None:
         count, below = count + 1, group.rung(below)

@@ -4,7 +4,9 @@
 model, `search` descends, `tuner` confirms the outcome on samples that the search never saw.
 """
 
-from neurossm.tune.judge import Score
-from neurossm.tune.tuner import Settings, Tuning, tune_widths
+from neurossm.tuning.judge import Score
+from neurossm.tuning.options import TuneOptions
+from neurossm.tuning.outcome import Tuning
+from neurossm.tuning.tuner import tune
 
-__all__ = ["Score", "Settings", "Tuning", "tune_widths"]
+__all__ = ["Score", "TuneOptions", "Tuning", "tune"]

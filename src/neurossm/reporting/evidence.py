@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,13 +18,16 @@ from neurossm.engine import DEFAULT_ENGINE, check_engines, run
 from neurossm.errors import InputError
 from neurossm.graph import Graph
 from neurossm.graph.evaluate import evaluate
+from neurossm.hw_profiles import Profile
 from neurossm.parity import Verification, verify
 from neurossm.parity.layers import layers_of
 from neurossm.parity.verification import has_floats
 from neurossm.program import SSM, Program, limits
 
-DEFAULT_LIMIT = 100
-"""Samples a report looks at where nothing else is asked for: a minute's work."""
+if TYPE_CHECKING:
+    from neurossm.models.checkpoint import Checkpoint
+    from neurossm.models.network import Network
+
 EXAMPLES = 3
 STATE_VALUES = 8_000_000
 """Recorded state values per layer, at most; longer samples are cut."""
@@ -93,8 +98,8 @@ def gather(
     data: Data,
     *,
     available: int,
-    model: str | Path | Graph | None = None,
-    hw: str | None = None,
+    model: str | Path | Graph | Checkpoint | Network | None = None,
+    hw: str | os.PathLike[str] | Profile | None = None,
     engines: str | Sequence[str] = DEFAULT_ENGINE,
     progress: Progress | None = None,
 ) -> Evidence:
@@ -188,7 +193,7 @@ def _states(program: Program, x: NDArray[np.generic], engine: str) -> tuple[Stat
         values = np.concatenate(used)
         found.append(
             States(
-                layer=op.name.rpartition(".")[0],
+                layer=op.layer,
                 bits=op.state_bits,
                 used=values,
                 zero_share=zeros / (zeros + values.size),
