@@ -15,6 +15,7 @@ import numpy as np
 
 from neurossm import graph as g
 from neurossm import program as p
+from neurossm.naming import layer_in_version_1
 
 KINDS = ("uint8", "tokens", "float")
 NORMS = ("pre", "post", "none")
@@ -230,7 +231,8 @@ class Builder:
         bits = max(bits_of(draft.bounds(*sources).low), bits_of(draft.bounds(*sources).high), 2)
         if draft.saturates:
             bits = self.narrowed(bits, most=5 if kind is p.Readout else 3)
-        self.ops[name] = replace(draft, out=p.unchecked(bits, 0, channels)).certified(*sources)
+        out, layer = p.unchecked(bits, 0, channels), layer_in_version_1(name)
+        self.ops[name] = replace(draft, out=out, layer=layer).certified(*sources)
         return name
 
     def affine(self, name: str, source: str, bits: int, offset: int = 99) -> str:
