@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -20,15 +20,10 @@ import numpy as np
 from agreement import Comparison, FloatModel, checkpoint
 from measuring import SHIPPED
 
-from neurossm.compile import (
-    CompileOptions,
-    Widths,
-    compile_model,
-    poles,
-    quantise_mixing,
-    quantise_ssm,
-)
-from neurossm.compile.builder import Builder
+from neurossm.compile import CompileOptions, Widths, compile_model, poles, rounding
+from neurossm.compile import emit as emitting
+from neurossm.compile.emit import ssm as neuron
+from neurossm.compile.formats import Formats
 from neurossm.errors import NeuroSSMError
 from neurossm.program import Program
 
@@ -57,11 +52,17 @@ def _one_unit(row_units: Any) -> Any:
     return per_tensor
 
 
-def _one_exponent_per_tensor(requantise: Any) -> Any:
-    def uniform(self: Builder, *arguments: Any, **_: Any) -> Any:
-        name, source, exponent, *rest = arguments
-        shared = np.full_like(exponent, exponent.min())
-        return requantise(self, name, source, shared, *rest, uniform=True)
+def _one_exponent_per_tensor(plan_formats: Any) -> Any:
+    def uniform(*arguments: Any, **named: Any) -> Formats:
+        formats = plan_formats(*arguments, **named)
+        own, drive = (
+            {
+                name: replace(entry, exponent=np.full_like(entry.exponent, entry.exponent.min()))
+                for name, entry in entries.items()
+            }
+            for entries in (formats.own, formats.drive)
+        )
+        return replace(formats, own=own, drive=drive)
 
     return uniform
 
@@ -85,23 +86,24 @@ def _one_state_scale(input_shift: Any) -> Any:
 def ablations() -> tuple[Ablation, ...]:
     """List the choices."""
     coefficients = _replaced(poles, "response_distance", lambda _: lambda q, p: np.abs(q - p))
-    unfitted = _replaced(quantise_ssm, "refit_residues", lambda _: lambda C, p, q: C)
+    unfitted = _replaced(poles, "refit_residues", lambda _: lambda C, p, q: C)
     common_grid = mock.patch.object(poles, "FINEST", 0)
     return (
         Ablation("default"),
         Ablation("weights: one unit per tensor", {}, (
-            _replaced(quantise_mixing, "row_units", _one_unit),
+            _replaced(rounding, "row_units", _one_unit),
         )),
         Ablation("weights: power-of-two unit per row", {"row_scale": "power-of-two"}),
         Ablation("weights: rounded to nearest", {"rounding": "nearest"}),
         Ablation("activations: one exponent per tensor", {}, (
-            _replaced(Builder, "requantise", _one_exponent_per_tensor),
+            _replaced(emitting, "plan_formats", _one_exponent_per_tensor),
         )),
         Ablation("C: one exponent per tensor", {}, (
-            _replaced(quantise_ssm, "fitting_exponent", _one_value),
+            _replaced(neuron, "fitting_exponent", _one_value),
         )),
         Ablation("states: one scale per layer", {}, (
-            _replaced(quantise_ssm, "_input_shift", _one_state_scale),
+            _replaced(poles, "input_shift", _one_state_scale),
+            _replaced(neuron, "input_shift", _one_state_scale),
         )),
         Ablation("poles: one grid for all", {}, (common_grid,)),
         Ablation("poles: coefficients to nearest", {}, (coefficients,)),

@@ -9,7 +9,6 @@ import pytest
 
 from neurossm import graph as g
 from neurossm.compile.fold import fold
-from neurossm.errors import UnsupportedError
 from neurossm.graph.evaluate import evaluate
 
 
@@ -76,11 +75,10 @@ def test_a_scaled_float_input_keeps_its_range(networks):
     )
 
 
-def test_a_scaled_input_without_encoder_is_refused():
+def test_a_scale_that_others_than_weights_read_stays_with_the_input():
     source = g.Input("input", (), "uint8", 1, 0.0, 1.0, 1 / 255)
     graph = g.Graph((source, g.Spike("s", ("input",), [0.5]), g.Mean("mean", ("s",))))
-    with pytest.raises(UnsupportedError, match="s: reads the input directly"):
-        fold(graph)
+    assert fold(graph).same_as(graph)
 
 
 def test_graphs_without_decoder_or_mean_pass():

@@ -7,7 +7,7 @@ import pytest
 
 from neurossm import graph as g
 from neurossm.compile import CompileOptions, compile_model
-from neurossm.compile.builder import Builder
+from neurossm.compile.emit.builder import Builder
 from neurossm.errors import InputError, LimitError
 from neurossm.graph.evaluate import evaluate
 from neurossm.naming import part_of
@@ -59,8 +59,7 @@ def test_names_of_the_compilers_own_are_refused(part):
 def test_a_second_tensor_of_a_name_is_refused_not_overwritten(networks):
     graph = networks.random_graph(0)
     program = compile_model(graph)
-    builder = Builder(graph, ranges=None, options=CompileOptions(), accumulator_bits=32,
-                      residual_exponent=0)  # fmt: skip
+    builder = Builder(graph, None, CompileOptions(), 32, None, {}, {})
     builder.add(program.input)
     with pytest.raises(LimitError, match="input: two tensors would have this name"):
         builder.add(program.input)

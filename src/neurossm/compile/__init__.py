@@ -1,8 +1,8 @@
 """From a float graph to an integer program: one pass per file.
 
-`fold` -> `approximate` -> `ranges` -> `quantise` (with `poles`, `scaling`, `quantise_ssm`) ->
-`certify` (`neurossm.program.certificate`); `compiler` chains them and places the result
-(`neurossm.place`).
+`fold` -> `approximate` (with `thresholds`) -> `ranges` -> `rounding`, `poles` (integer weights and
+poles) -> `formats` (widths and exponents) -> `emit` (operations, by the table in `rules`) ->
+`certify` (`neurossm.program.certificate`); `compiler` chains them and places the result.
 """
 
 from neurossm.compile.compiler import Prepared, compile_model, prepare

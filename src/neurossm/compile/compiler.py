@@ -14,11 +14,10 @@ from numpy.typing import ArrayLike, NDArray
 import neurossm
 from neurossm.checks import checked_type
 from neurossm.compile.approximate import approximate
-from neurossm.compile.builder import Memory
+from neurossm.compile.emit import Memory, emit_program
 from neurossm.compile.fold import fold
 from neurossm.compile.options import DEFAULT_TARGET, CompileOptions, Widths
 from neurossm.compile.precision import check_layers
-from neurossm.compile.quantise import quantise
 from neurossm.compile.ranges import Ranges, calibrated_ranges, proved_ranges
 from neurossm.compile.rounding import InputStatistics, input_statistics
 from neurossm.errors import InputError, LimitError
@@ -127,7 +126,7 @@ class Prepared:
         _check_widths(options, self.profile)
         check_layers(self.graph, options.layers)
         limit = self.profile.compile_limits().accumulator_bits
-        ops = quantise(self.graph, self.ranges, options, limit, self.statistics, self.memory)
+        ops = emit_program(self.graph, self.ranges, options, limit, self.statistics, self.memory)
         provenance = {
             "model": self.source,
             "options": asdict(options),

@@ -6,7 +6,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from neurossm.errors import UnsupportedError
 from neurossm.graph import (
     SSM,
     Affine,
@@ -24,7 +23,7 @@ def fold(graph: Graph) -> Graph:
 
     - BatchNorm becomes `Affine` (its statistics are constants in evaluation);
     - `B_bar` is multiplied into `C`: the states are rescaled, the output is the same;
-    - an input's scale is multiplied into the weights that read it;
+    - an input's scale is multiplied into the weights that read it, if nothing else does;
     - an Affine before the mean over time moves into the decoder, as both are linear.
     """
     folded = graph.with_nodes(_fold_node(node) for node in graph.nodes)
@@ -47,11 +46,8 @@ def _fold_input_scale(graph: Graph) -> Graph:
     if source.kind == "tokens" or source.scale == 1.0:
         return graph
     readers = graph.readers(source.name)
-    others = [node for node in readers if not isinstance(node, Linear)]
-    if others:
-        raise UnsupportedError(
-            f"{others[0].name}: reads the input directly; only a linear encoder may"
-        )
+    if not all(isinstance(node, Linear) for node in readers):
+        return graph
     nodes: list[Node] = []
     for node in graph.nodes:
         if isinstance(node, Input):

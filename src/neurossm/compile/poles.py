@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from neurossm.arrays import ComplexArray, FloatArray, IntArray
+from neurossm.compile.scaling import fitting_exponent, largest_mantissa
 from neurossm.errors import LimitError
+from neurossm.graph import SSM
+from neurossm.program.pole_series import PoleSeries, pole_series
 
 FINEST = 24
 """Most fractional bits of a pole: keeps products with wide states within exact double precision."""
@@ -94,3 +99,66 @@ def refit_residues(C: ComplexArray, p: ComplexArray, q: ComplexArray) -> Complex
         wanted += pull * np.concatenate([alone[h], alone[h].conj()])
         refitted[h] = np.linalg.solve(gram + np.diag(pull), wanted)[:modes]
     return refitted
+
+
+@dataclass(frozen=True, eq=False)
+class Poles:
+    """Quantised poles of an SSM with all that follows from them alone."""
+
+    a_re: IntArray
+    a_im: IntArray
+    shift: IntArray
+    series: PoleSeries
+    C: ComplexArray
+    """C refitted to the quantised poles, the factor 2 of the real part included."""
+
+
+def prepare_poles(node: SSM, bits: int, margin_log2: int) -> Poles:
+    """Quantise the poles of an SSM whose B is folded, and refit C to them."""
+    a_re, a_im, shift = quantise_poles(node.A_bar, bits, margin_log2, node.name)
+    q = (a_re + 1j * a_im) * np.exp2(-shift.astype(np.float64))
+    C = 2 * refit_residues(node.C, node.A_bar, q)
+    return Poles(a_re, a_im, shift, pole_series(a_re, a_im, shift), C)
+
+
+def drive_deficit(
+    poles: Poles, drive: FloatArray, state_peak: FloatArray | None, state_bits: int
+) -> IntArray:
+    """Return by how many bits (H) the input must be narrower so that every state can hold it.
+
+    `drive` is the largest integer input (H) at the exponent tried; `state_peak` the largest
+    states (H, N) in units of the input's integers, None for proved scaling.
+    """
+    shift = input_shift(poles, drive, state_peak, state_bits)
+    deficit: IntArray = np.maximum(0, -(poles.shift + shift).min(axis=1))
+    return deficit
+
+
+def input_shift(
+    poles: Poles, drive: FloatArray, state_peak: FloatArray | None, state_bits: int
+) -> IntArray:
+    """Return k (H, N): by what power of two the input enters each mode to fill its state."""
+    limit = largest_mantissa(state_bits) - 1.0
+    if state_peak is not None:
+        return fitting_exponent(state_peak, limit)
+    series = np.maximum(poles.series.re_total, poles.series.im_total)
+    return fitting_exponent(series * drive[:, None], limit - drift(poles))
+
+
+def drift(poles: Poles) -> FloatArray:
+    """Return how far the rounding errors of all steps can move a state, (H, N)."""
+    return 0.5 * (poles.series.re_total + poles.series.im_total)
+
+
+def check_drift(name: str, poles: Poles, state_bits: int) -> None:
+    """Refuse states that the rounding errors alone could fill, before any input."""
+    largest = drift(poles)
+    limit = largest_mantissa(state_bits) - 1
+    if largest.max() >= limit:
+        h, m = np.unravel_index(int(largest.argmax()), largest.shape)
+        needed = int(np.ceil(np.log2(largest.max() + 2))) + 2
+        raise LimitError(
+            f"{name}: states of {state_bits} bits cannot be proved: in channel {h}, mode "
+            f"{m} rounding alone can add up to {largest.max():.0f} of {limit}; use at least "
+            f"{needed} bits, a smaller pole margin, or calibrated scaling"
+        )

@@ -28,6 +28,7 @@ from neurossm.compile.options import (
     CompileOptions,
     Widths,
 )
+from neurossm.compile.rules import Need, rule_of
 from neurossm.errors import FormatError, InputError
 from neurossm.files import atomic_path
 from neurossm.graph import Graph
@@ -88,19 +89,16 @@ def layer_widths(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 
 def _widths_of(node: n.Node, graph: Graph) -> set[str]:
-    reads = [graph[name] for name in node.inputs]
+    used = set(rule_of(node).uses)
     if isinstance(node, n.SSM):
-        sums = any(isinstance(reader, (n.Linear, n.Ternary)) for reader in graph.readers(node.name))
-        return {"pole", "readout", "state", "drive", "gain"} | ({"graded"} if sums else set())
+        needs = {rule_of(reader).needs for reader in graph.readers(node.name)}
+        return used | ({"graded"} if needs & {Need.GRADED, Need.UNIFORM, Need.SUMMED} else set())
     if isinstance(node, n.Linear):
-        if isinstance(reads[0], n.Mean):
+        before = graph[node.inputs[0]]
+        if isinstance(before, n.Mean):
             return {"decoder"}
-        return {"weight", "gain"} | (set() if isinstance(reads[0], n.Input) else {"mix"})
-    if isinstance(node, n.Embedding):
-        return {"weight", "gain"}
-    if isinstance(node, (n.PiecewiseLinear, n.Sigmoid, n.GELU)):
-        return {"mix"}
-    return {"gain"} if isinstance(node, (n.Affine, n.BatchNorm, n.LayerNorm)) else set()
+        return used | (set() if isinstance(before, n.Input) else {"mix"})
+    return used
 
 
 def check_layers(graph: Graph, layers: Mapping[str, Mapping[str, int]], where: str = "") -> None:

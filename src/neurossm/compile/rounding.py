@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import FloatArray, IntArray
+from neurossm.compile.scaling import fitting_exponent, largest_mantissa, to_mantissa
 from neurossm.graph import Graph, Input, Linear, Mean
 from neurossm.graph.data import batches
 from neurossm.graph.evaluate import evaluate
@@ -90,3 +91,44 @@ def corrected_bias(
     """Return the bias that makes up for the mean error of weights `used` instead of `weight`."""
     corrected: FloatArray = bias + (weight - used) @ mean
     return corrected
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """Weights as integers (O, I), what a unit of each row stands for (O), and their bias (O)."""
+
+    integers: IntArray
+    unit: FloatArray
+    bias: FloatArray
+
+
+def integer_weights(
+    node: Linear, bits: int, row_scale: str, seen: InputStatistics | None
+) -> Weights:
+    """Round a layer's weights: each by itself, or so that errors cancel where data were seen."""
+    if seen is None:
+        return Weights(*quantise_weights(node.weight, bits, row_scale), node.bias)
+    unit = row_units(node.weight, bits, row_scale)
+    limit = largest_mantissa(bits)
+    weight = round_adjusted(node.weight / unit[:, None], seen.covariance, limit)
+    bias = corrected_bias(node.bias, node.weight, weight * unit[:, None], seen.mean)
+    return Weights(weight, unit, bias)
+
+
+def quantise_weights(weight: FloatArray, bits: int, row_scale: str) -> tuple[IntArray, FloatArray]:
+    """Return integer weights (O, I), rounded to nearest, and their rows' units (O)."""
+    unit = row_units(weight, bits, row_scale)
+    return to_mantissa(weight / unit[:, None], 0), unit
+
+
+def row_units(weight: FloatArray, bits: int, row_scale: str) -> FloatArray:
+    """Return what one unit of each row of integer weights stands for, (O).
+
+    A row's unit is a power of two ("power-of-two": undone by a shift), or whatever makes its
+    largest weight fill the width ("full": undone by the factor of the Affine behind it).
+    """
+    limit = largest_mantissa(bits)
+    largest = np.abs(weight).max(axis=1)
+    if row_scale == "full":
+        return np.where(largest > 0, largest / limit, 1.0)
+    return np.exp2(-fitting_exponent(largest, limit).astype(np.float64))

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from neurossm.arrays import IntArray
+from neurossm.compile.emit.ssm import integer_ssm
 from neurossm.compile.options import CompileOptions
-from neurossm.compile.quantise_ssm import integer_ssm, prepare_poles
+from neurossm.compile.poles import prepare_poles
 from neurossm.graph.ssm import SSM
 from neurossm.lava.from_program import ACCUMULATOR_BITS, integer_modes_of
 from neurossm.lava.parameters import Modes

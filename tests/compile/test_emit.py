@@ -277,11 +277,6 @@ def block(*nodes: g.Node) -> g.Graph:
 @pytest.mark.parametrize(
     ("graph", "message"),
     [
-        (
-            block(g.Spike("spike", ("encoder",), [5.0]), g.Add("end", ("spike", "encoder"))),
-            "end: adds 'spike', a Spike, to the residual stream",
-        ),
-        (block(g.Add("end", ("encoder", "input"))), "end: adds 'input', a Input, to the residual"),
         (g.Graph(block(g.Sigmoid("end", ("encoder",))).nodes[:-1]), "must end in a mean over time"),
         (g.Graph(block(g.Sigmoid("end", ("encoder",))).nodes[:-2]), "must end in a mean over time"),
     ],

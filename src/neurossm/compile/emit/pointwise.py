@@ -1,0 +1,138 @@
+"""What works channel by channel: thresholds, tables, products, sums, norms."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.compile.approximate import SLOPE_EXPONENT
+from neurossm.compile.emit.builder import Builder, uniform_exponent
+from neurossm.compile.formats import Format, private_to_ssm
+from neurossm.compile.rules import Need, emits
+from neurossm.compile.scaling import gain_and_shift, possible_shift, to_mantissa
+from neurossm.errors import UnsupportedError
+from neurossm.graph import nodes as n
+from neurossm.program import Add, LayerNorm, Op, Product, Spike, Table, Ternary, limits, unchecked
+from neurossm.program.layernorm import NORMAL_EXPONENT
+from neurossm.program.tensor import TensorSpec
+
+_SPIKE_BITS = 2
+
+
+@emits(n.Affine, uses=("gain",))
+def emit_affine(node: n.Affine, b: Builder) -> None:
+    """Append an Affine, unless it belongs to the SSM behind it, which appends it."""
+    if not private_to_ssm(b.graph, node):
+        b.rescale(node, b.read(node, 0), node.scale, node.shift)
+
+
+@emits(n.Spike, fixed=True)
+def emit_spike(node: n.Spike, b: Builder) -> None:
+    """Append the Spike: an integer exceeds a threshold if it exceeds it rounded down."""
+    source = b.read(node, 0)
+    spec = b.out(source)
+    threshold = _threshold(node.threshold, spec)
+    out = unchecked(_SPIKE_BITS, 0, spec.channels)
+    b.add(Spike(node.name, (source,), out, threshold, layer=node.layer))
+
+
+@emits(n.Ternary, Need.GRADED, fixed=True)
+def emit_ternary(node: n.Ternary, b: Builder) -> None:
+    """Append the Ternary.
+
+    Raises
+    ------
+    UnsupportedError
+        The threshold is still dynamic.
+    """
+    if node.threshold is None:
+        raise UnsupportedError(
+            f"{node.name}: a threshold that follows the largest activation has no integer form"
+        )
+    source = b.read(node, 0)
+    spec = b.out(source)
+    threshold = _threshold(node.threshold, spec)
+    out = unchecked(_SPIKE_BITS, 0, spec.channels)
+    b.add(Ternary(node.name, (source,), out, threshold, layer=node.layer))
+
+
+def _threshold(threshold: FloatArray, spec: TensorSpec) -> IntArray:
+    """Return thresholds rounded down, and within what the tensor can reach, or just beyond."""
+    with np.errstate(over="ignore"):
+        scaled = np.ldexp(threshold, spec.exponent.astype(np.int32))
+    low, high = limits(spec.bits)
+    rounded: IntArray = np.floor(np.clip(scaled, low - 1, high)).astype(np.int64)
+    return rounded
+
+
+@emits(n.PiecewiseLinear, Need.TABULATED, width="mix", uses=("mix",))
+def emit_table(node: n.PiecewiseLinear, b: Builder) -> None:
+    """Append the Table: the same lines, at the exponents of its input and output."""
+    source = b.read(node, 0)
+    spec = b.out(source)
+    x_exponent = uniform_exponent(node.name, spec.exponent)
+
+    def make(format_: Format) -> Op:
+        out = int(format_.exponent[0])
+        return Table(
+            node.name,
+            (source,),
+            unchecked(format_.bits, out, spec.channels),
+            int(to_mantissa(np.array([node.start]), x_exponent)[0]),
+            x_exponent - node.width_log2,
+            to_mantissa(node.base, out),
+            to_mantissa(node.slope, SLOPE_EXPONENT),
+            int(possible_shift(np.array(SLOPE_EXPONENT + x_exponent - out))),
+            layer=node.layer,
+        )
+
+    b.add_at(node, make)
+
+
+@emits(n.Product)
+def emit_product(node: n.Product, b: Builder) -> None:
+    """Append the Product, shifted to the exponent of its result."""
+    sources = b.read(node, 0), b.read(node, 1)
+    x, y = (b.out(name) for name in sources)
+
+    def make(format_: Format) -> Op:
+        out = unchecked(format_.bits, format_.exponent, x.channels)
+        shift = possible_shift(x.exponent + y.exponent - format_.exponent)
+        return Product(node.name, sources, out, shift, layer=node.layer)
+
+    b.add_at(node, make)
+
+
+@emits(n.Add, Need.ADDED)
+def emit_add(node: n.Add, b: Builder) -> None:
+    """Append the Add; both inputs and the sum have the stream's exponent."""
+    sources = b.read(node, 0), b.read(node, 1)
+
+    def make(format_: Format) -> Op:
+        out = unchecked(format_.bits, format_.exponent, len(format_.exponent))
+        return Add(node.name, sources, out, layer=node.layer)
+
+    b.add_at(node, make)
+
+
+@emits(n.LayerNorm, Need.UNIFORM, uses=("gain",))
+def emit_layer_norm(node: n.LayerNorm, b: Builder) -> None:
+    """Append the LayerNorm.
+
+    The integers n stand for deviation / sqrt(sum of squares); the factor sqrt(H) that makes them
+    standard deviations goes into the gain.
+    """
+    source = b.read(node, 0)
+    x_exponent = uniform_exponent(node.name, b.out(source).exponent)
+    channels = node.gain.size
+    eps = np.floor(node.eps * channels**3 * 4.0**x_exponent + 0.5)
+
+    def make(format_: Format) -> Op:
+        out = int(format_.exponent[0])
+        factor = node.gain * np.sqrt(channels) * 2.0 ** (out - NORMAL_EXPONENT)
+        gain, shift = gain_and_shift(factor, b.widths_for(node.layer).gain)
+        spec = unchecked(format_.bits, out, channels)
+        fields = (spec, gain, shift, to_mantissa(node.bias, out), int(eps))
+        return LayerNorm(node.name, (source,), *fields, layer=node.layer)
+
+    b.add_at(node, make)
