@@ -10,7 +10,7 @@ import numpy as np
 from measuring import ROOT, digits
 
 from neurossm.compile.compiler import load_graph
-from neurossm.engine import fast
+from neurossm.engine import cpu as fast
 from neurossm.graph import Graph, Spike, Ternary
 from neurossm.graph.evaluate import evaluate
 from neurossm.parity.statistics import PairedComparison, compare_paired

@@ -88,7 +88,7 @@ def tensor_names(program: Program) -> list[str]:
 def export(folder: Path, digits: int) -> None:
     """Write what the GPU is checked against, one file for each model."""
     from neurossm import compile_model
-    from neurossm.engine import fast
+    from neurossm.engine import cpu as fast
 
     folder.mkdir(parents=True, exist_ok=True)
     with np.load(ROOT / "examples/smnist/mnist_test.npz") as data:

@@ -25,8 +25,9 @@ from rich.console import Console
 from rich.table import Table
 
 from neurossm import compile_model
-from neurossm.engine import fast
+from neurossm.engine import cpu as fast
 from neurossm.program import Dense, Program
+from neurossm.threads import usable_cores
 
 MODEL = "binary_s4d"
 SECTIONS = (
@@ -64,7 +65,7 @@ def main(
     program = compile_model(ROOT / f"examples/smnist/{MODEL}.pt")
     results: dict[str, Any] = {
         "machine": machine(),
-        "threads": fast.default_threads(),
+        "threads": usable_cores(),
         "warm_up_seconds": fast.warm_up(program),
     }
     if "peak" in chosen:

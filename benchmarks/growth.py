@@ -16,7 +16,7 @@ from kernel import network_operations
 from measuring import seconds, summary
 
 from neurossm import compile_model
-from neurossm.engine import fast
+from neurossm.engine import cpu as fast
 from neurossm.models import InputSpec, ModelConfig, Network
 from neurossm.models.export import export
 from neurossm.program import Program

@@ -13,10 +13,11 @@ from dataclasses import replace
 import numpy as np
 from measuring import timed
 
-from neurossm.engine import fast
-from neurossm.engine.kernels import columns, kinds
-from neurossm.engine.lower import lower
-from neurossm.engine.worker import Worker
+from neurossm.engine import cpu as fast
+from neurossm.engine.cpu.batches import ROWS
+from neurossm.engine.cpu.kernels import columns, kinds
+from neurossm.engine.cpu.planner import lower
+from neurossm.engine.cpu.workspace import Workspace
 from neurossm.program import SSM, Dense, Program
 
 
@@ -26,7 +27,7 @@ def kernel_rate(program: Program, x: np.ndarray, threads: int, repeats: int) -> 
     only = tape.instructions[tape.instructions[:, columns.KIND] == kinds.RECUR]
     tape = replace(tape, instructions=np.ascontiguousarray(only))
     length = x.shape[1]
-    workers = [Worker(tape, 1, min(fast.ROWS, length)) for _ in range(threads)]
+    workers = [Workspace(tape, 1, min(ROWS, length)) for _ in range(threads)]
     samples = [program.encode(x[i : i + 1]) for i in range(threads)]
     digits_per_call = 8
 

@@ -14,7 +14,7 @@ import torch
 from measuring import timed
 from numba import njit
 
-from neurossm.engine.kernels.simd import LANES, fma, splat, store
+from neurossm.engine.cpu.kernels.simd import LANES, fma, splat, store
 
 _CHAINS = 16
 _ROUNDS = 10_000_000

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from measuring import seconds, summary
 
-from neurossm.engine import fast
+from neurossm.engine import cpu as fast
 from neurossm.models import load
 from neurossm.models.convolution import fft_length
 from neurossm.models.ssm import kernels

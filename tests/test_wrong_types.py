@@ -12,8 +12,6 @@ from torch import nn
 
 from neurossm.compile import CompileOptions, Widths, compile_model
 from neurossm.cost import profile
-from neurossm.engine import run
-from neurossm.engine.trace import write_trace
 from neurossm.errors import InputError
 from neurossm.graph import Graph
 from neurossm.graph.evaluate import evaluate
@@ -22,6 +20,8 @@ from neurossm.models.checkpoint import Checkpoint, load, save
 from neurossm.models.export import export
 from neurossm.parity import verify
 from neurossm.program import Program
+from neurossm.registry import run
+from neurossm.trace import write_trace
 from neurossm.tuning import TuneOptions, tune
 
 NO_DATA = [None, 3, b"x", object(), {"x": [1]}, [[1, 2], [3]], [["a"]], [None], nn.Linear, [[300]]]

@@ -58,7 +58,7 @@ def reference(program: Any, wanted: Vectors) -> str | None:
 def fast(program: Any, wanted: Vectors) -> str | None:
     """Return where the fast engine differs, asked in four ways, or None."""
     data = wanted["data"]
-    run = importlib.import_module("neurossm.engine.fast").run
+    run = importlib.import_module("neurossm.engine.cpu.batches").run
     names = tuple(program.recordings)
     tensors = tuple(name for name in names if ":state_" not in name)
     # fused where nobody watches; states as floats; all in integers
@@ -81,7 +81,7 @@ def fast(program: Any, wanted: Vectors) -> str | None:
 
 def session(program: Any, wanted: Vectors) -> str | None:
     """Return where the fast engine differs that is given one piece after the other, or None."""
-    Session = importlib.import_module("neurossm.engine.session").Session
+    Session = importlib.import_module("neurossm.engine.cpu.session").Session
     data, watched = wanted["data"], program.readout.inputs[0]
     stream = Session(program, streams=len(data), record=(watched,))
     stream.advance(data[:, :1])

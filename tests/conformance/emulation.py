@@ -136,7 +136,7 @@ def exports() -> dict[str, dict[str, Any]]:
     """Return the names of the three modules that this one replaces."""
     names = {name: value for name, value in globals().items() if not name.startswith("_")}
     return {
-        "neurossm.engine.kernels.simd": names,
-        "neurossm.engine.kernels.dot": names | {"FAST_BYTES": True, "FAST_SHORTS": True},
-        "neurossm.engine.kernels.jit": names,
+        "neurossm.engine.cpu.kernels.simd": names,
+        "neurossm.engine.cpu.kernels.dot": names | {"FAST_BYTES": True, "FAST_SHORTS": True},
+        "neurossm.engine.cpu.kernels.jit": names,
     }

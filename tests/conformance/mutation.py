@@ -96,7 +96,7 @@ def as_python(
 ) -> str | None:
     """Return what notices a fast engine whose kernels run as plain Python, or None."""
     replaced: dict[str, dict[str, Any]] = emulation.exports()
-    replaced["neurossm.engine.kernels.dot"] |= flags or {}
+    replaced["neurossm.engine.cpu.kernels.dot"] |= flags or {}
     with sandbox(("neurossm.engine",), edits, replaced):
         return difference(cases, checks.fast)
 

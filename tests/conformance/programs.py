@@ -552,7 +552,7 @@ _CORNERS: dict[str, _Maker] = {
         1, 2, _layernorm(2, 12, gain=[9, -9], shift=[2, 3], eps=(1 << 30) - 9)
     ),
 }
-"""By name; chosen so that the two sides of each bound of `neurossm.engine.bounds` are met."""
+"""By name; chosen so that the two sides of each bound of `neurossm.derive.exactness` are met."""
 
 
 __all__ = ["Case", "compiled", "corners", "loose", "shaped"]

@@ -13,7 +13,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from neurossm.engine import fast
+from neurossm.engine import cpu as fast
 from neurossm.program import Program, reference
 from neurossm.program.operations import OP_TYPES
 

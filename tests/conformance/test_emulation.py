@@ -142,8 +142,8 @@ def machine(mutation: ModuleType) -> Iterator[Callable[..., tuple[Any, Any]]]:
         context = mutation.sandbox(("neurossm.engine",), edits)
         context.__enter__()
         with_edits.append(context)
-        simd = importlib.import_module("neurossm.engine.kernels.simd")
-        return simd, importlib.import_module("neurossm.engine.kernels.dot")
+        simd = importlib.import_module("neurossm.engine.cpu.kernels.simd")
+        return simd, importlib.import_module("neurossm.engine.cpu.kernels.dot")
 
     yield load
     while with_edits:
@@ -209,7 +209,7 @@ def _fast(dot: Any, kind: str) -> bool:
 def test_emulation_has_every_function(emulation: ModuleType) -> None:
     """A new vector function needs its line in the emulation."""
     for name in ("simd", "dot", "jit"):
-        module = importlib.import_module(f"neurossm.engine.kernels.{name}")
+        module = importlib.import_module(f"neurossm.engine.cpu.kernels.{name}")
         names = {n for n, value in vars(module).items() if _is_ours(module, n, value)}
         assert names - set(vars(emulation)) <= {"FAST_BYTES", "FAST_SHORTS"}, name
 

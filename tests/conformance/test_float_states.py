@@ -11,8 +11,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from neurossm.engine.kernels import columns, kinds
-from neurossm.engine.session import Session
+from neurossm.engine.cpu.kernels import columns, kinds
+from neurossm.engine.cpu.session import Session
 from neurossm.program import SSM, Program, reference
 
 LANES = 8

@@ -80,13 +80,13 @@ def test_an_edit_of_text_that_is_not_there_is_refused(
 
 def test_a_sandbox_leaves_the_package_as_it_was(mutation: ModuleType, mutants: ModuleType) -> None:
     import neurossm
-    from neurossm.engine import bounds
+    from neurossm.derive import exactness
 
-    with mutation.sandbox(("neurossm.engine",), (mutants.LOWERING["2^54 for 2^53"],)):
-        from neurossm.engine import bounds as altered
+    with mutation.sandbox(("neurossm.derive",), (mutants.LOWERING["2^54 for 2^53"],)):
+        from neurossm.derive import exactness as altered
     assert altered.DOUBLE == 1 << 54
-    assert bounds.DOUBLE == 1 << 53
-    from neurossm.engine import bounds as again
+    assert exactness.DOUBLE == 1 << 53
+    from neurossm.derive import exactness as again
 
-    assert again is bounds
-    assert neurossm.engine.bounds is bounds
+    assert again is exactness
+    assert neurossm.derive.exactness is exactness

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from neurossm.compile import compile_model
-from neurossm.engine import fast
+from neurossm.engine import cpu as fast
 from neurossm.program import Program, reference
 
 MODELS = ("binary_s4d", "gsu", "binary_s4d_small", "gsu_small")

@@ -12,16 +12,16 @@ import pytest
 
 from neurossm import graph as g
 from neurossm import program as p
-from neurossm.engine import fast
-from neurossm.engine.kernels import columns, kinds
-from neurossm.engine.lower import lower
+from neurossm.engine import cpu as fast
+from neurossm.engine.cpu.kernels import columns, derived
+from neurossm.engine.cpu.planner import lower
 from neurossm.program import reference
 from neurossm.program.certificate import certify
 
 
 def instructions(program: p.Program, record: tuple[str, ...] = ()) -> list[str]:
     """Return the names of the instructions a program is lowered to."""
-    return [kinds.NAMES[row[columns.KIND]] for row in lower(program, record).instructions]
+    return [derived.NAMES[row[columns.KIND]] for row in lower(program, record).instructions]
 
 
 def around(ops: Sequence[p.Op], *, bits: int, channels: int, certified: bool = True) -> p.Program:

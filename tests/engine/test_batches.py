@@ -8,8 +8,8 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from neurossm import engine
-from neurossm.engine import fast
+from neurossm import registry as engine
+from neurossm.engine.cpu import batches as fast
 from neurossm.errors import InputError
 from neurossm.program import Program
 

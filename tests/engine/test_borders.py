@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from neurossm import program as p
-from neurossm.engine.kernels.dot import FAST_SHORTS
+from neurossm.engine.cpu.kernels.dot import FAST_SHORTS
 
 
 def affine(gain: int, shift: int, offset: int = 0, bits: int = 60, source: str = "x") -> p.Affine:
@@ -51,13 +51,16 @@ def test_largest_integers(engine: SimpleNamespace) -> None:
     program = engine.around([spikes], bits=53, channels=1)
     assert "X_SPIKE" in engine.instructions(program)
     engine.compared(program, engine.extremes(program))
-    wide = p.Ternary("op", ("x",), p.unchecked(3, 0, 1), np.array([1 << 60]))
-    program = engine.around([wide], bits=52, channels=1)
-    assert "TERNARY" in engine.instructions(program)
-    engine.compared(program, engine.extremes(program))
-    program = engine.around([wide], bits=55, channels=1)
-    assert "X_TERNARY" in engine.instructions(program)
-    engine.compared(program, engine.extremes(program))
+    for threshold, bits, kind in (
+        ((1 << 53) - 1, 52, "TERNARY"),
+        (1 << 53, 52, "X_TERNARY"),  # no float holds such a parameter exactly
+        ((1 << 53) - 1, 55, "X_TERNARY"),
+        (1 << 60, 55, "X_TERNARY"),
+    ):
+        wide = p.Ternary("op", ("x",), p.unchecked(3, 0, 1), np.array([threshold]))
+        program = engine.around([wide], bits=bits, channels=1)
+        assert kind in engine.instructions(program)
+        engine.compared(program, engine.extremes(program))
 
 
 @pytest.mark.parametrize(
@@ -169,13 +172,13 @@ def ssm(**fields: object) -> p.SSM:
     [
         (12, {}, "RECUR"),
         (12, {"state_bits": 8}, "RECUR"),  # saturating
-        (12, {"readout_shift": np.array([0, 54])}, "X_RECUR"),  # a half of 2^53
-        (12, {"c_re": np.full((2, 3), 1 << 36)}, "X_RECUR"),
-        (12, {"d": np.array([1 << 45, 0])}, "X_RECUR"),
+        (12, {"readout_shift": np.array([0, 54])}, "X_SSM"),  # a half of 2^53
+        (12, {"c_re": np.full((2, 3), 1 << 36)}, "X_SSM"),
+        (12, {"d": np.array([1 << 45, 0])}, "X_SSM"),
         (34, {"state_bits": 40}, "RECUR"),  # 2^15 * 2^36 or so
-        (37, {"state_bits": 40}, "X_RECUR"),
-        (12, {"state_bits": 40, "input_shift": np.full((2, 3), 26)}, "X_RECUR"),  # u 2^41
-        (53, {"state_bits": 30, "input_shift": np.full((2, 3), -9)}, "X_RECUR"),
+        (37, {"state_bits": 40}, "X_SSM"),
+        (12, {"state_bits": 40, "input_shift": np.full((2, 3), 26)}, "X_SSM"),  # u 2^41
+        (53, {"state_bits": 30, "input_shift": np.full((2, 3), -9)}, "X_SSM"),
     ],
 )
 def test_ssm(engine: SimpleNamespace, bits: int, fields: dict[str, object], kind: str) -> None:

@@ -16,11 +16,12 @@ import torch
 from neurossm import compile_model
 from neurossm import engine as engines
 from neurossm import program as p
-from neurossm.engine import fast, gpu
+from neurossm.engine import cpu as fast
+from neurossm.engine import gpu
 from neurossm.engine.gpu import fused
-from neurossm.engine.trace import write_trace
 from neurossm.errors import InputError, MissingDependencyError
 from neurossm.program import Program, reference
+from neurossm.trace import write_trace
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ("binary_s4d", "binary_s4d_small", "gsu", "gsu_small")

@@ -11,15 +11,16 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from neurossm import engine as engine_room
+from neurossm import registry
 from neurossm.cli import cli
 from neurossm.compile import compile_model
 from neurossm.cost import profile
-from neurossm.engine import check_options, engine_names, gpu
+from neurossm.engine import gpu
 from neurossm.errors import InputError
 from neurossm.graph import Graph
 from neurossm.parity import verify
 from neurossm.program import Program
+from neurossm.registry import check_options, engine_names
 from neurossm.tuning import TuneOptions, tune
 
 
@@ -39,7 +40,8 @@ def test_names() -> None:
     ],
 )
 def test_a_name_and_a_device(engine: str, device: str | None, expected: tuple[str, str]) -> None:
-    assert check_options(engine, device) == expected
+    chosen, place = check_options(engine, device)
+    assert (chosen.name, place) == expected
 
 
 @pytest.mark.parametrize(
@@ -110,7 +112,7 @@ def test_python_takes_the_device_in_the_name(
         lambda: tune(
             graph, data, settings=TuneOptions(1.0, only="pole", trim=False), engine="fast:cuda"
         ),
-        lambda: engine_room.warm_up(program, "fast:cuda"),
+        lambda: registry.warm_up(program, "fast:cuda"),
     )
     for call in calls:
         asked.clear()
@@ -155,14 +157,14 @@ def test_what_a_command_and_a_function_do_by_default_is_the_same(
     graph.save(tmp_path / "g.h5")
     assert Program.load(_compiled(tmp_path)).same_as(compile_model(tmp_path / "g.h5"))
     ran: list[str] = []
-    true = engine_room.run
+    true = registry.run
 
     def run(*arguments: Any, engine: str = "fast", **options: Any) -> Any:
         ran.append(arguments[2] if len(arguments) > 2 else engine)
         return true(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(engine_room, "run", run)
+        patch.setattr(registry, "run", run)
         verify(program, data)
     assert set(ran) == {"fast"}
 

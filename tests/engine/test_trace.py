@@ -10,9 +10,9 @@ import h5py
 import numpy as np
 import pytest
 
-from neurossm.engine.trace import default_names, write_trace
 from neurossm.errors import InputError
 from neurossm.program import Program
+from neurossm.trace import default_names, write_trace
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import torch
 
 from neurossm import lava
 from neurossm.compile import compile_model
-from neurossm.engine import fast
+from neurossm.engine import cpu as fast
 from neurossm.graph.evaluate import evaluate
 from neurossm.models import load
 from neurossm.models.export import export

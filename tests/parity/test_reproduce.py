@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from neurossm import engine as engine_room
 from neurossm import program as p
+from neurossm import registry
 from neurossm.cli import cli
 from neurossm.errors import UnsupportedError
 from neurossm.parity import verify
@@ -38,7 +38,7 @@ def break_fast(monkeypatch):
 
     def breaking(kind, change):
         whole = getattr(p, kind).step
-        true_run = engine_room.run
+        true_run = registry.run
 
         def step(self, state, *inputs, tally):
             state, y = whole(self, state, *inputs, tally=tally)
@@ -51,7 +51,7 @@ def break_fast(monkeypatch):
                 patch.setattr(getattr(p, kind), "step", step)
                 return reference.run(program, data, record)
 
-        monkeypatch.setattr(engine_room, "run", run)
+        monkeypatch.setattr(registry, "run", run)
 
     return breaking
 
@@ -88,7 +88,7 @@ def test_a_broken_operation_is_named_and_cut_out(networks, break_fast, kind):
 def test_a_wrong_state_is_cut_to_its_mode(networks, monkeypatch):
     program = networks.random_program(2, channels=4, modes=3, blocks=1)
     data = networks.random_data(program.input, 0, batch=2, steps=10)
-    true_run = engine_room.run
+    true_run = registry.run
 
     def run(program, data, engine="fast", record=(), **_):
         result = true_run(program, data, engine="reference", record=record)
@@ -101,7 +101,7 @@ def test_a_wrong_state_is_cut_to_its_mode(networks, monkeypatch):
                 tensors[name][..., -1, -1] += 7  # the last channel's last mode, at every step
         return replace(result, tensors=tensors)
 
-    monkeypatch.setattr(engine_room, "run", run)
+    monkeypatch.setattr(registry, "run", run)
     case = smallest_case(program, data, "fast", "reference")
     assert case is not None
     assert case.origin.tensor == "blocks.0.ssm:state_im"
@@ -118,7 +118,7 @@ def test_a_wrong_state_is_cut_to_its_mode(networks, monkeypatch):
 def test_an_engine_that_runs_whole_blocks_only_gets_whole_blocks(networks, monkeypatch):
     program = networks.random_program(3, blocks=3)
     data = networks.random_data(program.input, 1, batch=1, steps=8)
-    true_run = engine_room.run
+    true_run = registry.run
 
     def run(program, data, engine="fast", record=(), **_):
         result = true_run(program, data, engine="reference", record=record)
@@ -131,7 +131,7 @@ def test_an_engine_that_runs_whole_blocks_only_gets_whole_blocks(networks, monke
             tensors["blocks.1.spike"] = 1 - tensors["blocks.1.spike"]
         return replace(result, tensors=tensors)
 
-    monkeypatch.setattr(engine_room, "run", run)
+    monkeypatch.setattr(registry, "run", run)
     case = smallest_case(program, data, "fast", "reference")
     assert case is not None
     assert case.mismatch.operation == "blocks.1.spike"

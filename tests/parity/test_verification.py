@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from neurossm import engine as engine_room
+from neurossm import registry
 from neurossm.cli import cli
 from neurossm.compile import CompileOptions, compile_model
 from neurossm.errors import InputError
@@ -115,13 +115,9 @@ def test_every_integer_is_counted(results, program, data):
 
 
 def test_three_engines_are_three_pairs_and_names_come_from_the_engines(program, data, monkeypatch):
-    true_run = engine_room.run
-    monkeypatch.setattr(engine_room, "ENGINES", (*engine_room.ENGINES, "another"))
-
-    def run(program, data, engine, record=(), **_):
-        return true_run(program, data, "reference" if engine == "another" else engine, record)
-
-    monkeypatch.setattr(engine_room, "run", run)
+    another = registry.Engine("another", {"cpu": "neurossm.program.reference"})
+    known = {**registry.engines(), "another": another}
+    monkeypatch.setattr(registry, "engines", lambda: known)
     found = verify(program, data, engines=("another", "reference", "fast", "another")).to_json()
     pairs = [(pair["a"], pair["b"]) for pair in found["engines"]]
     assert pairs == [("another", "reference"), ("another", "fast"), ("reference", "fast")]

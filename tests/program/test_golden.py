@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurossm import engine
+from neurossm import registry as engine
 from neurossm.program import Program
 
 FOLDER = Path(__file__).parents[1] / "golden"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from neurossm.cli.output import Output, json_option, open_output
-from neurossm.engine import DEFAULT_ENGINE, engine_names
+from neurossm.registry import DEFAULT_ENGINE, engine_names
 
 if TYPE_CHECKING:
     from neurossm.cost import CostProfile, Energy

@@ -7,7 +7,7 @@ from pathlib import Path
 import click
 
 from neurossm.cli.output import json_option, open_output
-from neurossm.engine import DEFAULT_ENGINE, engine_names
+from neurossm.registry import DEFAULT_ENGINE, engine_names
 
 __all__ = ["command"]
 

@@ -12,8 +12,8 @@ import click
 import numpy as np
 
 from neurossm.cli.output import Output, json_option, open_output
-from neurossm.engine import DEFAULT_ENGINE, DEVICES, check_options, engine_names
 from neurossm.errors import InputError
+from neurossm.registry import DEFAULT_ENGINE, check_options, device_names, engine_names, engines
 
 if TYPE_CHECKING:
     from neurossm.datafile import Data
@@ -32,7 +32,7 @@ __all__ = ["command"]
 )
 @click.option(
     "--device",
-    type=click.Choice(DEVICES),
+    type=click.Choice(device_names()),
     help="Where the engine 'fast' runs: --engine fast:cuda in two words. [default: cpu]",
 )
 @click.option("--threads", type=int, help="Cores of the engine 'fast'. [default: all]")
@@ -78,7 +78,8 @@ def command(
         from neurossm.files import require_writable
         from neurossm.program import Program
 
-        how = _How(*check_options(engine, device, threads), threads, trace_path, record)
+        chosen, place = check_options(engine, device, threads)
+        how = _How(chosen.name, place, threads, trace_path, record)
         how.check()
         for path in (logits_path, trace_path):
             if path is not None:
@@ -107,7 +108,7 @@ class _How:
 
     def check(self) -> None:
         """Refuse options that do not go together."""
-        if self.trace_path is not None and self.engine != "fast":
+        if self.trace_path is not None and not engines()[self.engine].traces:
             raise InputError(
                 f"--trace: the engine {self.engine!r} writes no traces; use --engine fast"
             )
@@ -123,8 +124,8 @@ class _Times:
 
 def _run(output: Output, program: Program, samples: Data, how: _How) -> tuple[Run, _Times]:
     """Run once, whether or not a trace is written."""
-    from neurossm.engine import run, warm_up
-    from neurossm.engine.trace import write_trace
+    from neurossm.registry import run, warm_up
+    from neurossm.trace import write_trace
 
     x = samples.x
     compilation = warm_up(program, how.engine, how.device)

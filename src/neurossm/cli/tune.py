@@ -9,7 +9,7 @@ import click
 
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.compile.options import DEFAULT_TARGET, SCALINGS, WIDTH_RANGES, CompileOptions
-from neurossm.engine import DEFAULT_ENGINE, engine_names
+from neurossm.registry import DEFAULT_ENGINE, engine_names
 
 if TYPE_CHECKING:
     from neurossm.tuning import Tuning

@@ -9,7 +9,7 @@ import click
 
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.cli.verification_tables import show
-from neurossm.engine import DEFAULT_ENGINE, engine_names
+from neurossm.registry import DEFAULT_ENGINE, engine_names
 
 if TYPE_CHECKING:
     from neurossm.parity import Verification

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
-from neurossm.engine import DEFAULT_ENGINE, run
 from neurossm.place.neurons import sent_tensors
 from neurossm.program import Program
+from neurossm.registry import DEFAULT_ENGINE, run
 
 GROUP_SAMPLES = 128
 """Samples that run together: enough to keep all cores busy, few enough for steady progress."""

@@ -16,12 +16,12 @@ from neurossm.cost.counts import Counts
 from neurossm.cost.dense_model import DenseModel, dense_model
 from neurossm.cost.energy import Energy, consumption, estimate, estimate_dense
 from neurossm.datafile import Data, samples_of
-from neurossm.engine import DEFAULT_ENGINE
 from neurossm.errors import InputError
 from neurossm.hw_profiles import EnergyPj, Profile, known_profiles, load_profile, profile_of
 from neurossm.place.groups import neuron_groups
 from neurossm.place.placement import Core, Placement, place
 from neurossm.program import Program, as_program
+from neurossm.registry import DEFAULT_ENGINE
 
 FLOAT_BASELINE = "cmos45"
 """The profile that prices the dense float model."""

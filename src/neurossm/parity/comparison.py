@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neurossm import engine as engine_room
+from neurossm import registry
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.graph import Graph
 from neurossm.graph.evaluate import Evaluator
@@ -116,7 +116,7 @@ class Comparison:
         runs: dict[str, Run] = {}
         for engine in self.engines:
             names = record if engine == self.engines[0] else self.watched
-            runs[engine] = engine_room.run(self.program, x, engine, names)
+            runs[engine] = registry.run(self.program, x, engine, names)
         for pair in self.engine_pairs:
             names = (*self.watched, LOGITS)
             pair.add(self.program, runs[pair.a], runs[pair.b], names, samples)
@@ -189,7 +189,7 @@ class Comparison:
         rest = [name for name in rest if name not in self.watched]
         for samples, names in self._batches(rest, full):
             runs = {
-                e: engine_room.run(self.program, self.data[samples], e, names) for e in self.engines
+                e: registry.run(self.program, self.data[samples], e, names) for e in self.engines
             }
             for pair in self.engine_pairs:
                 pair.add(self.program, runs[pair.a], runs[pair.b], names, samples)

@@ -9,11 +9,10 @@ from itertools import combinations
 import numpy as np
 from numpy.typing import NDArray
 
-from neurossm import engine as engine_room
+from neurossm import registry
 from neurossm.arrays import IntArray
-from neurossm.engine.fast import recorded_shape
 from neurossm.parity.results import EngineResult, Mismatch
-from neurossm.program import Add, Program, Run, Spike, Ternary
+from neurossm.program import Add, Program, Run
 
 LOGITS = "logits"
 MEMORY_BYTES = 1 << 28
@@ -116,7 +115,9 @@ def compared_tensors(program: Program) -> tuple[str, ...]:
         if isinstance(op, Add):
             stream |= {*op.inputs, op.name}
     return tuple(
-        op.name for op in program.ops[1:-1] if isinstance(op, (Spike, Ternary)) or op.name in stream
+        op.name
+        for op in program.ops[1:-1]
+        if op.emits in ("binary", "ternary") or op.name in stream
     )
 
 
@@ -125,7 +126,7 @@ def in_batches(program: Program, names: Sequence[str], steps: int) -> Iterator[t
     batch: list[str] = []
     size = 0
     for name in names:
-        needed = 8 * steps * int(np.prod(recorded_shape(program, name)))
+        needed = 8 * steps * int(np.prod(program.recordings[name].shape))
         if batch and size + needed > MEMORY_BYTES:
             yield tuple(batch)
             batch, size = [], 0
@@ -140,7 +141,7 @@ def locate(program: Program, x: NDArray[np.generic], a: str, b: str) -> Mismatch
     names = [name for name in in_program_order(program) if name != LOGITS]
     found = []
     for batch in in_batches(program, names, len(x) * steps):
-        one, two = (engine_room.run(program, x, engine, batch) for engine in (a, b))
+        one, two = (registry.run(program, x, engine, batch) for engine in (a, b))
         mismatch = first_mismatch(program, one, two, (*batch, LOGITS))
         if mismatch is not None:
             found.append(mismatch)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from neurossm import engine as engine_room
+from neurossm import registry
 from neurossm.errors import InputError, NeuroSSMError
 from neurossm.files import atomic_path
 from neurossm.parity.cut import Cut, alone, one_channel, one_mode, prefixes
@@ -70,7 +70,7 @@ def write_case(case: Case, folder: Path, a: str, b: str) -> str:
     case.program.save(folder / "program.h5")
     _write_arrays(folder / "data.npz", {"x": np.asarray(case.data)})
     names = [name for name in in_program_order(case.program) if name != LOGITS]
-    run = engine_room.run(case.program, case.data, "reference", names)
+    run = registry.run(case.program, case.data, "reference", names)
     tensors = {f"tensors/{name}": values for name, values in run.tensors.items()}
     _write_arrays(folder / "expected.npz", {LOGITS: run.logits, **tensors})
     arguments = ["neurossm", "verify", str(folder / "program.h5"), "--data"]
@@ -112,7 +112,7 @@ def _first_that_shows(case: Case, a: str, b: str, candidates: _Candidates) -> Ca
 def _fewer_operations(case: Case, engine: str) -> _Candidates:
     op = case.program[case.mismatch.operation]
     if not isinstance(op, Input):
-        tensors = engine_room.run(case.program, case.data, engine, op.inputs).tensors
+        tensors = registry.run(case.program, case.data, engine, op.inputs).tensors
         yield from alone(case.program, op, tensors)
     for program in prefixes(case.program, op):
         yield program, case.data

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from neurossm import engine as engine_room
+from neurossm import registry
 from neurossm.arrays import ComplexArray, FloatArray
 from neurossm.graph import nodes
 from neurossm.graph.evaluate import Evaluator
@@ -113,7 +113,7 @@ def compare_states(
 def _fixed(program: Program, op: SSM, x: NDArray[np.generic], engine: str) -> ComplexArray:
     """Return the real values (L, H, N) of one sample's integer states."""
     names = [f"{op.name}:state_{part}" for part in ("re", "im")]
-    tensors = engine_room.run(program, x, engine, names).tensors
+    tensors = registry.run(program, x, engine, names).tensors
     exponent = program[op.inputs[0]].out.exponent[:, None] + op.input_shift
     scale: FloatArray = np.exp2(-exponent.astype(np.float64))
     states: ComplexArray = np.empty(tensors[names[0]][0].shape, np.complex128)

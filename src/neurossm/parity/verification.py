@@ -14,7 +14,6 @@ from neurossm.arrays import IntArray
 from neurossm.checks import check_count, check_fraction, generator
 from neurossm.compile.compiler import load_graph
 from neurossm.datafile import Data, samples_of
-from neurossm.engine import DEFAULT_ENGINE, check_engines
 from neurossm.errors import InputError
 from neurossm.files import as_path
 from neurossm.graph import Graph
@@ -22,6 +21,7 @@ from neurossm.parity.checks import engine_checks, gates, saturation_check, warni
 from neurossm.parity.comparison import Comparison
 from neurossm.parity.results import Verification
 from neurossm.program import Program, as_program
+from neurossm.registry import DEFAULT_ENGINE, check_engines
 
 if TYPE_CHECKING:
     from neurossm.models.checkpoint import Checkpoint

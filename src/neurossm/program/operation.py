@@ -34,7 +34,7 @@ OpType = TypeVar("OpType", bound="Op")
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 
-def _cached(function: Function) -> Function:
+def cached(function: Function) -> Function:
     """Compute once for each argument; mypy takes types for unhashable otherwise."""
     cached: Any = lru_cache(maxsize=256)(function)
     return cast(Function, cached)
@@ -285,14 +285,16 @@ class Symbols:
         """Return a field."""
         if name not in self._axes:
             raise AttributeError(f"no field {name!r} is declared")
-        return Expression("field", axis=self._axes[name], name=name)
+        leaf = Expression("field", axis=self._axes[name], name=name)
+        self.__dict__[name] = leaf  # one expression for all its uses
+        return leaf
 
     def state(self, name: str) -> Expression:
         """Return a state's value before the step."""
         return Expression("state", axis=self._states[name], name=name)
 
 
-@_cached
+@cached
 def _traced(kind: type[Op]) -> Step | None:
     if kind.equation is Op.equation:
         return None
@@ -301,7 +303,7 @@ def _traced(kind: type[Op]) -> Step | None:
     return made if isinstance(made, Step) else Step(made)
 
 
-@_cached
+@cached
 def declared(kind: type[Op]) -> tuple[dataclasses.Field[Any], ...]:
     """Return the fields of an operation that are its parameters."""
     return tuple(field for field in dataclasses.fields(kind) if "axis" in field.metadata)

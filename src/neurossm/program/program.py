@@ -34,7 +34,7 @@ from neurossm.storage import (
 )
 
 if TYPE_CHECKING:
-    from neurossm.engine.session import Session
+    from neurossm.engine.cpu.session import Session
     from neurossm.lava.network import Network
     from neurossm.program.reference import Progress, Run
 
@@ -182,8 +182,8 @@ class Program:
         threads: int | None = None,
         count: str | Iterable[str] = (),
     ) -> Run:
-        """Run samples on an engine; see `neurossm.engine.run`."""
-        from neurossm.engine import run
+        """Run samples on an engine; see `neurossm.registry.run`."""
+        from neurossm.registry import run
 
         return run(
             self,
@@ -197,10 +197,11 @@ class Program:
         )
 
     def session(self, streams: int | None = None, record: Iterable[str] = ()) -> Session:
-        """Begin to run the program step by step; see `neurossm.engine.session.Session`."""
-        from neurossm.engine.session import Session
+        """Begin to run the program step by step; see `neurossm.engine.cpu.Session`."""
+        from neurossm.registry import session_type
 
-        return Session(self, streams, record)
+        session: Session = session_type()(self, streams, record)
+        return session
 
     def to_lava(
         self,
@@ -208,9 +209,10 @@ class Program:
         traces: Mapping[str, str | Path] | None = None,
     ) -> Network:
         """Make the program's Lava processes in this Python process; see `neurossm.lava.build`."""
-        from neurossm.lava import build
+        from neurossm.registry import engines
 
-        return build(self, data, traces)
+        network: Network = engines()["lava"].module("cpu").build(self, data, traces)
+        return network
 
     def same_as(self, other: Program) -> bool:
         """Tell whether both programs are equal in every operation and every word about them."""

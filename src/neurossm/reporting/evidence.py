@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.cost import CostProfile, profile
 from neurossm.datafile import Data, samples_of
-from neurossm.engine import DEFAULT_ENGINE, check_engines, run
 from neurossm.errors import InputError
 from neurossm.graph import Graph
 from neurossm.graph.evaluate import evaluate
@@ -23,6 +22,7 @@ from neurossm.parity import Verification, verify
 from neurossm.parity.layers import layers_of
 from neurossm.parity.verification import has_floats
 from neurossm.program import SSM, Program, limits
+from neurossm.registry import DEFAULT_ENGINE, check_engines, run
 
 if TYPE_CHECKING:
     from neurossm.models.checkpoint import Checkpoint

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike
 
 from neurossm.cost import CostProfile
 from neurossm.datafile import Data, samples_of
-from neurossm.engine import DEFAULT_ENGINE
 from neurossm.files import as_path, require_writable
 from neurossm.graph import Graph
 from neurossm.hw_profiles import Profile
 from neurossm.parity import Verification
 from neurossm.program import Program, as_program
+from neurossm.registry import DEFAULT_ENGINE
 from neurossm.reporting.evidence import gather
 from neurossm.reporting.page import write_page, write_plots
 

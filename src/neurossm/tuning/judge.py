@@ -10,13 +10,13 @@ from numpy.typing import NDArray
 from scipy import special
 
 from neurossm.arrays import FloatArray, IntArray
-from neurossm.engine import DEFAULT_ENGINE, run
 from neurossm.graph import Graph
 from neurossm.graph.evaluate import evaluate
 from neurossm.hw_profiles import Profile
 from neurossm.parity.statistics import PairedComparison, compare_paired
 from neurossm.place.groups import neuron_groups
 from neurossm.program import Program
+from neurossm.registry import DEFAULT_ENGINE, run
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,10 @@ from neurossm.compile import CompileOptions, prepare
 from neurossm.compile.compiler import load_graph
 from neurossm.compile.options import DEFAULT_TARGET
 from neurossm.datafile import Data, samples_of
-from neurossm.engine import DEFAULT_ENGINE, check_engines
 from neurossm.errors import InputError, LimitError
 from neurossm.graph import Graph
 from neurossm.hw_profiles import Profile, load_profile
+from neurossm.registry import DEFAULT_ENGINE, check_engines
 from neurossm.tuning.judge import Judge, Score
 from neurossm.tuning.options import TuneOptions
 from neurossm.tuning.outcome import Tuning

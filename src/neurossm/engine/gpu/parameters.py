@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurossm.engine.bounds import ssm_is_exact
+from neurossm.derive.exactness import ssm_is_exact
 from neurossm.engine.gpu.arithmetic import Shift, integers, shift_parts
 from neurossm.program import SSM, Interval, Table
 

@@ -15,12 +15,12 @@ from neurossm.arrays import IntArray
 from neurossm.engine.gpu.device import free_memory, full_precision
 from neurossm.engine.gpu.network import Network, network
 from neurossm.graph.data import check_data
-from neurossm.program import SSM, Program, Run
+from neurossm.program import Program, Run
 from neurossm.program.arithmetic import Tally
 from neurossm.program.reference import Progress, check_countable, check_recordable
 
 if TYPE_CHECKING:
-    from neurossm.engine.fast import Sink
+    from neurossm.engine.cpu.batches import Sink
 
 
 def run(
@@ -68,7 +68,7 @@ def run(
     tensors: dict[str, IntArray] = {}
     names = check_recordable(program, record)
     for name in names:
-        shape = (*data.shape[:2], *_recorded_shape(program, name))
+        shape = (*data.shape[:2], *program.recordings[name].shape)
         tensors[name] = np.empty(shape, np.int64)
 
     def keep(name: str, sample: int, step: int, values: IntArray) -> None:
@@ -178,9 +178,3 @@ def _result(
     counts = {name: np.concatenate([one[name] for one in nonzeros]) for name in nonzeros[0]}
     saturations = net.clipped() | tally
     return Run(logits, saturations, {}, counts, total)
-
-
-def _recorded_shape(program: Program, name: str) -> tuple[int, ...]:
-    owner, is_state, _ = name.rpartition(":state_")
-    op = program[owner if is_state else name]
-    return op.a_re.shape if is_state and isinstance(op, SSM) else (op.out.channels,)

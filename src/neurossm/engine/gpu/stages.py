@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurossm.engine import bounds
+from neurossm.derive import exactness
 from neurossm.engine.gpu.arithmetic import shift_parts
 from neurossm.errors import UnsupportedError
 from neurossm.program import (
@@ -121,7 +121,7 @@ class Writer:
         self, outputs: tuple[str, ...], dtypes: dict[str, torch.dtype], device: torch.device
     ) -> Chain:
         """Return the chain that stores these outputs."""
-        wide = tuple(not bounds.holds(self.intervals[name], _INT32) for name in self.numbers)
+        wide = tuple(not exactness.holds(self.intervals[name], _INT32) for name in self.numbers)
         fields = np.array(self.fields or np.zeros((1, self.channels)), np.int64)
         return Chain(
             plan=tuple(tuple(stage) for stage in self.stages),

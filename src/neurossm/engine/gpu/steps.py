@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurossm.engine import bounds
+from neurossm.derive import exactness
 from neurossm.engine.gpu.arithmetic import Clip, Shift, integers, narrowest
 from neurossm.engine.gpu.fused import FusedKernels
 from neurossm.engine.gpu.parameters import ModeParameters, TableParameters
@@ -68,9 +68,9 @@ class Setting:
     def define(self, op: Op) -> torch.dtype:
         """Note an operation's bounds; return the narrowest type that holds its output."""
         sources = [self.intervals[name] for name in op.inputs]
-        interval = self.intervals[op.name] = bounds.interval_of(op, *sources)
+        interval = self.intervals[op.name] = exactness.interval_of(op, *sources)
         dtype = narrowest(int(interval.low.min()), int(interval.high.max()))
-        if self._only_multiplied(op) and bounds.holds(interval, bounds.SINGLE):
+        if self._only_multiplied(op) and exactness.holds(interval, exactness.SINGLE):
             dtype = torch.float32
         self.dtypes[op.name] = dtype
         return dtype
@@ -82,7 +82,7 @@ class Setting:
         return bool(readers) and all(
             isinstance(reader, Dense)
             and not self.multiplies_bytes(reader)
-            and bounds.sum_reach(reader.weight, x) < bounds.SINGLE
+            and exactness.sum_reach(reader.weight, x) < exactness.SINGLE
             for reader in readers
         )
 
@@ -93,8 +93,8 @@ class Setting:
             self.kernels.fuses
             and op.weight.min() >= -_BYTE
             and op.weight.max() < _BYTE
-            and bounds.holds(x, _INT32)
-            and bounds.sum_reach(op.weight, x) < _INT32
+            and exactness.holds(x, _INT32)
+            and exactness.sum_reach(op.weight, x) < _INT32
         )
 
     def clip(self, op: Op) -> Clip | None:
@@ -181,9 +181,9 @@ def _(op: Dense, to: Setting) -> Compute:
     source = to.intervals[op.inputs[0]]
     if isinstance(to.kernels, FusedKernels) and to.multiplies_bytes(op):
         return _bytes(op, to, to.kernels)
-    reach = bounds.sum_reach(op.weight, source)
-    number = torch.float32 if reach < bounds.SINGLE else torch.float64
-    if reach < bounds.DOUBLE and bounds.holds(source):
+    reach = exactness.sum_reach(op.weight, source)
+    number = torch.float32 if reach < exactness.SINGLE else torch.float64
+    if reach < exactness.DOUBLE and exactness.holds(source):
         to.dtypes[op.name] = number
         weight = torch.tensor(op.weight.T.astype(np.float64), dtype=number, device=to.device)
         return lambda x: [x[0].to(number) @ weight]

@@ -12,23 +12,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from neurossm.engine.kernels import columns as c
-from neurossm.engine.kernels import exact, layernorm, mix, pointwise, ssm
-from neurossm.engine.kernels import kinds as k
-from neurossm.engine.kernels.jit import entry, kernel, sources_digest
-from neurossm.engine.kernels.simd import LANES
-
-_INTEGER_KINDS = (
-    k.X_AFFINE,
-    k.X_SPIKE,
-    k.X_TERNARY,
-    k.X_TABLE,
-    k.X_PRODUCT,
-    k.X_ADD,
-    k.X_EMBED,
-    k.X_DENSE,
-    k.X_LAYERNORM,
-)
+from neurossm.engine.cpu.kernels import columns as c
+from neurossm.engine.cpu.kernels import derived, layernorm, mix, ssm
+from neurossm.engine.cpu.kernels import kinds as k
+from neurossm.engine.cpu.kernels import rows as rows_of
+from neurossm.engine.cpu.kernels.jit import entry, kernel, sources_digest
+from neurossm.engine.cpu.kernels.simd import LANES
 
 
 @kernel
@@ -37,55 +26,71 @@ def _limits(bits: int) -> Any:
 
 
 @kernel
-def _floats(op: Any, rows: int, capacity: int, work: Any, p: Any) -> None:
-    """Run an operation on single numbers in 64-bit floats."""
+def _by_hand(op: Any, rows: int, capacity: int, work: Any, floats: Any, ints: Any) -> None:
+    """Run an operation whose kernel is written by hand, `work` as floats and as integers."""
     kind, channels, stride = op[c.KIND], op[c.CHANNELS], op[c.STRIDE]
-    x, out = work[op[c.A] * capacity :], work[op[c.OUT] * capacity :]
-    p = p[op[c.FLOATS] :]
-    if kind == k.AFFINE:
-        pointwise.affine(x, out, rows, stride, p)
-    elif kind == k.SPIKE:
-        pointwise.spike(x, out, rows, stride, p)
-    elif kind == k.TERNARY:
-        pointwise.ternary(x, out, rows, stride, p)
-    elif kind == k.TABLE:
-        pointwise.table(x, out, rows, stride, p)
-    elif kind == k.PRODUCT:
-        pointwise.product(x, work[op[c.B] * capacity :], out, rows, stride, p)
-    elif kind == k.ADD:
-        pointwise.sum_of(x, work[op[c.B] * capacity :], out, rows, stride)
+    a, out = op[c.A] * capacity, op[c.OUT] * capacity
+    x, y = work[0][a:], work[0][out:]
+    if kind == k.LAYERNORM:
+        layernorm.layernorm(x, y, rows, channels, stride, floats[op[c.FLOATS] :], op[c.EPS])
     elif kind == k.EMBED:
-        mix.embed(x, p, out, rows, op[c.A_STRIDE], channels, stride)
-    elif kind == k.LAYERNORM:
-        layernorm.layernorm(x, out, rows, channels, stride, p, op[c.EPS])
+        mix.embed(x, floats[op[c.FLOATS] :], y, rows, op[c.A_STRIDE], channels, stride)
+    elif kind == k.X_EMBED:
+        p = ints[op[c.INTS] :]
+        mix.embed(work[1][a:], p, work[1][out:], rows, op[c.A_STRIDE], channels, stride)
     elif kind == k.DENSE:
-        mix.matmul(x, p, out, rows, op[c.INPUTS], op[c.A_STRIDE], channels, stride)
+        p = floats[op[c.FLOATS] :]
+        mix.matmul(x, p, y, rows, op[c.INPUTS], op[c.A_STRIDE], channels, stride)
+    elif kind == k.X_DENSE:
+        p = ints[op[c.INTS] :]
+        out_ints = work[1][out:]
+        mix.matmul(work[1][a:], p, out_ints, rows, op[c.INPUTS], op[c.A_STRIDE], channels, stride)
 
 
 @kernel
-def _ints(op: Any, rows: int, capacity: int, work: Any, p: Any) -> None:
-    """Run an operation on single numbers in 64-bit integers."""
-    kind, channels, stride = op[c.KIND], op[c.CHANNELS], op[c.STRIDE]
-    x, out = work[op[c.A] * capacity :], work[op[c.OUT] * capacity :]
-    p = p[op[c.INTS] :]
-    if kind == k.X_AFFINE:
-        exact.affine(x, out, rows, channels, stride, p)
-    elif kind == k.X_SPIKE:
-        exact.spike(x, out, rows, channels, stride, p)
-    elif kind == k.X_TERNARY:
-        exact.ternary(x, out, rows, channels, stride, p)
-    elif kind == k.X_TABLE:
-        exact.table(x, out, rows, channels, stride, p)
-    elif kind == k.X_PRODUCT:
-        exact.product(x, work[op[c.B] * capacity :], out, rows, channels, stride, p)
-    elif kind == k.X_ADD:
-        exact.sum_of(x, work[op[c.B] * capacity :], out, rows, channels, stride)
-    elif kind == k.X_EMBED:
-        mix.embed(x, p, out, rows, op[c.A_STRIDE], channels, stride)
-    elif kind == k.X_LAYERNORM:
-        layernorm.layernorm_exact(x, out, rows, channels, stride, p, op[c.EPS])
-    elif kind == k.X_DENSE:
-        mix.matmul(x, p, out, rows, op[c.INPUTS], op[c.A_STRIDE], channels, stride)
+def _derived(
+    op: Any, shape: Any, capacity: int, work: Any, states: Any, floats: Any, ints: Any, tally: Any
+) -> None:
+    """Run a kernel derived from an equation."""
+    kind, channels, stride, modes = op[c.KIND], op[c.CHANNELS], op[c.STRIDE], op[c.MODES]
+    samples, steps, room = shape
+    a, b, out = op[c.A] * capacity, op[c.B] * capacity, op[c.OUT] * capacity
+    if kind % 2 == 0:
+        clipped = derived.run_floats(
+            kind,
+            work[0][a:],
+            work[0][b:],
+            work[0][out:],
+            states[0][op[c.STATE] :],
+            floats[op[c.FLOATS] :],
+            samples,
+            steps,
+            channels,
+            stride,
+            room,
+        )
+    else:
+        record = work[1][:0]
+        if op[c.RECORD] >= 0:
+            record = work[1][op[c.RECORD] * capacity :]
+        clipped = derived.run_integers(
+            kind,
+            work[1][a:],
+            work[1][b:],
+            work[1][out:],
+            states[1][op[c.STATE] :],
+            record,
+            ints[op[c.INTS] :],
+            samples,
+            steps,
+            channels,
+            stride,
+            modes,
+            room,
+            op[c.RECORD_STRIDE],
+        )
+    if op[c.STATE_TALLY] >= 0:
+        tally[op[c.STATE_TALLY]] += clipped
 
 
 @kernel
@@ -113,27 +118,6 @@ def _recur(
 
 
 @kernel
-def _recur_exactly(
-    op: Any, shape: Any, capacity: int, work: Any, states: Any, p: Any, tally: Any
-) -> None:
-    """Run an SSM in 64-bit integers, and record its states where asked."""
-    channels, modes = op[c.CHANNELS], op[c.MODES]
-    record = work[:0]
-    if op[c.RECORD] >= 0:
-        record = work[op[c.RECORD] * capacity :]
-    tally[op[c.STATE_TALLY]] += exact.recur(
-        p[op[c.INTS] + 3 * channels :],
-        p[op[c.INTS] :],
-        states[op[c.STATE] :],
-        work[op[c.A] * capacity :],
-        work[op[c.OUT] * capacity :],
-        record,
-        (shape[0], shape[1], channels, modes, op[c.STRIDE], shape[2]),
-        op[c.STATE_BITS],
-    )
-
-
-@kernel
 def _dense(op: Any, rows: int, capacity: int, work: Any, packed: Any, p: Any, weights: Any) -> None:
     """Run a matrix product of packed numbers, and the Affine after it."""
     x, out = work[op[c.A] * capacity :], work[op[c.OUT] * capacity :]
@@ -148,20 +132,20 @@ def _total(op: Any, shape: Any, capacity: int, work: Any, states: Any) -> None:
     x = work[op[c.A] * capacity :]
     total = states[op[c.STATE] : op[c.STATE] + (samples - 1) * room + op[c.CHANNELS]]
     if op[c.KIND] in (k.COUNT, k.X_COUNT):
-        pointwise.count_nonzero(x, total, samples, steps, op[c.STRIDE], room)
+        rows_of.count_nonzero(x, total, samples, steps, op[c.STRIDE], room)
     else:
-        pointwise.accumulate(x, total, samples, steps, op[c.STRIDE], room)
+        rows_of.accumulate(x, total, samples, steps, op[c.STRIDE], room)
 
 
 @kernel
 def _saturate(op: Any, rows: int, capacity: int, floats: Any, ints: Any, tally: Any) -> None:
     low, high = _limits(op[c.BITS])
     count, at = 0, op[c.OUT] * capacity
-    if op[c.KIND] in (k.X_AFFINE, k.X_TABLE, k.X_PRODUCT, k.X_ADD, k.X_RECUR, k.X_LAYERNORM):
-        count = pointwise.saturate(ints[at:], rows, op[c.CHANNELS], op[c.STRIDE], low, high)
+    if op[c.KIND] >= k.FIRST_DERIVED and op[c.KIND] % 2 == 1:
+        count = rows_of.saturate(ints[at:], rows, op[c.CHANNELS], op[c.STRIDE], low, high)
     else:
         least, most = float(low), float(high)
-        count = pointwise.saturate(floats[at:], rows, op[c.CHANNELS], op[c.STRIDE], least, most)
+        count = rows_of.saturate(floats[at:], rows, op[c.CHANNELS], op[c.STRIDE], least, most)
     tally[op[c.TALLY]] += count
 
 
@@ -221,25 +205,23 @@ def _entry(digest: str) -> Any:
                 elif kind == k.SINGLE_DENSE:
                     _dense(op, rows, capacity, work[0], scratch[1], floats, singles)
                 elif kind == k.LOAD:
-                    pointwise.load_input(data, work[0][out:], samples, begin, steps, stride)
+                    rows_of.load_input(data, work[0][out:], samples, begin, steps, stride)
                 elif kind == k.X_LOAD:
-                    pointwise.load_input(data, work[1][out:], samples, begin, steps, stride)
+                    rows_of.load_input(data, work[1][out:], samples, begin, steps, stride)
                 elif kind == k.TO_FLOAT:
                     size = rows * stride
-                    pointwise.convert(work[1][a : a + size], work[0][out : out + size])
+                    rows_of.convert(work[1][a : a + size], work[0][out : out + size])
                 elif kind == k.TO_INT:
                     size = rows * stride
-                    pointwise.convert(work[0][a : a + size], work[1][out : out + size])
+                    rows_of.convert(work[0][a : a + size], work[1][out : out + size])
                 elif kind in (k.ACCUMULATE, k.COUNT):
                     _total(op, shape, capacity, work[0], states[1])
                 elif kind in (k.X_ACCUMULATE, k.X_COUNT):
                     _total(op, shape, capacity, work[1], states[1])
-                elif kind == k.X_RECUR:
-                    _recur_exactly(op, shape, capacity, work[1], states[1], ints, tally)
-                elif kind in _INTEGER_KINDS:
-                    _ints(op, rows, capacity, work[1], ints)
+                elif kind >= k.FIRST_DERIVED:
+                    _derived(op, shape, capacity, work, states, floats, ints, tally)
                 else:
-                    _floats(op, rows, capacity, work[0], floats)
+                    _by_hand(op, rows, capacity, work, floats, ints)
                 if op[c.BITS] > 0:
                     _saturate(op, rows, capacity, work[0], work[1], tally)
         return len(digest)
@@ -247,4 +229,4 @@ def _entry(digest: str) -> Any:
     return entry(execute)
 
 
-execute = _entry(sources_digest())
+execute = _entry(sources_digest(*(source for _, _, source in derived.SOURCES)))

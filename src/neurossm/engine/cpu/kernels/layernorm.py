@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from neurossm.engine.kernels.exact import rshift
-from neurossm.engine.kernels.jit import kernel
-from neurossm.engine.kernels.simd import (
+from neurossm.engine.cpu.kernels.integers import bit_length, rshift
+from neurossm.engine.cpu.kernels.jit import kernel
+from neurossm.engine.cpu.kernels.simd import (
     LANES,
     add,
     floor,
@@ -28,18 +28,9 @@ _ROOT_BITS = 28
 
 
 @kernel
-def _bit_length(value: int) -> int:
-    bits = 0
-    while value > 0:
-        value >>= 1
-        bits += 1
-    return bits
-
-
-@kernel
 def _inverse_root(power: int) -> Any:
     """Return R, p with `R / 2^(30 + p)` near `1 / sqrt(power)`."""
-    p = (_bit_length(power) + 1) // 2 - _ROOT_BITS // 2
+    p = (bit_length(power) + 1) // 2 - _ROOT_BITS // 2
     v = rshift(power, 2 * p)
     root = 139592 - rshift(79299 * v, _ROOT_BITS)
     for _ in range(3):
@@ -101,33 +92,10 @@ def layernorm(x: Any, out: Any, rows: int, channels: int, stride: int, p: Any, e
     count, half = float(channels), splat(0.5)
     for row in range(0, rows * stride, stride):
         sum_, reach = _deviation_range(x, row, channels, count)
-        right = max(0, _bit_length(int(reach)) - _DEVIATION_BITS)
+        right = max(0, bit_length(int(reach)) - _DEVIATION_BITS)
         power = _deviations(x, out, row, channels, count, sum_, 0.5**right)
         root, shift = _root_of(int(power), right, eps)
         factor = splat(float(root) * 0.5**shift)
         for c in range(0, stride, LANES):
             normal = floor(fma(load(out, row + c), factor, half))
             store(out, row + c, floor(fma(load(p, c), normal, load(p, stride + c))))
-
-
-@kernel
-def layernorm_exact(
-    x: Any, out: Any, rows: int, channels: int, stride: int, p: Any, eps: int
-) -> None:
-    """Normalise rows in integers; `p` is gain, shift and offset."""
-    gain, shift, offset = p[:channels], p[channels : 2 * channels], p[2 * channels :]
-    for row in range(0, rows * stride, stride):
-        whole, reach, power = 0, 0, 0
-        for c in range(channels):
-            whole += x[row + c]
-        for c in range(channels):
-            reach = max(reach, abs(channels * x[row + c] - whole))
-        right = max(0, _bit_length(reach) - _DEVIATION_BITS)
-        for c in range(channels):
-            deviation = rshift(channels * x[row + c] - whole, right)
-            out[row + c] = deviation
-            power += deviation * deviation
-        root, to_normal = _root_of(power, right, eps)
-        for c in range(channels):
-            normal = rshift(out[row + c] * root, to_normal)
-            out[row + c] = rshift(gain[c] * normal, shift[c]) + offset[c]

@@ -9,23 +9,27 @@ from typing import Any
 
 import h5py
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from neurossm.arrays import IntArray
-from neurossm.engine import check_options, fast
 from neurossm.files import as_path
 from neurossm.graph.data import check_data
-from neurossm.program import SSM, Add, Program, Run, Spike, Ternary
+from neurossm.program import Add, Program, Run
 from neurossm.program.reference import Progress, check_recordable
+from neurossm.registry import DEFAULT_ENGINE, check_options, options_of
 from neurossm.storage import write_file, write_json
 
 SCHEMA = "neurossm-trace"
 VERSION = 1
+_CHUNK = 64
+"""Steps that are compressed together: what an engine hands over at a time."""
 
 
 def default_names(program: Program) -> tuple[str, ...]:
     """Return the spikes and the residual stream: what a trace holds unless told otherwise."""
-    return tuple(op.name for op in program.ops if isinstance(op, (Spike, Ternary, Add)))
+    return tuple(
+        op.name for op in program.ops if op.emits in ("binary", "ternary") or isinstance(op, Add)
+    )
 
 
 def write_trace(
@@ -49,7 +53,7 @@ def write_trace(
     path
         The file to write.
     program, data, progress, threads, device
-        As for `neurossm.engine.run`, with the engine "fast".
+        As for `neurossm.registry.run`, with the engine "fast".
     record
         Tensors to write; by default `default_names`.
 
@@ -63,7 +67,9 @@ def write_trace(
     InputError
         As `run` does; or the file cannot be written.
     """
-    check_options("fast", device, threads)
+    engine, device = check_options(DEFAULT_ENGINE, device, threads)
+    run_to = engine.module(device).run_to
+    options = options_of(engine, device, threads)
     x = check_data(program.input, data)
     names = check_recordable(program, default_names(program) if record is None else record)
     runs: list[Run] = []
@@ -78,7 +84,7 @@ def write_trace(
             with lock:
                 group[name][sample : sample + len(values), step : step + values.shape[1]] = values
 
-        run = _run_on(device, program, x, names, sink, progress, threads)
+        run = run_to(program, x, names, sink, progress=progress, **options)
         file.create_dataset("logits", data=run.logits)
         write_json(file, "saturations", run.saturations)
         file.attrs["target"] = program.target
@@ -88,42 +94,20 @@ def write_trace(
     return runs[0]
 
 
-def _run_on(
-    device: str,
-    program: Program,
-    data: NDArray[np.generic],
-    names: tuple[str, ...],
-    sink: fast.Sink,
-    progress: Progress | None,
-    threads: int | None,
-) -> Run:
-    """Run on a device and hand each recorded piece to `sink`."""
-    if device == "cpu":
-        return fast.run_to(program, data, names, sink, progress=progress, threads=threads)
-    from neurossm.engine.gpu import run_to
-
-    return run_to(program, data, names, sink, progress=progress, device=device)
-
-
 def _create(group: h5py.Group, program: Program, name: str, samples: tuple[int, ...]) -> None:
-    shape = (*samples, *fast.recorded_shape(program, name))
-    owner, is_state, _ = name.rpartition(":state_")
-    op = program[owner if is_state else name]
-    bits = op.out.bits
-    if is_state:
-        assert isinstance(op, SSM)
-        bits = op.state_bits
+    one = program.recordings[name]
+    shape = (*samples, *one.shape)
     dataset = group.create_dataset(
         name,
         shape=shape,
-        dtype=_narrowest(bits),
-        chunks=(1, min(shape[1], fast.ROWS), *shape[2:]),
+        dtype=_narrowest(one.bits),
+        chunks=(1, min(shape[1], _CHUNK), *shape[2:]),
         compression="gzip",
         compression_opts=1,
     )
-    dataset.attrs["bits"] = bits
-    if not is_state:
-        dataset.attrs["exponent"] = op.out.exponent
+    dataset.attrs["bits"] = one.bits
+    if one.state is None:
+        dataset.attrs["exponent"] = one.op.out.exponent
 
 
 def _narrowest(bits: int) -> type[np.signedinteger[Any]]:

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from neurossm.engine.kernels.dot import dot, group_size, nothing, pack
-from neurossm.engine.kernels.jit import inlined, kernel
-from neurossm.engine.kernels.simd import (
+from neurossm.engine.cpu.kernels.dot import dot, group_size, nothing, pack
+from neurossm.engine.cpu.kernels.jit import inlined, kernel
+from neurossm.engine.cpu.kernels.simd import (
     LANES,
     ROW,
     add,

@@ -13,7 +13,7 @@ from llvmlite import binding, ir
 from numba.core import config, types
 from numba.extending import intrinsic
 
-from neurossm.engine.kernels.simd import INTS, SINGLES, llvm_type, pointer_to
+from neurossm.engine.cpu.kernels.simd import INTS, SINGLES, llvm_type, pointer_to
 
 _GROUPS = {types.float32: 1, types.int16: 2, types.uint8: 4}
 _WIDE = INTS.lanes

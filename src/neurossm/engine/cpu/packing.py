@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurossm.arrays import IntArray
-from neurossm.engine.bounds import SINGLE, sum_reach
-from neurossm.engine.kernels.dot import FAST_BYTES, FAST_SHORTS
+from neurossm.derive.exactness import SINGLE, sum_reach
+from neurossm.engine.cpu.kernels.dot import FAST_BYTES, FAST_SHORTS
 from neurossm.program import Interval, limits
 
 

@@ -15,7 +15,7 @@ Function = TypeVar("Function", bound=Callable[..., Any])
 
 _OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy", "fastmath": {"contract"}}
 # "contract" lets a product and a sum become one fused instruction. Every product and every sum is
-# exact (see `engine.exact`), so fusing changes no result. Nothing else of fast-math is allowed.
+# exact (see `neurossm.derive`), so fusing changes no result. Nothing else of fast-math is allowed.
 _NO_WRAPPERS: dict[str, Any] = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True}
 
 
@@ -36,8 +36,8 @@ def entry(function: Function) -> Function:
     return compiled(function, _OPTIONS)
 
 
-def sources_digest() -> str:
-    """Return a hash of all kernel sources.
+def sources_digest(*derived: str) -> str:
+    """Return a hash of all kernel sources, those that were derived from equations included.
 
     Numba looks only at the file of the function it loads from disk. An entry point that closes
     over this hash is compiled again when any kernel changes.
@@ -45,4 +45,6 @@ def sources_digest() -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.glob("*.py")):
         digest.update(path.read_bytes())
+    for text in derived:
+        digest.update(text.encode())
     return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -13,13 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
-from neurossm.engine.lower import lower
-from neurossm.engine.tape import Tape
-from neurossm.engine.worker import Worker
+from neurossm.engine.cpu.planner import lower
+from neurossm.engine.cpu.tape import Tape
+from neurossm.engine.cpu.workspace import Workspace
 from neurossm.errors import InputError
-from neurossm.program import SSM, Program, Run
+from neurossm.program import Program, Run
 from neurossm.program.arithmetic import Tally
 from neurossm.program.reference import Progress, check_countable, check_recordable
+from neurossm.threads import usable_cores
 
 ROWS = 64
 """Steps in a chunk, or steps times samples where samples are short: what fits a core's cache."""
@@ -32,13 +32,6 @@ Sink = Callable[[str, int, int, IntArray], None]
 """Takes a piece of a recorded tensor: name, first sample, first step, values (b, steps, ...)."""
 
 
-def default_threads() -> int:
-    """Return the number of cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def warm_up(program: Program) -> float:
     """Compile the kernels, or load them from disk, and lower the program; return the seconds.
 
@@ -47,7 +40,7 @@ def warm_up(program: Program) -> float:
     started = time.perf_counter()
     tape = lower(program)
     nothing = np.zeros((1, 1, program.input.out.channels), np.int64)
-    Worker(tape, 1, 1).advance(nothing, 0, 0, tape.counts())
+    Workspace(tape, 1, 1).advance(nothing, 0, 0, tape.counts())
     return time.perf_counter() - started
 
 
@@ -87,7 +80,7 @@ def run(
     tensors: dict[str, IntArray] = {}
     names = check_recordable(program, record)
     for name in names:
-        shape = (*data.shape[:2], *recorded_shape(program, name))
+        shape = (*data.shape[:2], *program.recordings[name].shape)
         tensors[name] = np.empty(shape, np.int64)
 
     def keep(name: str, sample: int, step: int, values: IntArray) -> None:
@@ -119,7 +112,7 @@ def run_to(
         raise InputError(f"threads: {threads}, must be at least 1")
     batch = _Batch(program, lower(program, names, counted), len(data), sink, progress)
     for first, x in _encoded(program, data):
-        batch.run(first, x, threads or default_threads())
+        batch.run(first, x, threads or usable_cores())
     return batch.result(tensors or {})
 
 
@@ -155,30 +148,30 @@ class _Batch:
 
         def task(begin: int) -> IntArray:
             part = x[begin : begin + size]
-            worker = getattr(memory, "worker", None)
-            if worker is None or worker.samples != len(part):
+            workspace = getattr(memory, "workspace", None)
+            if workspace is None or workspace.samples != len(part):
                 chunk = max(1, min(self.steps, ROWS // len(part)))
-                worker = memory.worker = Worker(self.tape, len(part), chunk)
-            return self._run_group(worker, part, first + begin)
+                workspace = memory.workspace = Workspace(self.tape, len(part), chunk)
+            return self._run_group(workspace, part, first + begin)
 
         for counts in _in_threads(task, range(0, len(x), size), threads):
             self.counts += counts
 
-    def _run_group(self, worker: Worker, x: IntArray, first: int) -> IntArray:
+    def _run_group(self, workspace: Workspace, x: IntArray, first: int) -> IntArray:
         """Run samples that go together; return what was clipped."""
-        worker.reset()
+        workspace.reset()
         counts = self.tape.counts()
         names = self.tape.tensors
         # Recorded tensors are read from the work memory after every chunk.
-        stride = worker.chunk if names else REPORT_STEPS
+        stride = workspace.chunk if names else REPORT_STEPS
         for start in range(0, self.steps, stride):
             stop = min(start + stride, self.steps)
-            worker.advance(x, start, stop, counts)
+            workspace.advance(x, start, stop, counts)
             for name in names:
-                self.sink(name, first, start, recorded(self.program, worker, name, stop - start))
+                self.sink(name, first, start, recorded(self.program, workspace, name, stop - start))
             self._report(len(x) * (stop - start))
         for key, sums in self.sums.items():
-            sums[first : first + len(x)] = worker.total(key)
+            sums[first : first + len(x)] = workspace.total(key)
         return counts
 
     def _report(self, steps: int) -> None:
@@ -204,24 +197,13 @@ def group_size(samples: int, steps: int, threads: int) -> int:
     return max(1, min(fit, -(-samples // threads)))
 
 
-def recorded_shape(program: Program, name: str) -> tuple[int, ...]:
-    """Return (C) for a tensor, (H, N) for states."""
-    owner, dot, _ = name.rpartition(":state_")
-    if not dot:
-        return (program[name].out.channels,)
-    op = program[owner]
-    assert isinstance(op, SSM)
-    return op.a_re.shape
-
-
-def recorded(program: Program, worker: Worker, name: str, steps: int) -> IntArray:
+def recorded(program: Program, workspace: Workspace, name: str, steps: int) -> IntArray:
     """Return a tensor of the chunk just run, (samples, steps, ...); of states, the part asked."""
-    values = worker.tensor(name, steps)
-    if name.endswith(":state_re"):
-        values = values[:, :, 0::2]
-    elif name.endswith(":state_im"):
-        values = values[:, :, 1::2]
-    return values.reshape(*values.shape[:2], *recorded_shape(program, name))
+    values = workspace.tensor(name, steps)
+    one = program.recordings[name]
+    if one.state is not None:  # all states of an operation lie side by side
+        values = values[:, :, one.op.states.index(one.state) :: len(one.op.states)]
+    return values.reshape(*values.shape[:2], *one.shape)
 
 
 def _in_threads(task: Callable[[int], Any], items: Iterable[int], threads: int) -> Iterator[Any]:

@@ -13,8 +13,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from neurossm.engine.kernels.jit import inlined, kernel
-from neurossm.engine.kernels.simd import (
+from neurossm.engine.cpu.kernels.jit import inlined, kernel
+from neurossm.engine.cpu.kernels.simd import (
     LANES,
     add,
     clip,

@@ -1,28 +1,28 @@
 """Lower a program to a tape: choose floats or integers for each operation, and lay out memory.
 
-To add an operation: write a kernel, give it a number in `kernels.kinds` and a branch in
-`kernels.machine`, and lower it in a function here.
+An operation with an equation runs on the kernels derived from it, in floats where they are exact,
+else in integers. The few whose kernels are written by hand are lowered in functions of their own.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from functools import lru_cache, singledispatch
 
 import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
-from neurossm.engine import bounds
-from neurossm.engine.kernels import kinds
-from neurossm.engine.kernels.mix import PANEL
-from neurossm.engine.kernels.simd import LANES
-from neurossm.engine.kernels.ssm import MODES
-from neurossm.engine.packing import Packing, packing_of
-from neurossm.engine.tape import Tape, TapeBuilder, Tensor, padded
+from neurossm.derive import exactness, integers
+from neurossm.derive.floats import float_kernel
+from neurossm.engine.cpu.kernels import derived, kinds
+from neurossm.engine.cpu.kernels.mix import PANEL
+from neurossm.engine.cpu.kernels.simd import LANES, ROW
+from neurossm.engine.cpu.kernels.ssm import MODES
+from neurossm.engine.cpu.packing import Packing, packing_of
+from neurossm.engine.cpu.tape import Tape, TapeBuilder, Tensor, padded
 from neurossm.errors import UnsupportedError
 from neurossm.program import (
     SSM,
-    Add,
     Affine,
     Dense,
     Embedding,
@@ -30,12 +30,8 @@ from neurossm.program import (
     Interval,
     LayerNorm,
     Op,
-    Product,
     Program,
     Readout,
-    Spike,
-    Table,
-    Ternary,
 )
 
 
@@ -95,18 +91,25 @@ class Lowering:
         packing = packing_of(op.weight, x) if self.floats_hold(op) else None
         if packing is None or not isinstance(affine, Affine):
             return False
-        extra = packing.offset * bounds.exact(op.weight.sum(axis=1))
-        if not bounds.affine_is_exact(affine, sums, extra):
+        extra = packing.offset * exactness.exact(op.weight.sum(axis=1))
+        if not exactness.affine_is_exact(affine, sums, extra):
             return False
         self.waiting[op.name] = op
         self.intervals[op.name] = sums
         return True
 
     def emit(
-        self, op: Op, kind: int, *, exact: bool = False, then: Op | None = None, **columns: int
+        self,
+        op: Op,
+        kind: int,
+        own: Mapping[str, int] | None = None,
+        *,
+        exact: bool = False,
+        then: Op | None = None,
     ) -> None:
-        """Append the instruction of an operation; with `exact`, one that works on integers.
+        """Append the instruction of an operation, with columns of its own.
 
+        With `exact`, it works on integers.
         With `then`, the instruction does that operation too, and its output is what is kept.
         """
         inputs = op.inputs
@@ -115,20 +118,22 @@ class Lowering:
             readers = [self._as_integers(tensor) for tensor in readers]
         op = then or op
         out = Tensor(self.builder.allocate(op.out.channels), op.out.channels, not exact)
+        columns = {"STATE_TALLY": -1, **(own or {})}
         if readers:
             columns |= {"A": readers[0].offset, "A_STRIDE": readers[0].stride}
             columns |= {"INPUTS": readers[0].channels, "B": readers[-1].offset}
         columns |= {"OUT": out.offset, "STRIDE": out.stride, "CHANNELS": out.channels}
-        if not op.out.proved and op.saturates and not isinstance(op, (Input, Spike, Ternary)):
+
+        if not op.out.proved and op.saturates:
             columns |= {"BITS": op.out.bits, "TALLY": self.builder.tally(op.name)}
         self.builder.emit(kind, **columns)
         sources = (self.intervals[name] for name in op.inputs)
-        self.intervals[op.name] = bounds.interval_of(op, *sources)
+        self.intervals[op.name] = exactness.interval_of(op, *sources)
         if exact:
             for tensor, name in zip(readers, inputs, strict=True):
                 if tensor is not self.tensors[name]:
                     self.builder.release(tensor.offset, tensor.channels)
-            if bounds.holds(self.intervals[op.name]):
+            if exactness.holds(self.intervals[op.name]):
                 out = self._as_floats(out)
         self.tensors[op.name] = out
 
@@ -144,6 +149,13 @@ class Lowering:
             STATE=state,
         )
         self.sums[key] = (state, tensor.channels)
+
+    def state_columns(self, op: Op, words: int) -> dict[str, int]:
+        """Return room for states of so many words of a sample, and where clipped ones count."""
+        if not op.states:
+            return {}
+        tally = self.builder.tally(op.state_tally)
+        return {"STATE": self.builder.state(words), "STATE_TALLY": tally}
 
     def _as_integers(self, tensor: Tensor) -> Tensor:
         if not tensor.is_float:
@@ -169,85 +181,72 @@ class Lowering:
 
 @singledispatch
 def lower_op(op: Op, to: Lowering) -> None:
-    """Append the instructions of an operation."""
-    raise UnsupportedError(
-        f"{op.name}: the fast engine does not know {type(op).__name__}; use --engine reference"
-    )
+    """Append the instructions of an operation: here, of one whose kernels are derived.
+
+    Raises
+    ------
+    UnsupportedError
+        It has no equation, and no kernel by hand.
+    """
+    if op.traced() is None:
+        raise UnsupportedError(
+            f"{op.name}: the fast engine does not know {type(op).__name__}; use --engine reference"
+        )
+    inputs = [to.intervals[name] for name in op.inputs]
+    kernel = float_kernel(type(op))
+    recorded = any(op.state_name(state) in to.record for state in op.states)
+    if kernel and to.floats_hold(op) and not recorded and kernel.is_exact(op, inputs):
+        stride = padded(op.out.channels)
+        fields = to.builder.add_floats(kernel.parameters(op, stride, ROW))
+        states = to.state_columns(op, stride * len(op.states))
+        to.emit(op, derived.float_number(type(op)), {"FLOATS": fields, **states})
+    else:
+        lower_exactly(op, to)
+
+
+def lower_exactly(op: Op, to: Lowering) -> None:
+    """Append an operation in integers, which writes its states (rows, H, N, states) where asked."""
+    recorded = [state for state in op.states if op.state_name(state) in to.record]
+    modes = max(op.modes, 1)
+    size = op.out.channels * modes * len(op.states)
+    record = to.builder.allocate(size) if recorded else -1
+    columns = {
+        "INTS": to.builder.add_ints(integers.parameters_of(op)),
+        "MODES": modes,
+        "RECORD": record,
+        "RECORD_STRIDE": padded(size),
+        **to.state_columns(op, size),
+    }
+    to.emit(op, derived.integer_number(type(op)), columns, exact=True)
+    for state in recorded:
+        to.tensors[op.state_name(state)] = Tensor(record, size, is_float=False)
 
 
 @lower_op.register
 def _(op: Input, to: Lowering) -> None:
-    exact = not bounds.holds(op.out.interval)
+    exact = not exactness.holds(op.out.interval)
     to.emit(op, kinds.X_LOAD if exact else kinds.LOAD, exact=exact)
 
 
 @lower_op.register
 def _(op: Affine, to: Lowering) -> None:
+    """Join the Dense it reads, where that waits for it."""
     dense = to.waiting.pop(op.inputs[0], None)
     if dense is not None:
         _lower_dense(dense, to, op)
         to.forget_after(dense)
-    elif to.floats_hold(op) and bounds.affine_is_exact(op, to.interval(op)):
-        gain = np.ldexp(op.gain.astype(np.float64), -op.shift)
-        to.emit(op, kinds.AFFINE, FLOATS=to.builder.add_columns(gain, op.offset + 0.5))
     else:
-        fields = to.builder.add_ints(op.gain, op.shift, op.offset)
-        to.emit(op, kinds.X_AFFINE, exact=True, INTS=fields)
-
-
-@lower_op.register(Spike)
-@lower_op.register(Ternary)
-def _(op: Spike | Ternary, to: Lowering) -> None:
-    binary = isinstance(op, Spike)
-    if to.floats_hold(op):
-        # A threshold beyond 2^53 compares like 2^53 with what a float holds here.
-        threshold = np.clip(op.threshold, -bounds.DOUBLE, bounds.DOUBLE)
-        fields = to.builder.add_columns(threshold)
-        to.emit(op, kinds.SPIKE if binary else kinds.TERNARY, FLOATS=fields)
-    else:
-        fields = to.builder.add_ints(op.threshold)
-        to.emit(op, kinds.X_SPIKE if binary else kinds.X_TERNARY, exact=True, INTS=fields)
-
-
-@lower_op.register
-def _(op: Table, to: Lowering) -> None:
-    if to.floats_hold(op) and bounds.table_is_exact(op, to.interval(op)):
-        left = (op.origin + (np.arange(op.base.size) << op.width)).astype(np.float64)
-        slope = np.ldexp(op.slope.astype(np.float64), -op.slope_shift)
-        head = [2.0**-op.width, -op.origin * 2.0**-op.width, op.base.size]
-        fields = to.builder.add_floats(head, slope, op.base + 0.5 - slope * left)
-        to.emit(op, kinds.TABLE, FLOATS=fields)
-    else:
-        head = [op.origin, op.width, op.slope_shift, op.base.size]
-        to.emit(op, kinds.X_TABLE, exact=True, INTS=to.builder.add_ints(head, op.base, op.slope))
-
-
-@lower_op.register
-def _(op: Product, to: Lowering) -> None:
-    x, y = to.interval(op), to.interval(op, 1)
-    if to.floats_hold(op) and bounds.product_is_exact(op, x, y):
-        scale = np.ldexp(np.ones(op.out.channels), -op.shift)
-        to.emit(op, kinds.PRODUCT, FLOATS=to.builder.add_columns(scale))
-    else:
-        to.emit(op, kinds.X_PRODUCT, exact=True, INTS=to.builder.add_ints(op.shift))
-
-
-@lower_op.register
-def _(op: Add, to: Lowering) -> None:
-    reach = bounds.exact(to.interval(op).largest()) + bounds.exact(to.interval(op, 1).largest())
-    exact = not (to.floats_hold(op) and (reach < bounds.DOUBLE).all())
-    to.emit(op, kinds.X_ADD if exact else kinds.ADD, exact=exact)
+        lower_op.dispatch(Op)(op, to)
 
 
 @lower_op.register
 def _(op: LayerNorm, to: Lowering) -> None:
-    if to.floats_hold(op) and bounds.layernorm_is_exact(op, to.interval(op)):
+    if to.floats_hold(op) and exactness.layernorm_is_exact(op, to.interval(op)):
         gain = np.ldexp(op.gain.astype(np.float64), -op.shift)
         fields = to.builder.add_columns(gain, op.offset + 0.5)
-        to.emit(op, kinds.LAYERNORM, FLOATS=fields, EPS=op.eps)
+        to.emit(op, kinds.LAYERNORM, {"FLOATS": fields, "EPS": op.eps})
     else:
-        fields = to.builder.add_ints(op.gain, op.shift, op.offset)
-        to.emit(op, kinds.X_LAYERNORM, exact=True, INTS=fields, EPS=op.eps)
+        lower_exactly(op, to)
 
 
 @lower_op.register
@@ -262,10 +261,10 @@ def _lower_dense(op: Dense, to: Lowering, affine: Affine | None) -> None:
     if packing is not None:
         _lower_packed(op, to, affine, packing)
         return
-    if to.floats_hold(op) and bounds.sum_reach(op.weight, x) < bounds.DOUBLE:
-        to.emit(op, kinds.DENSE, FLOATS=to.builder.add_floats(op.weight.T))
+    if to.floats_hold(op) and exactness.sum_reach(op.weight, x) < exactness.DOUBLE:
+        to.emit(op, kinds.DENSE, {"FLOATS": to.builder.add_floats(op.weight.T)})
     else:
-        to.emit(op, kinds.X_DENSE, exact=True, INTS=to.builder.add_ints(op.weight.T))
+        to.emit(op, kinds.X_DENSE, {"INTS": to.builder.add_ints(op.weight.T)}, exact=True)
     if affine is not None:
         lower_op(affine, to)
 
@@ -282,9 +281,11 @@ def _lower_packed(op: Dense, to: Lowering, affine: Affine | None, packing: Packi
     to.emit(
         op,
         sizes[packing.group],
+        {
+            "FLOATS": to.builder.add_columns(gain, bias, [packing.offset]),
+            "WEIGHTS": to.builder.add_weights(_panels(op.weight, packing.group), packing.dtype),
+        },
         then=affine,
-        FLOATS=to.builder.add_columns(gain, bias, [packing.offset]),
-        WEIGHTS=to.builder.add_weights(_panels(op.weight, packing.group), packing.dtype),
     )
 
 
@@ -298,35 +299,31 @@ def _panels(weight: IntArray, group: int) -> IntArray:
 
 @lower_op.register
 def _(op: Embedding, to: Lowering) -> None:
-    if (bounds.exact(op.weight) < bounds.DOUBLE).all():
-        to.emit(op, kinds.EMBED, FLOATS=to.builder.add_floats(op.weight))
+    if (exactness.exact(op.weight) < exactness.DOUBLE).all():
+        to.emit(op, kinds.EMBED, {"FLOATS": to.builder.add_floats(op.weight)})
     else:
-        to.emit(op, kinds.X_EMBED, exact=True, INTS=to.builder.add_ints(op.weight))
+        to.emit(op, kinds.X_EMBED, {"INTS": to.builder.add_ints(op.weight)}, exact=True)
 
 
 @lower_op.register
 def _(op: SSM, to: Lowering) -> None:
     u = to.interval(op)
-    recorded = [name for name in _state_names(op) if name in to.record]
-    tally = to.builder.tally(f"{op.name}:state")
-    if to.floats_hold(op) and not recorded and bounds.ssm_is_exact(op, u):
+    recorded = any(op.state_name(state) in to.record for state in op.states)
+    if to.floats_hold(op) and not recorded and exactness.ssm_is_exact(op, u):
         modes, lanes = padded(op.modes, MODES), padded(op.out.channels, LANES)
         to.builder.scratch(3 * LANES)
         to.emit(
             op,
             kinds.RECUR,
-            FLOATS=to.builder.add_floats(*_ssm_parameters(op, modes, lanes)),
-            MODES=modes,
-            STATE=to.builder.state(lanes * modes * 2),
-            STATE_BITS=0 if op.states_proved(u) else op.state_bits,
-            STATE_TALLY=tally,
+            {
+                "FLOATS": to.builder.add_floats(*_ssm_parameters(op, modes, lanes)),
+                "MODES": modes,
+                "STATE_BITS": 0 if op.states_proved(u) else op.state_bits,
+                **to.state_columns(op, lanes * modes * 2),
+            },
         )
     else:
-        _lower_ssm_exactly(op, to, recorded, tally)
-
-
-def _state_names(op: SSM) -> tuple[str, str]:
-    return f"{op.name}:state_re", f"{op.name}:state_im"
+        lower_exactly(op, to)
 
 
 def _ssm_parameters(op: SSM, modes: int, lanes: int) -> tuple[FloatArray, FloatArray]:
@@ -344,28 +341,6 @@ def _ssm_parameters(op: SSM, modes: int, lanes: int) -> tuple[FloatArray, FloatA
     d = np.zeros(lanes)
     d[:channels] = np.ldexp(op.d.astype(np.float64), -op.d_shift)
     return d, table.reshape(-1, LANES, modes, len(fields)).transpose(0, 2, 3, 1)
-
-
-def _lower_ssm_exactly(op: SSM, to: Lowering, recorded: list[str], tally: int) -> None:
-    """Append an SSM in integers, which writes its states (rows, H, N, 2) where asked."""
-    channels, modes = op.a_re.shape
-    record = to.builder.allocate(2 * channels * modes) if recorded else -1
-    per_channel = np.stack([op.readout_shift, op.d, op.d_shift], axis=1)
-    kick = op.pole_shift + op.input_shift
-    fields = np.stack([op.a_re, op.a_im, op.pole_shift, kick, op.c_re, op.c_im], axis=2)
-    to.emit(
-        op,
-        kinds.X_RECUR,
-        exact=True,
-        INTS=to.builder.add_ints(per_channel, fields),
-        MODES=modes,
-        STATE=to.builder.state(channels * modes * 2),
-        STATE_BITS=op.state_bits,
-        STATE_TALLY=tally,
-        RECORD=record,
-    )
-    for name in recorded:
-        to.tensors[name] = Tensor(record, 2 * channels * modes, is_float=False)
 
 
 @lower_op.register

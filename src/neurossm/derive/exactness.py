@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
-from neurossm.program import SSM, Affine, Interval, LayerNorm, Op, Product, Table, limits
+from neurossm.program import SSM, Affine, Interval, LayerNorm, Op, limits
 from neurossm.program.layernorm import NORMAL_EXPONENT
 
 DOUBLE = 1 << 53
@@ -57,22 +57,6 @@ def affine_is_exact(op: Affine, x: Interval, extra: _Exact | int = 0) -> bool:
     """Tell whether floats compute an Affine, of x plus something that the bias takes off again."""
     product = exact(op.gain) * (exact(x.largest()) + extra)
     return rounds_exactly(product, op.shift, exact(op.offset))
-
-
-def product_is_exact(op: Product, x: Interval, y: Interval) -> bool:
-    """Tell whether floats compute a Product."""
-    product = exact(x.largest()) * exact(y.largest())
-    return rounds_exactly(product, op.shift, exact(0))
-
-
-def table_is_exact(op: Table, x: Interval) -> bool:
-    """Tell whether floats compute every segment of a Table, for every x of its input."""
-    left = op.origin + (np.arange(op.base.size).astype(object) << op.width)
-    reach = int(exact(x.largest()).max())
-    steps = exact(op.slope) * (reach + abs(left))
-    shift = np.full(op.base.size, op.slope_shift)
-    in_range = op.width < 1000 and reach + abs(op.origin) < DOUBLE
-    return in_range and rounds_exactly(steps, shift, exact(op.base))
 
 
 def layernorm_is_exact(op: LayerNorm, x: Interval) -> bool:

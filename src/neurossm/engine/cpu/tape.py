@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import FloatArray, IntArray
-from neurossm.engine.kernels import columns as c
-from neurossm.engine.kernels.simd import ROW
+from neurossm.engine.cpu.kernels import columns as c
+from neurossm.engine.cpu.kernels.simd import ROW
 
 
 def padded(size: int, multiple: int = ROW) -> int:

@@ -9,9 +9,9 @@ from numpy.typing import ArrayLike
 
 from neurossm.arrays import IntArray
 from neurossm.checks import check_count
-from neurossm.engine.fast import ROWS, recorded
-from neurossm.engine.lower import lower
-from neurossm.engine.worker import Worker
+from neurossm.engine.cpu.batches import ROWS, recorded
+from neurossm.engine.cpu.planner import lower
+from neurossm.engine.cpu.workspace import Workspace
 from neurossm.errors import InputError
 from neurossm.graph.data import as_data
 from neurossm.program import Program
@@ -55,7 +55,7 @@ class Session:
         self._names = check_recordable(program, record)
         self._tape = lower(program, self._names)
         count = streams or 1
-        self._worker = Worker(self._tape, count, max(1, ROWS // count))
+        self._workspace = Workspace(self._tape, count, max(1, ROWS // count))
         self._counts = self._tape.counts()
 
     def step(self, x: ArrayLike) -> IntArray:
@@ -91,8 +91,10 @@ class Session:
             x = x[None]
         if x.ndim == 2 and self.program.input.out.channels == 1:
             x = x[:, :, None]
-        if x.shape[0] != self._worker.samples:
-            raise InputError(f"session: {x.shape[0]} streams given, {self._worker.samples} begun")
+        if x.shape[0] != self._workspace.samples:
+            raise InputError(
+                f"session: {x.shape[0]} streams given, {self._workspace.samples} begun"
+            )
         data = self.program.encode(x, "session")
         limit = self.program.max_steps
         if self.steps + data.shape[1] > limit:
@@ -100,7 +102,7 @@ class Session:
                 f"session: step {self.steps + data.shape[1]} is beyond max_steps = {limit}, which "
                 "the readout's sum is proved for; reset it, or compile with a larger --max-steps"
             )
-        self._worker.advance(np.ascontiguousarray(data), 0, data.shape[1], self._counts)
+        self._workspace.advance(np.ascontiguousarray(data), 0, data.shape[1], self._counts)
         self.steps += data.shape[1]
         self._last = data.shape[1]
 
@@ -109,7 +111,7 @@ class Session:
         """The logits if the input ended now, (classes) or (streams, classes)."""
         if self.steps == 0:
             raise InputError("session: no logits before the first step")
-        logits = self.program.readout.decode(self._worker.total(), self.steps, Tally())
+        logits = self.program.readout.decode(self._workspace.total(), self.steps, Tally())
         return self._plain(logits)
 
     @property
@@ -117,9 +119,9 @@ class Session:
         """The recorded tensors of the last step, (C) or (streams, C); states (..., H, N)."""
         if self.steps == 0:
             raise InputError("session: no tensors before the first step")
-        last = (self._last - 1) % self._worker.chunk + 1
+        last = (self._last - 1) % self._workspace.chunk + 1
         return {
-            name: self._plain(recorded(self.program, self._worker, name, last)[:, -1])
+            name: self._plain(recorded(self.program, self._workspace, name, last)[:, -1])
             for name in self._names
         }
 
@@ -128,12 +130,12 @@ class Session:
         """Integers clipped so far, by tensor, over all streams."""
         tally = Tally()
         if self.steps:
-            self.program.readout.decode(self._worker.total(), self.steps, tally)
+            self.program.readout.decode(self._workspace.total(), self.steps, tally)
         return self._tape.clipped(self._counts) | tally
 
     def reset(self) -> None:
         """Begin a new input at step 0."""
-        self._worker.reset()
+        self._workspace.reset()
         self._counts[:] = 0
         self.steps = 0
 

@@ -8,14 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
-from neurossm.engine.kernels import machine
-from neurossm.engine.tape import Tape
+from neurossm.engine.cpu.kernels import machine
+from neurossm.engine.cpu.tape import Tape
 
 _ALIGNMENT = 64
 _SCRATCH = (np.float64, np.float32, np.int16, np.uint8)
 
 
-class Worker:
+class Workspace:
     """Runs `samples` samples at a time, `chunk` steps at a time, in memory of its own.
 
     The states are kept from call to call, so that a sample may come in pieces.

@@ -175,6 +175,28 @@ def _gather(typing: Any, array: Any, index: Any) -> Any:
     return index(array, index), generate
 
 
+def _choose(typing: Any, condition: Any, a: Any, b: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        zero = ir.Constant(llvm_type(a), [0.0] * a.lanes)
+        return builder.select(builder.fcmp_unordered("!=", args[0], zero), args[1], args[2])
+
+    return a(a, a, a), generate
+
+
+def _lanes_below(typing: Any, count: Any) -> Any:
+    def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        kind = llvm_type(DOUBLES)
+        number = builder.sitofp(args[0], ir.DoubleType())
+        limit: Any = ir.Constant(kind, ir.Undefined)
+        for lane in range(LANES):
+            limit = builder.insert_element(limit, number, ir.Constant(ir.IntType(32), lane))
+        lanes = ir.Constant(kind, [float(lane) for lane in range(LANES)])
+        one, zero = (ir.Constant(kind, [value] * LANES) for value in (1.0, 0.0))
+        return builder.select(builder.fcmp_ordered("<", lanes, limit), one, zero)
+
+    return DOUBLES(types.intp), generate
+
+
 def _differs(typing: Any, a: Any, b: Any) -> Any:
     def generate(context: Any, builder: Any, signature: Any, args: Any) -> Any:
         return builder.uitofp(builder.fcmp_ordered("!=", *args), llvm_type(a))
@@ -246,6 +268,10 @@ lesser: Any = intrinsic(_extreme("<"))
 """`lesser(a, b)`: the lesser of a and b."""
 exceeds: Any = intrinsic(_exceeds)
 """`exceeds(a, b)`: 1.0 where a > b, else 0.0."""
+choose: Any = intrinsic(_choose)
+"""`choose(condition, a, b)`: a where the condition is not 0, else b."""
+lanes_below: Any = intrinsic(_lanes_below)
+"""`lanes_below(count)`: 1.0 in the first `count` lanes, 0.0 in the others."""
 gather: Any = intrinsic(_gather)
 """`gather(array, index)`: the numbers at the whole-numbered indices in `index`."""
 differs: Any = intrinsic(_differs)

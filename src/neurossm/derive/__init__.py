@@ -1,0 +1,1 @@
+"""Code derived from operations' equations: exact kernels in integers, fast ones in floats."""

@@ -1,0 +1,274 @@
+"""The engines by name: what each can do, and where it is; none is imported before it is used.
+
+An engine is a module with a function::
+
+    run(program, data, *, record, progress[, count][, threads][, device]) -> Run
+
+that takes checked data and returns the same integers as every other engine. Those in brackets it
+takes where its `Engine` says so. It may have, besides,
+
+- `warm_up(program[, device])`: compile what the first run would compile;
+- `run_to(program, data, record, sink, *, progress[, threads][, device])`: as `run`, but recorded
+  pieces go to `sink(name, first sample, first step, values)`;
+- `Session(program, streams, record)`: the program step by step.
+
+Engines of other packages register an `Engine` in the entry-point group `neurossm.engines`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from importlib.metadata import entry_points
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from neurossm.arrays import as_names
+from neurossm.checks import check_count
+from neurossm.errors import InputError
+from neurossm.graph.data import check_data
+
+if TYPE_CHECKING:
+    from neurossm.program import Program, Run
+    from neurossm.program.reference import Progress
+
+ENTRY_POINTS = "neurossm.engines"
+DEFAULT_ENGINE = "fast"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What an engine is called and what it can do.
+
+    Parameters
+    ----------
+    name
+        As users name it.
+    modules
+        For each device it runs on, the default first, the module that runs there.
+    summary
+        A few words on what it is for.
+    counts
+        Whether it counts nonzero integers itself; otherwise they are counted in what it records.
+    threads
+        Whether it takes a number of threads, on its default device.
+    streams
+        Whether it runs step by step.
+    traces
+        Whether it has `run_to`.
+    """
+
+    name: str
+    modules: Mapping[str, str]
+    summary: str = ""
+    counts: bool = True
+    threads: bool = False
+    streams: bool = False
+    traces: bool = False
+
+    @property
+    def devices(self) -> tuple[str, ...]:
+        """Where it runs; the default first."""
+        return tuple(self.modules)
+
+    def module(self, device: str) -> ModuleType:
+        """Import the module that runs on a device."""
+        return importlib.import_module(self.modules[device])
+
+
+_OWN = (
+    Engine(
+        "fast",
+        {"cpu": "neurossm.engine.cpu", "cuda": "neurossm.engine.gpu"},
+        "compiled kernels on the processor's cores or on a GPU",
+        threads=True,
+        streams=True,
+        traces=True,
+    ),
+    Engine(
+        "reference", {"cpu": "neurossm.program.reference"}, "the definition, in NumPy, step by step"
+    ),
+    Engine("lava", {"cpu": "neurossm.lava"}, "a network of Lava's processes", counts=False),
+)
+
+
+@lru_cache(maxsize=1)
+def engines() -> Mapping[str, Engine]:
+    """Return all engines by name, those of this package first.
+
+    Raises
+    ------
+    InputError
+        An engine of another package has a name that is taken, or is no `Engine`.
+    """
+    found = {engine.name: engine for engine in _OWN}
+    for point in entry_points(group=ENTRY_POINTS):
+        engine = point.load()
+        if not isinstance(engine, Engine) or engine.name in found:
+            raise InputError(
+                f"engine {point.name!r} of {point.value} cannot be registered: it is no "
+                f"neurossm.registry.Engine, or its name is one of {', '.join(found)}"
+            )
+        found[engine.name] = engine
+    return found
+
+
+def engine_names() -> tuple[str, ...]:
+    """Return every engine, and every engine with every device it knows besides its default."""
+    known = engines().values()
+    others = (f"{one.name}:{device}" for one in known for device in one.devices[1:])
+    return (*engines(), *others)
+
+
+def device_names() -> tuple[str, ...]:
+    """Return every device that some engine runs on."""
+    return tuple(dict.fromkeys(device for one in engines().values() for device in one.devices))
+
+
+def check_engines(names: str | Iterable[str]) -> tuple[str, ...]:
+    """Return one engine's name, or several without repetition.
+
+    Raises
+    ------
+    InputError
+        An engine is unknown, or none was named.
+    """
+    given = as_names(names, "engines")
+    if not given:
+        raise InputError(f"engines: none given; known: {', '.join(engine_names())}")
+    for name in given:
+        check_options(name)
+    return given
+
+
+def check_options(
+    engine: str, device: str | None = None, threads: int | None = None
+) -> tuple[Engine, str]:
+    """Return an engine and its device; refuse what the engine does not have.
+
+    Raises
+    ------
+    InputError
+        Unknown engine or device, threads below 1, or a device or threads for an engine that has
+        neither; or a device besides another one in the engine's name.
+    """
+    known = engine_names()
+    if not isinstance(engine, str) or engine not in known:
+        raise InputError(f"engine {engine!r} is unknown; known: {', '.join(known)}")
+    name, _, own = engine.partition(":")
+    chosen = engines()[name]
+    if own and device not in (None, own):
+        raise InputError(f"engine {engine!r}: device {device!r} contradicts it; leave one out")
+    device = own or device or chosen.devices[0]
+    if device not in device_names():
+        raise InputError(f"device {device!r} is unknown; known: {', '.join(device_names())}")
+    if device not in chosen.devices:
+        only = " and ".join({"cpu": "the CPU"}.get(one, one) for one in chosen.devices)
+        raise InputError(f"device {device!r}: the engine {name!r} runs on {only} only; use fast")
+    if threads is not None:
+        if not chosen.threads or device != chosen.devices[0]:
+            where = f"the device {device!r}" if chosen.threads else f"the engine {name!r}"
+            raise InputError(f"threads: {where} has no number of threads; leave them out")
+        check_count("threads", threads)
+    return chosen, device
+
+
+def options_of(engine: Engine, device: str, threads: int | None) -> dict[str, Any]:
+    """Return the options that an engine's functions take, besides those that all take."""
+    options: dict[str, Any] = {"device": device} if device != engine.devices[0] else {}
+    return options if threads is None else options | {"threads": threads}
+
+
+def run(
+    program: Program,
+    data: ArrayLike,
+    engine: str = DEFAULT_ENGINE,
+    record: str | Iterable[str] = (),
+    progress: Progress | None = None,
+    count: str | Iterable[str] = (),
+    threads: int | None = None,
+    device: str | None = None,
+) -> Run:
+    """Run samples through a program on an engine.
+
+    Parameters
+    ----------
+    program
+        The integer program.
+    data
+        (B, L, size), or (B, L) where the input has one channel: an array, a PyTorch tensor or
+        nested lists.
+    engine
+        One of `engine_names`, as "fast" or "fast:cuda"; all give the same integers.
+    record
+        Tensors to keep for every step; all names are in `program.recordings`.
+    progress
+        Called with the number of steps done, averaged over the samples.
+    count
+        Tensors of which to count the integers that are not zero, by sample and channel; with
+        some, the readout's sums are returned too.
+    threads
+        Cores to use, on the engine "fast" and the CPU; all by default.
+    device
+        Where to run, where the engine's name does not say it; its first device by default.
+
+    Raises
+    ------
+    InputError
+        Unknown engine, data that do not suit, an unknown name to record, an option the engine does
+        not have.
+    MissingDependencyError
+        The engine's library is not installed, or there is no such device.
+    """
+    chosen, place = check_options(engine, device, threads)
+    data = check_data(program.input, data)
+    record, count = as_names(record, "record"), as_names(count, "count")
+    options = options_of(chosen, place, threads)
+    run_there = chosen.module(place).run
+    if chosen.counts:
+        ran: Run = run_there(
+            program, data, record=record, progress=progress, count=count, **options
+        )
+        return ran
+    last = program.readout.inputs[0]
+    needed = (*record, *count, last) if count else record
+    recorded: Run = run_there(program, data, record=needed, progress=progress, **options)
+    return _counted(recorded, record, count, last) if count else recorded
+
+
+def _counted(run: Run, record: tuple[str, ...], count: tuple[str, ...], last: str) -> Run:
+    """Count in what was recorded."""
+    return replace(
+        run,
+        tensors={name: run.tensors[name] for name in record},
+        nonzeros={name: np.count_nonzero(run.tensors[name], axis=1) for name in count},
+        totals=run.tensors[last].sum(axis=1),
+    )
+
+
+def warm_up(program: Program, engine: str = DEFAULT_ENGINE, device: str | None = None) -> float:
+    """Compile an engine's kernels, or load them from disk; return the seconds it took.
+
+    The first run does it otherwise. An engine that compiles nothing takes no time.
+    """
+    chosen, place = check_options(engine, device)
+    started = time.perf_counter()
+    module = chosen.module(place)
+    if not hasattr(module, "warm_up"):
+        return 0.0
+    module.warm_up(program, **options_of(chosen, place, None))
+    return time.perf_counter() - started
+
+
+def session_type(engine: str = DEFAULT_ENGINE) -> Any:
+    """Return the class that runs a program step by step; InputError for an engine without one."""
+    chosen, place = check_options(engine)
+    if not chosen.streams:
+        raise InputError(f"engine {engine!r} does not run step by step; use {DEFAULT_ENGINE}")
+    return chosen.module(place).Session
