@@ -16,8 +16,8 @@ from neurossm.arrays import IntArray, same
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path
 from neurossm.graph.graph import Graph, read_graph, write_graph
+from neurossm.program.file import read_ops, write_ops
 from neurossm.program.operation import Op
-from neurossm.program.operations import read_ops, write_ops
 from neurossm.program.readout import Readout
 from neurossm.program.recording import Recording
 from neurossm.program.source import Input
