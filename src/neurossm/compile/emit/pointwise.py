@@ -16,7 +16,7 @@ from neurossm.program import Add, LayerNorm, Op, Product, Spike, Table, Ternary,
 from neurossm.program.layernorm import NORMAL_EXPONENT
 from neurossm.program.tensor import TensorSpec
 
-_SPIKE_BITS = 2
+SPIKE_BITS = 2
 
 
 @emits(n.Affine, uses=("gain",))
@@ -31,8 +31,8 @@ def emit_spike(node: n.Spike, b: Builder) -> None:
     """Append the Spike: an integer exceeds a threshold if it exceeds it rounded down."""
     source = b.read(node, 0)
     spec = b.out(source)
-    threshold = _threshold(node.threshold, spec)
-    out = unchecked(_SPIKE_BITS, 0, spec.channels)
+    threshold = integer_threshold(node.threshold, spec)
+    out = unchecked(SPIKE_BITS, 0, spec.channels)
     b.add(Spike(node.name, (source,), out, threshold, layer=node.layer))
 
 
@@ -51,12 +51,12 @@ def emit_ternary(node: n.Ternary, b: Builder) -> None:
         )
     source = b.read(node, 0)
     spec = b.out(source)
-    threshold = _threshold(node.threshold, spec)
-    out = unchecked(_SPIKE_BITS, 0, spec.channels)
+    threshold = integer_threshold(node.threshold, spec)
+    out = unchecked(SPIKE_BITS, 0, spec.channels)
     b.add(Ternary(node.name, (source,), out, threshold, layer=node.layer))
 
 
-def _threshold(threshold: FloatArray, spec: TensorSpec) -> IntArray:
+def integer_threshold(threshold: FloatArray, spec: TensorSpec) -> IntArray:
     """Return thresholds rounded down, and within what the tensor can reach, or just beyond."""
     with np.errstate(over="ignore"):
         scaled = np.ldexp(threshold, spec.exponent.astype(np.int32))
