@@ -1,4 +1,4 @@
-"""Nodes that apply one function to every channel: sigmoid, GELU and their tables."""
+"""Nodes that apply one function to every channel: ReLU, sigmoid, GELU and their tables."""
 
 from __future__ import annotations
 
@@ -31,6 +31,24 @@ class Sigmoid(Node):
     def work(self, channels: int) -> FloatWork:
         """One function per channel."""
         return FloatWork(functions=channels)
+
+
+@dataclass(frozen=True, eq=False)
+class ReLU(Node):
+    """`y = max(x, 0)`."""
+
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute (..., H)."""
+        return np.maximum(inputs[0], 0.0)
+
+    def bound(self, *inputs: Range) -> Range:
+        """Monotone in x."""
+        (x,) = inputs
+        return Range(self.apply(x.low), self.apply(x.high))
+
+    def work(self, channels: int) -> FloatWork:
+        """Comparisons are no products."""
+        return FloatWork()
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ All arithmetic is float64 (complex128 inside the SSM).
 
 from __future__ import annotations
 
-from neurossm.graph.functions import GELU, PiecewiseLinear, Sigmoid
+from neurossm.graph.functions import GELU, PiecewiseLinear, ReLU, Sigmoid
 from neurossm.graph.linear import Affine, Embedding, Linear
 from neurossm.graph.merging import Add, Mean, Product
 from neurossm.graph.node import Node
@@ -34,6 +34,7 @@ NODE_TYPES: dict[str, type[Node]] = {
         Product,
         Add,
         Mean,
+        ReLU,
     )
 }
 
@@ -53,6 +54,7 @@ __all__ = [
     "Node",
     "PiecewiseLinear",
     "Product",
+    "ReLU",
     "Sigmoid",
     "Spike",
     "Ternary",

@@ -10,6 +10,7 @@ from neurossm.program.layernorm import LayerNorm
 from neurossm.program.operation import Op
 from neurossm.program.product import Product
 from neurossm.program.readout import Readout
+from neurossm.program.relu import Relu
 from neurossm.program.source import Input
 from neurossm.program.ssm import SSM
 from neurossm.program.table import Table
@@ -26,6 +27,7 @@ __all__ = [
     "LayerNorm",
     "Product",
     "Readout",
+    "Relu",
     "Spike",
     "Table",
     "Ternary",
@@ -45,6 +47,7 @@ OP_TYPES: dict[str, type[Op]] = {
         Product,
         Add,
         LayerNorm,
+        Relu,
         Readout,
     )
 }

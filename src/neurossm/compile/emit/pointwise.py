@@ -12,7 +12,18 @@ from neurossm.compile.rules import Need, emits
 from neurossm.compile.scaling import gain_and_shift, possible_shift, to_mantissa
 from neurossm.errors import UnsupportedError
 from neurossm.graph import nodes as n
-from neurossm.program import Add, LayerNorm, Op, Product, Spike, Table, Ternary, limits, unchecked
+from neurossm.program import (
+    Add,
+    LayerNorm,
+    Op,
+    Product,
+    Relu,
+    Spike,
+    Table,
+    Ternary,
+    limits,
+    unchecked,
+)
 from neurossm.program.layernorm import NORMAL_EXPONENT
 from neurossm.program.tensor import TensorSpec
 
@@ -85,6 +96,20 @@ def emit_table(node: n.PiecewiseLinear, b: Builder) -> None:
             int(possible_shift(np.array(SLOPE_EXPONENT + x_exponent - out))),
             layer=node.layer,
         )
+
+    b.add_at(node, make)
+
+
+@emits(n.ReLU)
+def emit_relu(node: n.ReLU, b: Builder) -> None:
+    """Append the Relu, shifted to the exponent of its result."""
+    source = b.read(node, 0)
+    x = b.out(source)
+
+    def make(format_: Format) -> Op:
+        out = unchecked(format_.bits, format_.exponent, x.channels)
+        shift = possible_shift(x.exponent - format_.exponent)
+        return Relu(node.name, (source,), out, shift, layer=node.layer)
 
     b.add_at(node, make)
 
