@@ -8,6 +8,7 @@ All arithmetic is float64 (complex128 inside the SSM).
 from __future__ import annotations
 
 from neurossm.graph.functions import GELU, PiecewiseLinear, ReLU, Sigmoid
+from neurossm.graph.lif import LIF
 from neurossm.graph.linear import Affine, Embedding, Linear
 from neurossm.graph.merging import Add, Mean, Product
 from neurossm.graph.node import Node
@@ -35,12 +36,14 @@ NODE_TYPES: dict[str, type[Node]] = {
         Add,
         Mean,
         ReLU,
+        LIF,
     )
 }
 
 __all__ = [
     "GELU",
     "INPUT_KINDS",
+    "LIF",
     "NODE_TYPES",
     "SSM",
     "Add",

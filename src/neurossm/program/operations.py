@@ -7,6 +7,7 @@ from neurossm.program.affine import Affine
 from neurossm.program.dense import Dense
 from neurossm.program.embedding import Embedding
 from neurossm.program.layernorm import LayerNorm
+from neurossm.program.lif import LIF
 from neurossm.program.operation import Op
 from neurossm.program.product import Product
 from neurossm.program.readout import Readout
@@ -17,6 +18,7 @@ from neurossm.program.table import Table
 from neurossm.program.threshold import Spike, Ternary
 
 __all__ = [
+    "LIF",
     "OP_TYPES",
     "SSM",
     "Add",
@@ -48,6 +50,7 @@ OP_TYPES: dict[str, type[Op]] = {
         Add,
         LayerNorm,
         Relu,
+        LIF,
         Readout,
     )
 }

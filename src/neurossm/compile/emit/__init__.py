@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 
+from neurossm.compile.emit import lif as lif
 from neurossm.compile.emit import mixing as mixing
 from neurossm.compile.emit import pointwise as pointwise
 from neurossm.compile.emit import ssm as ssm

@@ -1,0 +1,71 @@
+"""A leaky integrator with a threshold and hard reset, as a node."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from neurossm.arrays import FloatArray, freeze
+from neurossm.errors import InputError
+from neurossm.graph.node import FloatWork, Node
+from neurossm.graph.range import Range
+
+
+@dataclass(frozen=True, eq=False)
+class LIF(Node):
+    """`v' = decay v + x`; `s = 1 if v' > threshold else 0`, and `v = 0` where it fires, else `v'`.
+
+    `decay` (H) is from 0 to 1, `threshold` is (H); v is 0 when a sample begins.
+    """
+
+    decay: FloatArray
+    threshold: FloatArray
+    time: ClassVar[Literal["any", "needed", "ended"]] = "needed"
+    limited: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        """Check shapes and the decay."""
+        super().__post_init__()
+        freeze(self, "decay", np.float64, (None,))
+        freeze(self, "threshold", np.float64, self.decay.shape)
+        if (self.decay < 0).any() or (self.decay > 1).any():
+            worst = self.decay[np.abs(self.decay - 0.5).argmax()]
+            raise InputError(f"{self.name}: decay {worst:.6g}, must be from 0 to 1")
+
+    def channels(self, *sizes: int) -> int:
+        """Return H."""
+        self.expect(sizes[0], self.decay.size)
+        return sizes[0]
+
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Compute (B, L, H) of 0 and 1."""
+        (x,) = inputs
+        v = np.zeros((len(x), x.shape[2]))
+        spikes = np.empty(x.shape)
+        for t in range(x.shape[1]):
+            v = self.decay * v + x[:, t]
+            spikes[:, t] = v > self.threshold
+            v = np.where(v > self.threshold, 0.0, v)
+        return spikes
+
+    def bound(self, *inputs: Range) -> Range:
+        """0 to 1."""
+        low = np.zeros_like(inputs[0].low)
+        return Range(low, low + 1)
+
+    def largest_state(self, x: Range) -> FloatArray:
+        """Return what |v'| can reach before the reset (H), for inputs in x and any time.
+
+        What is kept is at most the threshold, or 0; below there is no reset, and the sum of the
+        decay's powers is infinite for a decay of 1.
+        """
+        high = self.decay * np.maximum(self.threshold, 0) + np.maximum(x.high, 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            low = np.where(x.low < 0, -x.low / (1 - self.decay), 0.0)
+        return np.maximum(high, low)
+
+    def work(self, channels: int) -> FloatWork:
+        """One product and sum per channel."""
+        return FloatWork(state=channels)
