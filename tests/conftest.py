@@ -13,7 +13,7 @@ import importlib
 import importlib.util
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
@@ -44,6 +44,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         metavar="MARKER",
         help="fail if no test with this marker passes (may be repeated)",
     )
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_certificates(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Keep what tests prove, some of it by altered code, out of the user's folder."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("NEUROSSM_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 def pytest_ignore_collect(collection_path: Path) -> bool | None:

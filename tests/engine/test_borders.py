@@ -222,7 +222,7 @@ def test_layernorm_of_nothing(engine: SimpleNamespace) -> None:
 
 def test_uncertified_program(engine: SimpleNamespace) -> None:
     """Without bounds nothing is proved, and everything that can saturate is checked."""
-    dense = p.Dense("sum", ("x",), p.unchecked(8, 0, 2), np.array([[100, 100], [3, -100]]))
+    dense = p.Dense("sum", ("x",), p.unchecked(40, 0, 2), np.array([[100, 100], [3, -100]]))
     narrow = affine(3, 2, 1, bits=10, source="sum")
     narrow = p.Affine(
         "op", ("sum",), p.unchecked(10, 0, 2), np.array([3, 1]), np.array([2, -1]), np.array([0, 9])

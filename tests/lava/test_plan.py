@@ -18,8 +18,15 @@ def program(networks):
 
 
 def with_op(program, name, **fields):
-    """Replace fields of one operation."""
-    return program.with_ops(replace(op, **fields) if op.name == name else op for op in program.ops)
+    """Replace fields of one operation; bounds that would no longer hold are widened."""
+    ops = {}
+    for op in program.ops:
+        op = replace(op, **fields) if op.name == name else op
+        reached = op.proof(*(ops[source].out.interval for source in op.inputs))
+        low, high = np.minimum(op.out.low, reached.low), np.maximum(op.out.high, reached.high)
+        out = replace(op.out, low=low, high=high, proved=reached.proved)
+        ops[op.name] = replace(op, out=out)
+    return program.with_ops(ops.values())
 
 
 def test_a_block_is_three_processes(program):

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from neurossm import program as p
-from neurossm.errors import LimitError
+from neurossm.errors import FormatError, LimitError
 from neurossm.graph import Graph
 from neurossm.graph import nodes as graph_room
-from neurossm.program.certificate import certificates, certify
+from neurossm.program.certificate import certificates, certify, derive
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -23,7 +23,7 @@ def test_bounds_are_computed_anew_whatever_the_program_claims(networks, seed):
     ]
     again = certify(program.with_ops(claims))
     assert again.same_as(program)
-    # Claims that are too good are not believed either.
+    # Claims that are too good make no program, but operations are certified all the same.
     nothing = np.zeros(program["encoder"].out.channels, int)
     ops = [
         replace(op, out=replace(op.out, low=nothing, high=nothing, proved=True))
@@ -31,7 +31,9 @@ def test_bounds_are_computed_anew_whatever_the_program_claims(networks, seed):
         else op
         for op in program.ops
     ]
-    assert certify(program.with_ops(ops)).same_as(program)
+    with pytest.raises(FormatError, match=r"^encoder: claims \[0, 0\] for channel 0, but .* prove"):
+        program.with_ops(ops)
+    assert program.with_ops(derive(ops)).same_as(program)
 
 
 def test_a_dense_that_could_wrap_is_refused(networks):

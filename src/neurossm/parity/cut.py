@@ -1,7 +1,8 @@
 """Smaller programs out of a program: one operation alone, what leads to it, one channel, one mode.
 
-A cut program keeps what is claimed of its tensors (width, bounds, proved), because an engine
-chooses its number types by them: a difference that depends on them would be lost.
+A cut program keeps its tensors' widths; its bounds follow from the input of its own, which takes
+all channels to be as wide as the widest. An engine chooses its number types by them, so a
+difference may be lost with a cut, which is then given up.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ from neurossm.program import (
     TensorSpec,
     unchecked,
 )
+from neurossm.program.certificate import derive
+from neurossm.program.tensor import MAX_BITS
 
 Cut = tuple[Program, NDArray[np.generic]]
 
@@ -81,7 +84,8 @@ def alone(program: Program, op: Op, tensors: Mapping[str, IntArray]) -> Iterator
     for position, part in enumerate(sources):
         size = part.out.channels
         weight = np.eye(spec.channels, dtype=np.int64)[begin : begin + size]
-        parts.append(Dense(f"part.{position}", ("input",), part.out, weight))
+        out = replace(part.out, bits=spec.bits)
+        parts.append(Dense(f"part.{position}", ("input",), out, weight))
         begin += size
     names = tuple(part.name for part in parts)
     yield _program(program, source, [*parts, replace(op, inputs=names)]), data
@@ -136,7 +140,7 @@ def one_mode(program: Program, data: NDArray[np.generic], found: Mismatch) -> Cu
     n = found.index[1]
     fields: dict[str, Any] = {name: getattr(op, name)[:, [n]] for name in _BY_MODE}
     smaller = replace(op, **fields)
-    return program.with_ops(smaller if one is op else one for one in program.ops), data
+    return program.with_ops(derive(smaller if one is op else one for one in program.ops)), data
 
 
 def _up_to(program: Program, op: Op, readout: Readout | None) -> Program:
@@ -165,14 +169,15 @@ def _program(program: Program, source: Input, ops: list[Op]) -> Program:
             "readout", (last.name,), spec, weight, np.zeros(1, np.int64), 0, program.max_steps
         )
         ops = [*ops, end]
-    return Program((source, *ops), Graph((node,)), program.target, profile=program.profile)
+    return Program(derive((source, *ops)), Graph((node,)), program.target, profile=program.profile)
 
 
 def _joined(specs: list[TensorSpec]) -> TensorSpec:
-    """Return the specification of tensors side by side."""
+    """Return the specification of tensors side by side, wide enough for the range of any."""
+    exponent = np.concatenate([spec.exponent for spec in specs])
     return TensorSpec(
-        bits=max(spec.bits for spec in specs),
-        exponent=np.concatenate([spec.exponent for spec in specs]),
+        bits=min(MAX_BITS, max(spec.bits for spec in specs) + int(np.ptp(exponent))),
+        exponent=exponent,
         low=np.concatenate([spec.low for spec in specs]),
         high=np.concatenate([spec.high for spec in specs]),
         proved=all(spec.proved for spec in specs),

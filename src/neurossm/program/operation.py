@@ -16,7 +16,7 @@ from typing import Any, ClassVar, TypeVar, cast
 
 import numpy as np
 
-from neurossm.arrays import FloatArray, IntArray, freeze
+from neurossm.arrays import FloatArray, IntArray, freeze, same
 from neurossm.errors import FormatError, InputError, LimitError
 from neurossm.naming import check_name, part_of
 from neurossm.program.arithmetic import EXACT_BITS, MAX_SHIFT, Tally, limits, saturate
@@ -100,6 +100,8 @@ class Op:
     states: ClassVar[tuple[State, ...]] = ()
     derived: ClassVar[Mapping[str, str]] = {}
     """Axes of properties that the equation reads as if they were fields."""
+    float_bounds: ClassVar[bool] = False
+    """Whether its bounds are sums of floats, which another machine may round to another integer."""
 
     def __post_init__(self) -> None:
         """Check the name, the number of inputs and every declared field."""
@@ -212,12 +214,28 @@ class Op:
         bounds = self.state_bounds(*inputs) if self.states else {}
         return all(bounds[s.name].within(self.width_of(s)) for s in self.states)
 
+    def proof(self, *inputs: Interval) -> TensorSpec:
+        """Return what follows for the output, given its inputs' bounds; LimitError as for `bounds`.
+
+        The last answer is kept: an operation never changes.
+        """
+        known = self.__dict__.get("_proof")
+        if known is None or not same(known[0], inputs):
+            reached = self.bounds(*inputs)
+            kept, proved = reached.clipped(self.out.bits), reached.within(self.out.bits)
+            spec = replace(self.out, low=kept.low, high=kept.high, proved=proved)
+            known = self.vouched(spec, *inputs).__dict__["_proof"]
+        return cast(TensorSpec, known[1])
+
+    def vouched(self: OpType, spec: TensorSpec, *inputs: Interval) -> OpType:
+        """Return the operation itself, with `spec` as what `proof` says for these inputs."""
+        self.__dict__["_proof"] = (inputs, spec)
+        return self
+
     def certified(self: OpType, *inputs: Interval) -> OpType:
         """Return the operation with its output's bounds computed from its inputs' bounds."""
-        reached = self.bounds(*inputs)
-        kept = reached.clipped(self.out.bits)
-        proved = reached.within(self.out.bits)
-        return replace(self, out=replace(self.out, low=kept.low, high=kept.high, proved=proved))
+        spec = self.proof(*inputs)
+        return replace(self, out=spec).vouched(spec, *inputs)
 
     def input_channels(self) -> tuple[int | None, ...]:
         """Return the number of channels of each input; None for any that equals the output's."""

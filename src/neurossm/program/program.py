@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -16,6 +17,8 @@ from neurossm.arrays import IntArray, same
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path
 from neurossm.graph.graph import Graph, read_graph, write_graph
+from neurossm.program import certificate_cache
+from neurossm.program.certificate import hold
 from neurossm.program.file import read_ops, write_ops
 from neurossm.program.operation import Op
 from neurossm.program.readout import Readout
@@ -80,7 +83,7 @@ class Program:
     profile: str | None = None
 
     def __post_init__(self) -> None:
-        """Check names, order and channels."""
+        """Check names, order and channels, and that what is claimed of the tensors holds."""
         if len(self.ops) < 2 or not isinstance(self.ops[0], Input):
             raise FormatError("program: the first operation must be the Input")
         if not isinstance(self.ops[-1], Readout):
@@ -107,6 +110,7 @@ class Program:
                     raise FormatError(
                         f"program: {op.state_name(state)!r} is an operation and a state of another"
                     )
+        object.__setattr__(self, "ops", hold(self.ops))
 
     @property
     def input(self) -> Input:
@@ -226,10 +230,14 @@ class Program:
     def save(self, path: str | Path) -> None:
         """Write the program to an HDF5 file of schema `neurossm-program`, whole or not at all."""
         write_file(as_path(path, "program"), SCHEMA, VERSION, lambda file: _write(file, self))
+        certificate_cache.remember(self.ops)
 
     @staticmethod
     def load(path: str | Path) -> Program:
-        """Read a program written by `save`; InputError or FormatError say what is wrong."""
+        """Read a program written by `save`; InputError or FormatError say what is wrong.
+
+        A file that claims more of its tensors than their integers prove is refused.
+        """
         return read_file(as_path(path, "program"), SCHEMA, VERSION, _read, "neurossm compile")
 
 
@@ -258,8 +266,10 @@ def _write(file: h5py.File, program: Program) -> None:
 
 def _read(file: h5py.File) -> Program:
     approximations = subgroup(file, "approximations")
-    return Program(
-        ops=read_ops(subgroup(file, "ops")),
+    ops = read_ops(subgroup(file, "ops"))
+    known = certificate_cache.known(ops)
+    program = Program(
+        ops=certificate_cache.vouched(ops) if known else ops,
         graph=read_graph(subgroup(file, "graph")),
         target=str(file.attrs["target"]),
         approximations=tuple(
@@ -268,3 +278,6 @@ def _read(file: h5py.File) -> Program:
         provenance=read_json_object(file, "provenance"),
         profile=read_text(file, "profile") if "profile" in file else None,
     )
+    if not known and all(map(operator.is_, program.ops, ops)):  # none was widened
+        certificate_cache.remember(ops)
+    return program

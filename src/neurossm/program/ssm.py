@@ -58,6 +58,7 @@ class SSM(Op):
         State("state_re", "mode", "state_bits"),
         State("state_im", "mode", "state_bits"),
     )
+    float_bounds: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check shapes, shifts, widths and that every pole is stable."""
