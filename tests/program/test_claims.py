@@ -12,10 +12,10 @@ import h5py
 import numpy as np
 import pytest
 
-from neurossm import engine
 from neurossm import program as p
+from neurossm import registry
 from neurossm.errors import FormatError, LimitError, NeuroSSMError
-from neurossm.inspection import inspect_file
+from neurossm.inspection import inspect
 from neurossm.program import Program, certificate, certificate_cache, pole_series
 
 FOLDER = Path(__file__).parents[1] / "golden"
@@ -91,10 +91,10 @@ def outcome(path: Path, data: Any, logits: Any) -> str:
     for row in certificate.certificates(program):
         assert row.headroom_bits > -0.01 or not row.proved, row
     try:
-        exact = engine.run(program, data, "reference", record=program.recordings)
+        exact = registry.run(program, data, "reference", record=program.recordings)
     except NeuroSSMError:  # data that are now out of the input's range
         return "other program, other data"
-    fast = engine.run(program, data, "fast", record=program.recordings)
+    fast = registry.run(program, data, "fast", record=program.recordings)
     for name, values in exact.tensors.items():
         assert np.array_equal(values, fast.tensors[name]), name
     assert np.array_equal(exact.logits, fast.logits)
@@ -159,7 +159,7 @@ def test_wider_claims_are_taken_as_they_are(networks, tmp_path, cache):
     loose.save(tmp_path / "p.h5")
     for _ in range(2):  # proved, and remembered
         assert Program.load(tmp_path / "p.h5").same_as(loose)
-    rows = {row[0]: row for row in inspect_file(tmp_path / "p.h5")["rows"]}
+    rows = {row[0]: row for row in inspect(tmp_path / "p.h5").rows}
     derived = {row.name: row for row in certificate.certificates(program)}
     for name, row in rows.items():
         assert row[-3:] == (
