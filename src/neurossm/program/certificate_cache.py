@@ -29,8 +29,8 @@ from neurossm.program.operation import Op
 from neurossm.program.tensor import Interval
 
 _PACKAGE = Path(__file__).parents[1]
-_ROOMS = ("", "program", "graph")
-"""Whose sources bounds depend on: operations, the recurrence, arrays and compilation."""
+_SOURCES = ("*.py", "program/**/*.py", "graph/**/*.py")
+"""What bounds depend on: operations, the recurrence, arrays and compilation."""
 
 
 def known(ops: Sequence[Op]) -> bool:
@@ -94,12 +94,12 @@ def _rules() -> bytes | None:
     libraries = f"numpy {np.__version__} numba {version('numba')} {platform.python_version()}"
     digest.update(f"{libraries} {platform.machine()} {platform.system()}".encode())
     try:
-        for room in _ROOMS:
-            sources = sorted((_PACKAGE / room).glob("*.py"))
-            for path in sources:
-                _add(digest, f"{room}/{path.name}")
+        for pattern in _SOURCES:
+            paths = sorted(_PACKAGE.glob(pattern))
+            for path in paths:
+                _add(digest, str(path.relative_to(_PACKAGE)))
                 _add(digest, path.read_bytes())
-            if not sources:
+            if not paths:
                 return None
     except OSError:
         return None
