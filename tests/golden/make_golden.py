@@ -14,7 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from neurossm.compile import compile_model
+from neurossm import graph as g
+from neurossm.compile import CompileOptions, Widths, compile_model
 from neurossm.program import Program
 from neurossm.program.reference import run
 
@@ -45,13 +46,47 @@ PROGRAMS: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Write the cases named in the command, or every one."""
     networks = _networks()
-    chosen = sys.argv[1:] or [*PROGRAMS, "compiled"]
+    chosen = sys.argv[1:] or [*PROGRAMS, "compiled", "neurons"]
     for name in chosen:
-        if name == "compiled":
+        if name == "neurons":
+            write(name, neurons(), networks)
+        elif name == "compiled":
             graph = networks.random_graph(3, channels=4, modes=3, blocks=1)
             write(name, compile_model(graph), networks)
         else:
             write(name, networks.random_program(**PROGRAMS[name]), networks)
+
+
+def neurons() -> Program:
+    """Return a program of LIF and Relu that clips states and outputs."""
+    rng = np.random.default_rng(6)
+
+    def linear(name: str, source: str, rows: int, columns: int) -> g.Linear:
+        weight, bias = rng.normal(size=(rows, columns)), rng.normal(0, 0.3, rows)
+        return g.Linear(name, (source,), weight, bias, layer=name[-1])
+
+    decay, threshold = rng.uniform(0.5, 1, 5), rng.uniform(0.05, 0.8, 5)
+    decay[0], threshold[4] = 1.0, 60.0
+    graph = g.Graph(
+        (
+            g.Input("input", (), "uint8", 2, 0.0, 1.0, 1 / 255),
+            linear("encoder", "input", 5, 2),
+            g.LIF("lif1", ("encoder",), decay, threshold, layer="1"),
+            linear("mix1", "lif1", 5, 5),
+            g.ReLU("relu1", ("mix1",), layer="1"),
+            g.Add("add1", ("relu1", "encoder"), layer="1"),
+            g.LIF("lif2", ("add1",), decay[::-1], threshold, layer="2"),
+            linear("mix2", "lif2", 5, 5),
+            g.ReLU("relu2", ("mix2",), layer="2"),
+            g.Mean("mean", ("relu2",)),
+            linear("decoder", "mean", 3, 5),
+        )
+    )
+    options = CompileOptions(
+        widths=Widths(state=9, drive=8), scaling="calibrated", headroom_bits=0, rounding="nearest"
+    )
+    calm = np.full((1, 4, 2), 60, np.uint8)  # real data go further, and are clipped
+    return compile_model(graph, options=options, calibration=calm)
 
 
 def write(name: str, program: Program, networks: ModuleType) -> None:
@@ -63,6 +98,7 @@ def write(name: str, program: Program, networks: ModuleType) -> None:
     program.save(HERE / f"{name}.h5")
     arrays = {f"tensors/{tensor}": values for tensor, values in ran.tensors.items()}
     arrays |= {f"saturations/{tensor}": np.int64(n) for tensor, n in ran.saturations.items()}
+    arrays = {key.replace(":state", ".state"): values for key, values in arrays.items()}
     np.savez_compressed(HERE / f"{name}.npz", data=data, logits=ran.logits, **arrays)
 
 

@@ -63,6 +63,9 @@ class Machine:
             for op in self.operations
             if op["type"] == "SSM"
         }
+        self.voltages = {
+            op["name"]: [0] * len(op["decay"]) for op in self.operations if op["type"] == "LIF"
+        }
         tensors: dict[str, list] = {}
         total = [0] * len(self.readout["weight"][0])
         for data in sample:
@@ -71,6 +74,8 @@ class Machine:
                 total[i] += x
             for name, (re, im) in self.states.items():
                 values[f"{name}:state_re"], values[f"{name}:state_im"] = re, im
+            for name, v in self.voltages.items():
+                values[f"{name}:state"] = v
             for name, value in values.items():
                 tensors.setdefault(name, []).append(value)
         return self._logits(total, len(sample)), tensors
@@ -159,6 +164,20 @@ class Machine:
 
     def _add(self, op: dict[str, Any], x: Vector, y: Vector) -> Vector:
         return self._out(op, [x[h] + y[h] for h in range(len(x))])
+
+    def _relu(self, op: dict[str, Any], x: Vector) -> Vector:
+        return self._out(op, [rshift(max(v, 0), k) for v, k in zip(x, op["shift"], strict=True)])
+
+    def _lif(self, op: dict[str, Any], x: Vector) -> Vector:
+        spikes, kept = [], []
+        for h, v in enumerate(self.voltages[op["name"]]):
+            exact = rshift(op["decay"][h] * v, op["decay_shift"][h]) + x[h]
+            w = self._sat(exact, op["state_bits"], f"{op['name']}:state")
+            fires = w > op["threshold"][h]
+            spikes.append(1 if fires else 0)
+            kept.append(0 if fires else w)
+        self.voltages[op["name"]] = kept
+        return spikes
 
     def _layernorm(self, op: dict[str, Any], x: Vector) -> Vector:
         total = sum(x)

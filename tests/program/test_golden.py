@@ -72,10 +72,10 @@ def test_the_cases_reach_every_operation_and_saturation():
     assert kinds == {"uint8", "tokens", "float"}
     assert types == {
         *("Input", "Dense", "Embedding", "Affine", "SSM", "Spike", "Ternary", "Table", "Product"),
-        *("Add", "LayerNorm", "Readout"),
+        *("Add", "LayerNorm", "Readout", "Relu", "LIF"),
     }
     assert saturated == {
-        *("Affine", "SSM", "state", "Table", "Product", "Add", "LayerNorm", "Readout")
+        *("Affine", "SSM", "state", "Table", "Product", "Add", "LayerNorm", "Readout", "Relu")
     }
     assert {("SSM", 1), ("Dense", 1), ("Readout", 1)} <= sizes
 
