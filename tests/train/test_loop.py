@@ -73,6 +73,7 @@ def test_training_learns_to_remember_order(model: str) -> None:
     assert not network.training
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "values",
     [
