@@ -27,9 +27,7 @@ _CHUNK = 64
 
 def default_names(program: Program) -> tuple[str, ...]:
     """Return the spikes and the residual stream: what a trace holds unless told otherwise."""
-    return tuple(
-        op.name for op in program.ops if op.emits in ("binary", "ternary") or isinstance(op, Add)
-    )
+    return tuple(op.name for op in program.ops if op.emits == "spikes" or isinstance(op, Add))
 
 
 def write_trace(

@@ -366,7 +366,7 @@ class _Leaky(Op):
     threshold: IntArray = per_channel()
     state_bits: int = scalar()
     saturates: ClassVar[bool] = False
-    emits: ClassVar[str] = "binary"
+    emits: ClassVar[str] = "spikes"
     states: ClassVar[tuple[State, ...]] = (State("v", "channel", "state_bits"),)
 
     @staticmethod

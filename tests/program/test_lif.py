@@ -14,6 +14,8 @@ from neurossm import program as p
 from neurossm.compile import CompileOptions, Widths, compile_model
 from neurossm.errors import InputError, LimitError
 from neurossm.graph.evaluate import evaluate
+from neurossm.parity import verify
+from neurossm.program.certificate import certificates
 from neurossm.program.work import Work
 
 
@@ -164,3 +166,20 @@ def test_what_cannot_be_proved_is_refused() -> None:
     narrow = CompileOptions(widths=Widths(state=8))
     with pytest.raises(LimitError, match="decay of 0.999"):
         compile_model(network(np.full(3, 0.999), np.ones(3)), options=narrow)
+
+
+def test_verification_sees_its_spikes_states_and_margins() -> None:
+    rng = np.random.default_rng(0)
+    graph = network(rng.uniform(0, 0.99, 6), rng.uniform(0.2, 2, 6))
+    x = rng.integers(0, 256, (3, 40, 2)).astype(np.uint8)
+    program = compile_model(graph)
+    found = verify(program, x, None, graph, engines=("reference", "fast")).to_json()
+    assert [layer["name"] for layer in found["layers"]] == ["first", "second"]
+    assert found["engines"][0]["mismatches"] == 0
+    rows = {row.name: row for row in certificates(program)}
+    assert rows["first:state"].proved
+    states = program.run(x, record=("first:state",)).tensors["first:state"]
+    assert np.abs(states).max() <= rows["first:state"].bound < 1 << 23
+    # v' is 0.6, then 0.3 + 0.8 fires, then 0 + 0.9: from 1 they are 0.4, 0.1 and 0.1
+    node = g.LIF("n", ("x",), np.array([0.5]), np.array([1.0]))
+    assert node.margin(np.array([[[0.6], [0.8], [0.9]]])).ravel() == pytest.approx([0.4, 0.1, 0.1])

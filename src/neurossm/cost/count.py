@@ -10,7 +10,7 @@ from neurossm.arrays import IntArray
 from neurossm.cost.activity import Activity
 from neurossm.cost.counts import ChannelCounts, Counts
 from neurossm.place.bytes import readout_sum_bits
-from neurossm.place.groups import SPIKES, STATISTICS_NUMBERS, NeuronGroup, Unit, synops
+from neurossm.place.groups import STATISTICS_NUMBERS, NeuronGroup, Unit, synops
 from neurossm.place.neurons import has_statistics, sent_tensors
 from neurossm.program import Op, Program
 from neurossm.program.work import Work
@@ -101,7 +101,7 @@ class _Counter:
             assert self.activity.tokens is not None
             arrived = self.activity.tokens  # (V)
         effective = (op.synapses != 0).astype(np.int64) @ arrived  # (O)
-        key = "Effective_ACs" if kind in (*SPIKES, "token") else "Effective_MACs"
+        key = "Effective_ACs" if kind in ("spikes", "token") else "Effective_MACs"
         counts: dict[str, IntArray | int] = {key: effective}
         unit.add(Dense=synops(op, self.program) * self.ticks, **counts)
 
@@ -135,7 +135,7 @@ class _Counter:
             sent = self.activity.nonzero[name]
             op, unit = self.program[name], self.units[Unit(name)]
             unit.add(messages=sent, message_bits=sent * op.message_bits)
-            if op.emits in SPIKES:
+            if op.emits == "spikes":
                 unit.add(spikes=sent)
 
     def arrivals(self, groups: Sequence[NeuronGroup]) -> None:

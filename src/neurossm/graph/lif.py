@@ -41,14 +41,21 @@ class LIF(Node):
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute (B, L, H) of 0 and 1."""
-        (x,) = inputs
+        return (self._integrated(inputs[0]) > self.threshold).astype(np.float64)
+
+    def _integrated(self, x: FloatArray) -> FloatArray:
+        """Return v' (B, L, H), before the reset."""
         v = np.zeros((len(x), x.shape[2]))
-        spikes = np.empty(x.shape)
+        integrated = np.empty(x.shape)
         for t in range(x.shape[1]):
-            v = self.decay * v + x[:, t]
-            spikes[:, t] = v > self.threshold
-            v = np.where(v > self.threshold, 0.0, v)
-        return spikes
+            integrated[:, t] = self.decay * v + x[:, t]
+            v = np.where(integrated[:, t] > self.threshold, 0.0, integrated[:, t])
+        return integrated
+
+    def margin(self, *inputs: FloatArray) -> FloatArray:
+        """Return `|v' - threshold|`."""
+        apart: FloatArray = np.abs(self._integrated(inputs[0]) - self.threshold)
+        return apart
 
     def bound(self, *inputs: Range) -> Range:
         """0 to 1."""

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from neurossm.arrays import FloatArray
-from neurossm.errors import InputError
+from neurossm.errors import InputError, UnsupportedError
 from neurossm.graph.range import Range
 from neurossm.naming import check_name
 
@@ -72,6 +72,16 @@ class Node(ABC):
     @abstractmethod
     def work(self, channels: int) -> FloatWork:
         """Return the operations of one step for so many output channels."""
+
+    def margin(self, *inputs: FloatArray) -> FloatArray:
+        """Return how far what a spiking node compares is from its threshold, (B, L, channels).
+
+        Raises
+        ------
+        UnsupportedError
+            It compares nothing.
+        """
+        raise UnsupportedError(f"{self.name}: a {type(self).__name__} has no threshold")
 
     def expect(self, got: int, wanted: int) -> None:
         """Refuse an input of other than the wanted number of channels."""

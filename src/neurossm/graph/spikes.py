@@ -34,6 +34,11 @@ class Spike(Node):
         """Compute (..., H) of 0 and 1."""
         return (inputs[0] > self.threshold).astype(np.float64)
 
+    def margin(self, *inputs: FloatArray) -> FloatArray:
+        """Return `|x - threshold|`."""
+        apart: FloatArray = np.abs(inputs[0] - self.threshold)
+        return apart
+
     def bound(self, *inputs: Range) -> Range:
         """0 to 1."""
         low = np.zeros_like(inputs[0].low)
@@ -74,12 +79,21 @@ class Ternary(Node):
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute (..., H) of -1, 0 and 1."""
         (x,) = inputs
-        if self.threshold is None:
-            threshold = self.factor * np.abs(x).max(axis=-1, keepdims=True)
-        else:
-            threshold = self.threshold
+        threshold = self._threshold(x)
         spikes: FloatArray = (x > threshold).astype(np.float64) - (-x > threshold)
         return spikes
+
+    def _threshold(self, x: FloatArray) -> FloatArray:
+        if self.threshold is not None:
+            return self.threshold
+        dynamic: FloatArray = self.factor * np.abs(x).max(axis=-1, keepdims=True)
+        return dynamic
+
+    def margin(self, *inputs: FloatArray) -> FloatArray:
+        """Return `||x| - d|`, the distance from the nearer threshold."""
+        (x,) = inputs
+        apart: FloatArray = np.abs(np.abs(x) - self._threshold(x))
+        return apart
 
     def bound(self, *inputs: Range) -> Range:
         """-1 to 1."""

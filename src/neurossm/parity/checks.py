@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 
 from neurossm.parity.results import Check, EngineResult, Verification
-from neurossm.program import SSM, Program
+from neurossm.program import Program
 
 
 def engine_checks(pairs: Iterable[EngineResult]) -> Iterable[Check]:
@@ -48,8 +48,8 @@ def warnings_of(program: Program, saturations: Mapping[str, int]) -> tuple[str, 
 
 
 def is_proved(program: Program, tensor: str) -> bool:
-    """Tell whether a tensor, or an SSM's states ("NAME:state"), can never be clipped."""
+    """Tell whether a tensor, or an operation's states ("NAME:state"), can never be clipped."""
     for op in program.ops:
-        if isinstance(op, SSM) and tensor == op.state_tally:
-            return op.states_proved(program[op.inputs[0]].out.interval)
+        if op.states and tensor == op.state_tally:
+            return op.states_proved(*(source.out.interval for source in program.sources(op)))
     return program[tensor].out.proved

@@ -285,7 +285,7 @@ class _Sample:
 def _float_trace(graph: Graph, layer: Layer, tensors: dict[str, FloatArray]) -> Trace:
     before = tensors[layer.before]
     residual = None if layer.residual is None else tensors[layer.residual]
-    bins = margins.bins_of(margins.distance(graph, layer.spike, before))
+    bins = margins.bins_of(graph[layer.spike].margin(before[None])[0])
     return Trace(tensors[layer.spike], before, residual, bins)
 
 

@@ -114,11 +114,7 @@ def compared_tensors(program: Program) -> tuple[str, ...]:
     for op in program.ops:
         if isinstance(op, Add):
             stream |= {*op.inputs, op.name}
-    return tuple(
-        op.name
-        for op in program.ops[1:-1]
-        if op.emits in ("binary", "ternary") or op.name in stream
-    )
+    return tuple(op.name for op in program.ops[1:-1] if op.emits == "spikes" or op.name in stream)
 
 
 def in_batches(program: Program, names: Sequence[str], steps: int) -> Iterator[tuple[str, ...]]:

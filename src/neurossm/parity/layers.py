@@ -19,7 +19,7 @@ from neurossm.parity.results import (
     RungResult,
     StateRatios,
 )
-from neurossm.program import Add, Program, Spike, Ternary
+from neurossm.program import Add, Program
 
 LEAST_WINDOWS, MOST_WINDOWS = 16, 32
 
@@ -43,7 +43,7 @@ def layers_of(program: Program) -> tuple[Layer, ...]:
     """List the spiking layers of a program with the residual sum that follows each."""
     found = []
     for position, op in enumerate(program.ops):
-        if isinstance(op, (Spike, Ternary)):
+        if op.emits == "spikes":
             adds = [later.name for later in program.ops[position:] if isinstance(later, Add)]
             residual = adds[0] if adds else None
             before = program.graph[op.name].inputs[0]  # a name both rungs have

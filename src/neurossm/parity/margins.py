@@ -9,7 +9,6 @@ from __future__ import annotations
 import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
-from neurossm.graph import Graph, Spike, Ternary
 from neurossm.parity.results import Margins
 
 _PART_BITS = 4
@@ -18,32 +17,6 @@ _LOWEST, _HIGHEST = -80, 48
 """Octaves covered; smaller and larger distances fall into the first and the last bin."""
 BINS = (_HIGHEST - _LOWEST) * PER_OCTAVE
 QUANTILES = (0.5, 0.9, 0.99, 1.0)
-
-
-def distance(graph: Graph, spike: str, value: FloatArray) -> FloatArray:
-    """Return how far each value (L, H) is from the nearest threshold of a spiking node.
-
-    Parameters
-    ----------
-    graph
-        The network.
-    spike
-        Name of a `Spike` or `Ternary` node.
-    value
-        What the node reads.
-    """
-    node = graph[spike]
-    if isinstance(node, Spike):
-        apart: FloatArray = value - node.threshold
-    else:
-        assert isinstance(node, Ternary)
-        apart = np.abs(value)
-        if node.threshold is None:
-            apart -= node.factor * apart.max(axis=-1, keepdims=True)
-        else:
-            apart -= node.threshold
-    np.abs(apart, out=apart)
-    return apart
 
 
 def bins_of(distances: FloatArray) -> IntArray:

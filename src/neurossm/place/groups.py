@@ -53,7 +53,6 @@ SPIKE_RATE = 0.35
 STATISTICS_NUMBERS = 2
 """What a neuron of statistics sends in a step: the sum, and the root with its two shifts."""
 
-SPIKES = ("binary", "ternary")
 """What operations emit that needs additions only where it meets a weight."""
 
 Part = Literal["output", "statistics", "sum"]
@@ -224,7 +223,7 @@ def synops(op: Op, program: Program) -> int:
 
 def _expected_synops(op: Op, program: Program) -> int:
     """Return the additions of one neuron in a step."""
-    rate = SPIKE_RATE if program[op.inputs[0]].emits in SPIKES else 1
+    rate = SPIKE_RATE if program[op.inputs[0]].emits == "spikes" else 1
     return ceil(synops(op, program) * rate)
 
 

@@ -12,7 +12,6 @@ from neurossm.arrays import IntArray
 from neurossm.errors import FormatError, LimitError
 from neurossm.program.dense import Dense
 from neurossm.program.operation import Op
-from neurossm.program.ssm import SSM
 from neurossm.program.tensor import Interval, TensorSpec
 
 if TYPE_CHECKING:
@@ -159,7 +158,7 @@ def refuse_wrap(op: Op, spec: TensorSpec | None = None) -> None:
 
 
 def certificates(program: Program) -> tuple[Certificate, ...]:
-    """List every tensor, SSM states included, with its width, bound and whether it is proved.
+    """List every tensor, states included, with its width, bound and whether it is proved.
 
     All of it is derived from the integers, whatever wider bounds the program claims.
     """
@@ -167,7 +166,7 @@ def certificates(program: Program) -> tuple[Certificate, ...]:
     proved: dict[str, Interval] = {}
     for op in program.ops:
         inputs = [proved[name] for name in op.inputs]
-        if isinstance(op, SSM):
+        if op.states:
             rows.append(_state_certificate(op, program[op.inputs[0]].out.exponent, *inputs))
         reached = op.bounds(*inputs)
         proved[op.name] = reached.clipped(op.out.bits)
@@ -185,15 +184,16 @@ def certificates(program: Program) -> tuple[Certificate, ...]:
     return tuple(rows)
 
 
-def _state_certificate(op: SSM, exponents: IntArray, drive: Interval) -> Certificate:
-    bounds = op.state_bounds(drive).values()
+def _state_certificate(op: Op, exponents: IntArray, *inputs: Interval) -> Certificate:
+    bounds = op.state_bounds(*inputs).values()
     largest = max(int(max(-part.low.min(), part.high.max())) for part in bounds)
-    exponent = exponents[:, None] + op.input_shift  # (H, N)
+    exponent = op.state_exponent(exponents)
+    bits = max(op.width_of(state) for state in op.states)
     return Certificate(
-        f"{op.name}:state",
-        op.state_bits,
+        op.state_tally,
+        bits,
         (int(exponent.min()), int(exponent.max())),
         largest,
-        op.states_proved(drive),
-        headroom_bits(op.state_bits, largest),
+        op.states_proved(*inputs),
+        headroom_bits(bits, largest),
     )

@@ -32,7 +32,7 @@ class LIF(Op):
     threshold: IntArray = per_channel()
     state_bits: int = scalar()
     saturates: ClassVar[bool] = False
-    emits: ClassVar[str] = "binary"
+    emits: ClassVar[str] = "spikes"
     states: ClassVar[tuple[State, ...]] = (State("state", "channel", "state_bits"),)
 
     def __post_init__(self) -> None:

@@ -94,7 +94,9 @@ class Op:
     saturates: ClassVar[bool] = True
     """False where the output is the exact result, which must be proved to fit its width."""
     emits: ClassVar[str] = "graded"
-    """What its messages are: "graded", "binary" or "ternary" spikes, or a "token"."""
+    """What its messages are: "graded" values, "spikes", or a "token"."""
+    spike_bits: ClassVar[int] = 1
+    """Bits of a spike's message, for an operation that emits spikes."""
     sums: ClassVar[bool] = False
     """Whether it adds up weights times other channels' values: synapses."""
     states: ClassVar[tuple[State, ...]] = ()
@@ -271,7 +273,11 @@ class Op:
     @property
     def message_bits(self) -> int:
         """Bits of one message of its output."""
-        return {"binary": 1, "ternary": 2}.get(self.emits, self.out.bits)
+        return self.spike_bits if self.emits == "spikes" else self.out.bits
+
+    def state_exponent(self, exponent: IntArray) -> IntArray:
+        """Return the exponents of its states, (H) or (H, N), given those (H) of its first input."""
+        return exponent
 
     def state_name(self, state: State) -> str:
         """Return the name under which a state is recorded."""

@@ -154,6 +154,11 @@ class SSM(Op):
         most = np.minimum(positive * high - negative * low + slack, 2.0**61)
         return Interval(np.floor(least).astype(np.int64), np.ceil(most).astype(np.int64))
 
+    def state_exponent(self, exponent: IntArray) -> IntArray:
+        """Return the input's, and the power of two by which it enters each mode."""
+        shifted: IntArray = exponent[:, None] + self.input_shift
+        return shifted
+
     def state_bounds(self, *inputs: Interval) -> dict[str, Reach]:
         """Bound real and imaginary states before saturation, for inputs in `u` and any time.
 

@@ -17,7 +17,7 @@ class Spike(Op):
 
     threshold: IntArray = per_channel()
     saturates: ClassVar[bool] = False
-    emits: ClassVar[str] = "binary"
+    emits: ClassVar[str] = "spikes"
 
     @staticmethod
     def equation(f: Symbols, *x: Expression) -> Expression:
@@ -31,7 +31,8 @@ class Ternary(Op):
 
     threshold: IntArray = per_channel()
     saturates: ClassVar[bool] = False
-    emits: ClassVar[str] = "ternary"
+    emits: ClassVar[str] = "spikes"
+    spike_bits: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
         """Check the sign."""

@@ -21,7 +21,7 @@ from neurossm.hw_profiles import Profile
 from neurossm.parity import Verification, verify
 from neurossm.parity.layers import layers_of
 from neurossm.parity.verification import has_floats
-from neurossm.program import SSM, Program, limits
+from neurossm.program import Program, limits
 from neurossm.registry import DEFAULT_ENGINE, check_engines, run
 
 if TYPE_CHECKING:
@@ -175,13 +175,16 @@ def _examples(program: Program, data: Data, engine: str) -> tuple[Example, ...]:
 def _states(program: Program, x: NDArray[np.generic], engine: str) -> tuple[States, ...]:
     found = []
     for op in program.ops:
-        if not isinstance(op, SSM):
+        if not op.states:
             continue
-        steps = max(1, min(x.shape[1], STATE_VALUES // (2 * op.a_re.size)))
-        names = [f"{op.name}:state_{part}" for part in ("re", "im")]
+        values_per_step = sum(int(np.prod(op.state_shape(state))) for state in op.states)
+        steps = max(1, min(x.shape[1], STATE_VALUES // values_per_step))
+        names = [op.state_name(state) for state in op.states]
         tensors = run(program, x[:, :steps], engine, names).tensors
-        drive = program[op.inputs[0]].out.interval
-        bounds = [part.clipped(*limits(op.state_bits)) for part in op.state_bounds(drive).values()]
+        inputs = [source.out.interval for source in program.sources(op)]
+        reached = op.state_bounds(*inputs)
+        bits = max(op.width_of(state) for state in op.states)
+        bounds = [reached[state.name].clipped(*limits(bits)) for state in op.states]
         used, zeros, peak, largest = [], 0, 0, 0
         for name, bound in zip(names, bounds, strict=True):
             reach = np.maximum(np.maximum(np.abs(bound.low), np.abs(bound.high)), 1)  # (H, N)
@@ -194,13 +197,13 @@ def _states(program: Program, x: NDArray[np.generic], engine: str) -> tuple[Stat
         found.append(
             States(
                 layer=op.layer,
-                bits=op.state_bits,
+                bits=bits,
                 used=values,
                 zero_share=zeros / (zeros + values.size),
                 peak=peak,
                 bound=largest,
-                capacity=(1 << (op.state_bits - 1)) - 1,
-                proved=op.states_proved(drive),
+                capacity=(1 << (bits - 1)) - 1,
+                proved=op.states_proved(*inputs),
             )
         )
     return tuple(found)
