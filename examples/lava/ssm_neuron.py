@@ -2,7 +2,7 @@
 
     python examples/lava/ssm_neuron.py
 
-A source plays four tones, one after the other. Lava's own Dense sends them to four `SSM` neurons
+A source plays four tones, one after the other. Lava's own Dense sends them to four SSM neurons
 with one complex mode each, whose pole `r exp(i w)` makes it resonate at one of the tones; a neuron
 spikes where its output exceeds 1/2. The same network runs in floating point and in integers, in
 which nothing can overflow.
@@ -19,7 +19,10 @@ from lava.proc.dense.process import Dense
 from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
 
-from neurossm.lava import SSM, Modes, Schedule, integer_modes
+from neurossm import program
+from neurossm.graph import SSM, Node, Spike
+from neurossm.lava import Neuron, Schedule, integer_neuron
+from neurossm.program import Op, unchecked
 
 TONES = np.array([0.1, 0.25, 0.5, 1.0])  # radians per step
 STEPS = 300  # of each tone
@@ -28,19 +31,20 @@ THRESHOLD = 0.5
 INPUT_EXPONENT = 7  # an integer u stands for u / 128
 
 
-def resonators() -> Modes:
+def resonators() -> SSM:
     """One mode per channel, scaled so that its own tone comes out as loud as it came in."""
     A_bar = RADIUS * np.exp(1j * TONES[:, None])  # (channels, modes)
-    return Modes.of(A_bar, B_bar=1.0, C=np.full(A_bar.shape, 1 - RADIUS), D=np.zeros(len(TONES)))
+    B_bar, C = np.ones(A_bar.shape), np.full(A_bar.shape, 1 - RADIUS)
+    return SSM("ssm", ("u",), A_bar, B_bar, C, D=np.zeros(len(TONES)))
 
 
-def run(tag: str, wave: np.ndarray, modes: Modes, threshold: np.ndarray) -> np.ndarray:
-    """Play a wave (steps) to the neurons and return their spikes, (channels, steps)."""
+def run(tag: str, wave: np.ndarray, members: list[Node] | list[Op]) -> np.ndarray:
+    """Play a wave (steps) to neurons and return their spikes, (channels, steps)."""
     source = Source(data=wave[None])
     fan_out = Dense(weights=np.ones((len(TONES), 1)), num_message_bits=9)
     # A Dense delays by one step; states start from zero at the beginning of each tone.
     schedule = Schedule(reset_offset=1, reset_period=STEPS)
-    neurons = SSM(modes=modes, threshold=threshold, schedule=schedule)
+    neurons = Neuron(members, channels=len(TONES), schedule=schedule)
     sink = Sink(shape=(len(TONES),), buffer=wave.size + 1)
     source.s_out.connect(fan_out.s_in)
     fan_out.a_out.connect(neurons.a_in)
@@ -57,11 +61,14 @@ def main() -> None:
     phase = np.arange(STEPS) * TONES[:, None]
     wave = np.round(100 * np.cos(phase)).astype(int).ravel()  # one tone after the other
 
-    modes = resonators()
-    floating = run("floating_pt", wave / 2**INPUT_EXPONENT, modes, np.full(len(TONES), THRESHOLD))
-    integers, exponent = integer_modes(modes, input_bits=9, input_exponent=INPUT_EXPONENT)
-    threshold = np.floor(np.ldexp(THRESHOLD, exponent)).astype(np.int64)
-    fixed = run("fixed_pt", wave, integers, threshold)
+    ssm = resonators()
+    spike = Spike("spike", ("ssm",), np.full(len(TONES), THRESHOLD))
+    floating = run("floating_pt", wave / 2**INPUT_EXPONENT, [ssm, spike])
+
+    integers = integer_neuron(ssm, input_bits=9, input_exponent=INPUT_EXPONENT)
+    threshold = np.floor(np.ldexp(THRESHOLD, integers.out.exponent)).astype(np.int64)
+    spikes = program.Spike("spike", ("ssm",), unchecked(2, 0, len(TONES)), threshold)
+    fixed = run("fixed_pt", wave, [integers, spikes])
 
     print("Spikes of each neuron (row) at each tone (column), in integers:")
     print("  tuned to " + "".join(f"{tone:8.2f}" for tone in TONES))

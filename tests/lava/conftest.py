@@ -2,19 +2,34 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
 import pytest
 
 from neurossm import lava
+from neurossm.graph import nodes
 from neurossm.lava import Worker
 from neurossm.lava.job import Job
 from neurossm.lava.plan import Plan, Stage, Wire
-from neurossm.program import Program, Spike, Ternary, reference
+from neurossm.lava.unit import recordable, unit_of
+from neurossm.program import (
+    Add,
+    Embedding,
+    Input,
+    Program,
+    Readout,
+    Spike,
+    Ternary,
+    reference,
+    unchecked,
+)
 
 Traces = dict[str, np.ndarray]
 
@@ -26,58 +41,109 @@ def worker() -> Iterator[Worker]:
         yield running
 
 
+Link = Any
+"""Members of one process: a matrix, a readout, or what a neuron computes."""
+
+
 @pytest.fixture(scope="session")
 def chain() -> Callable[..., Plan]:
-    """Plan a player and processes in a row behind it: (kind, settings, in port, out port)."""
+    """Plan a player and processes in a row behind it; the first reads "input"."""
     return _chain
 
 
 def _chain(
-    *links: tuple[str, dict[str, Any], str, str],
+    *links: Link,
     tag: str = "fixed_pt",
     bits: int = 32,
+    channels: int = 1,
+    message_bits: int = 32,
 ) -> Plan:
-    stages = [Stage("Player", "input", {"bits": bits}, {}, 0)]
-    wire = Wire("input", "s_out")
-    depth = 0
-    for number, (kind, settings, in_port, out_port) in enumerate(links):
-        name = f"{kind}.{number}"
-        stages.append(Stage(kind, name, settings, {in_port: wire}, depth))
-        wire = Wire(name, out_port)
-        depth += kind == "Dense"
+    """Make a plan; the input has so many channels of so many bits.
+
+    Matrices take their messages for integers of `message_bits`.
+    """
+    out = unchecked(bits, 0, channels)
+    source = Input("input", (), out, kind="float", size=channels, low=-1.0, high=1.0)
+    start = Stage("Player", "input", (source,), {}, 0, recorded={"input": (channels,)})
+    stages, wire, depth = [start], Wire("input", "s_out"), 0
+    for link in links:
+        stage = _stage(tuple(link), wire, depth, channels, message_bits)
+        stages.append(stage)
+        port = [*stage.unit.outlets][-1] if stage.unit else "a_out"
+        wire = Wire(stage.name, port)
+        depth += stage.kind == "Dense"
+        if stage.kind == "Dense":
+            channels = len(link[0].weight)
+        elif stage.unit:
+            channels = stage.unit.channels[stage.unit.outlets[port]]
     return Plan(tuple(stages), tag)
+
+
+def _stage(
+    members: tuple[Any, ...], wire: Wire, depth: int, channels: int, message_bits: int
+) -> Stage:
+    first = members[0]
+    if isinstance(first, Readout | nodes.Mean):
+        recorded = {first.inputs[0]: (channels,)}
+        wires = {"a_in": wire}
+        return Stage("Readout", first.name, members, wires, depth, recorded=recorded)
+    if hasattr(first, "weight") and not isinstance(first, Embedding | nodes.Embedding):
+        wires = {"s_in": wire}
+        return Stage("Dense", first.name, members, wires, depth, message_bits=message_bits)
+    unit = unit_of(members, channels=channels)
+    return Stage(
+        "Neuron", first.name, members, {"a_in": wire}, depth, unit=unit, recorded=recordable(unit)
+    )
 
 
 @pytest.fixture
 def play(worker: Worker, tmp_path: Path) -> Callable[..., Traces]:
     """Run a plan on data (steps, channels) in samples of `period` steps; return traced tensors.
 
-    `wanted` gives (stage, role) and the shape and type of the file for each name.
+    `wanted` gives the shape at one step for each.
     """
 
     def run(
-        plan: Plan,
-        data: np.ndarray,
-        period: int,
-        wanted: dict[str, tuple[str, str, tuple[int, ...], Any]],
+        plan: Plan, data: np.ndarray, period: int, wanted: dict[str, tuple[int, ...]]
     ) -> Traces:
-        stages = list(plan.stages)
-        traces = {}
-        for name, (stage_name, role, shape, dtype) in wanted.items():
-            (index,) = [i for i, stage in enumerate(stages) if stage.name == stage_name]
-            stage = stages[index]
-            roles = {**stage.roles, name: role}
-            stages[index] = Stage(
-                stage.kind, stage.name, stage.settings, stage.inputs, stage.depth, roles
+        dtype = np.int64 if plan.tag == "fixed_pt" else np.float64
+        traces = {name: tmp_path / f"{number}.npy" for number, name in enumerate(wanted)}
+        for name, shape in wanted.items():
+            rows = (
+                len(data) // period
+                if name == plan.output and plan.readout.kind == "Readout"
+                else len(data)
             )
-            traces[name] = tmp_path / f"{name}.npy"
-            np.save(traces[name], np.zeros(shape, dtype))
+            np.save(traces[name], np.zeros((rows, *shape), dtype))
         np.save(tmp_path / "data.npy", data)
-        plan = Plan(tuple(stages), plan.tag)
         worker.execute(Job(plan, tmp_path / "data.npy", period, traces), timeout=60)
         return {name: np.load(path) for name, path in traces.items()}
 
     return run
+
+
+@pytest.fixture(scope="session")
+def stepping() -> ModuleType:
+    """Models without Lava's runtime."""
+    spec = importlib.util.spec_from_file_location("stepping", Path(__file__).parent / "stepping.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="session")
+def skipping() -> Callable[[Program], Program]:
+    """Let the last residual of a program come from its encoder, several matrices before."""
+
+    def skip(program: Program) -> Program:
+        last = [op for op in program.ops if isinstance(op, Add)][-1]
+        names = tuple("encoder" if isinstance(program[n], Add) else n for n in last.inputs)
+        changed = replace(last, inputs=names)
+        return program.with_ops(changed if op is last else op for op in program.ops)
+
+    return skip
 
 
 @pytest.fixture(scope="session")

@@ -1,169 +1,141 @@
-"""Altered Lava models: each edit breaks one operation by one unit, place or comparison."""
+"""Altered Lava networks: each edit breaks a wire, a delay, a reset, a width or a loop.
+
+What operations compute is tried in `tests/conformance/mutants.py`, where their expressions are
+altered; here is what this room adds to them.
+"""
 
 from __future__ import annotations
 
-K, N, F = "lava/kernels.py", "lava/kernels_norm.py", "lava/fixed.py"
-P = "lava/processes"
+MODEL, KERNELS, SCHEDULE = "lava/neuron_model.py", "lava/kernels.py", "lava/schedule.py"
+PLANNER, NETWORK, UNIT = "lava/planner.py", "lava/network.py", "lava/unit.py"
+STEPPING, PARTS = "lava/stepping.py", "lava/parts.py"
+READOUT, PLAYER = "lava/processes/readout/process.py", "lava/processes/player/process.py"
 
 EDITS: dict[str, tuple[str, str, str]] = {
-    "shift: floor": (K, "(value + (1 << (shift - 1))) >> shift", "value >> shift"),
-    "shift: halves down": (K, "(1 << (shift - 1))) >>", "(1 << (shift - 1)) - 1) >>"),
-    "shift: left by one less": (K, "value << -shift", "value << max(-shift - 1, 0)"),
-    "clamp: low not counted": (
-        K,
-        "out[h] = low\n        return 1",
-        "out[h] = low\n        return 0",
+    # when samples pass
+    "position: one early": (
+        SCHEDULE,
+        "time_step - 1 - self.reset_offset",
+        "time_step - self.reset_offset",
     ),
-    "clamp: high, one more": (K, "out[h] = high\n", "out[h] = high + 1\n"),
-    "clamp: equal counts": (K, "if value > high:", "if value >= high:"),
-    "Affine: no offset": (K, "shift[h]) + offset[h], low", "shift[h]), low"),
-    "Affine: one more": (K, "shift[h]) + offset[h], low", "shift[h]) + offset[h] + 1, low"),
-    "SSM: sign of a_im s_im": (
-        K,
-        "a_im[h, n] * s_im[h, n] + drive",
-        "-a_im[h, n] * s_im[h, n] + drive",
+    "begins: a step late": (
+        SCHEDULE,
+        "self.reset_period == 0\n\n    def ends",
+        "self.reset_period == 1\n\n    def ends",
     ),
-    "SSM: input twice": (K, "u[h] << (shift + input_shift", "u[h] << (1 + shift + input_shift"),
-    "SSM: input one more": (K, "drive = u[h] <<", "drive = (u[h] + 1) <<"),
-    "SSM: readout of the imaginary part": (
-        K,
-        "read = c_re[h, n] * s_re[h, n] - c_im",
-        "read = c_re[h, n] * s_re[h, n] + c_im",
+    "ends: a step late": (
+        SCHEDULE,
+        "(position + 1) % self.reset_period == 0",
+        "position % self.reset_period == 0",
     ),
-    "SSM: not rounded mode by mode": (
-        K,
-        "total += rshift(read, readout_shift[h])",
-        "total += read >> readout_shift[h]",
+    "offset: none": (NETWORK, "reset_offset=stage.depth", "reset_offset=0"),
+    "latency: one step less to run": (
+        NETWORK,
+        "rows + plan.latency_steps, plan",
+        "rows + plan.latency_steps - 1, plan",
     ),
-    "SSM: no direct path": (K, "total = rshift(d[h] * u[h], d_shift[h])", "total = 0 * h"),
-    "SSM: the new real part": (K, "a_im[h, n] * s_re[h, n], shift)", "a_im[h, n] * re, shift)"),
-    "Table: no last segment": (K, "last = base.size - 1", "last = max(base.size - 2, 0)"),
-    "Table: ends clamped": (
-        K,
-        "(distance - (i << width)), slope",
-        "max(distance - (i << width), 0), slope",
+    # resets
+    "states: kept from sample to sample": (MODEL, "values[...] = 0", "pass"),
+    "states: reset at every step": (MODEL, "        if begins:\n", "        if True:\n"),
+    "sum: kept from sample to sample": (READOUT, "self.total[:] = 0", "pass"),
+    "sum: over one step less": (READOUT, "self.decode(period)", "self.decode(max(period - 1, 1))"),
+    "logits: in the next row": (
+        READOUT,
+        "self.trace(position // period,",
+        "self.trace((position + 1) // period - period,",
     ),
-    "Table: one more": (K, "store(base[i] + rise", "store(base[i] + rise + 1"),
-    "Product: one more": (K, "rshift(x[h] * y[h], shift[h])", "rshift(x[h] * y[h], shift[h]) + 1"),
-    "Add: one less": (K, "store(x[h] + y[h], low", "store(x[h] + y[h] - 1, low"),
-    "LayerNorm: bit length": (N, "while value > 0:", "while value > 1:"),
-    "LayerNorm: 21 bits": (N, "bit_length(largest) - 20", "bit_length(largest) - 21"),
-    "LayerNorm: estimate": (N, "139592", "139000"),
-    "LayerNorm: two steps": (N, "range(3)", "range(2)"),
-    "LayerNorm: one more power": (N, "+ 1) // 2 - 14", "+ 2) // 2 - 14"),
-    "LayerNorm: no eps": (N, "power = eps >> min(2 * right, 62)", "power = 0 * eps"),
-    "LayerNorm: eps not shifted": (N, "eps >> min(2 * right, 62)", "eps"),
-    "LayerNorm: largest of squares": (
-        N,
-        "power += deviation * deviation",
-        "power = max(power, deviation * deviation)",
+    # delays
+    "residual: of the same step": (
+        MODEL,
+        "row, waiting[:] = waiting.copy(), row",
+        "waiting[:] = row",
     ),
-    "LayerNorm: exponent": (N, "10 + p", "11 + p"),
-    "LayerNorm: offset": (N, "+ offset[h], low", "+ offset[h] + 1, low"),
-    "Ternary: also at the threshold": (
-        F,
-        "(y > threshold).astype(np.int64)",
-        "(y >= threshold).astype(np.int64)",
+    "delay: one step for all": (MODEL, "self.time_step % inlet.delay", "0"),
+    "delay: one step more": (
+        PLANNER,
+        "Inlet(tensors, depth - self.depth[name])",
+        "Inlet(tensors, depth - self.depth[name] + 1)",
     ),
-    "Ternary: also at minus it": (F, "- (y < -threshold)", "- (y <= -threshold)"),
-    "Ternary: no -1": (F, "- (y < -threshold)", "+ 0 * (y < -threshold)"),
-    "Readout: not rounded": (F, "2 * z + (steps << p.shift)", "2 * z"),
-    "Readout: bias once": (F, "bias * steps", "bias"),
-    "Spike: also at the threshold": (
-        f"{P}/ssm/process.py",
-        'y > self.proc_params["threshold"]',
-        'y >= self.proc_params["threshold"]',
+    "delay: none": (PLANNER, "Inlet(tensors, depth - self.depth[name])", "Inlet(tensors, 0)"),
+    "depth: matrices do not delay": (PLANNER, "behind + is_matrix(item)", "behind"),
+    # wires
+    "rows: in the order of another stack": (MODEL, "                start += channels\n", ""),
+    "rows: from the second on": (MODEL, "start = 0\n", "start = 1\n"),
+    "port: the first graded one for all": (
+        PLANNER,
+        "Wire(members[0].name, port) for port, tensor in ports.items()",
+        'Wire(members[0].name, "y_out") for port, tensor in ports.items()',
     ),
-    "states: not reset": (
-        "lava/neuron.py",
-        "if self.schedule.begins(position):",
-        "if position == 0:",
+    "ports: exchanged values": (
+        MODEL,
+        "getattr(self, port).send(values[tensor])",
+        "getattr(self, port).send(values[unit.members[-1].name])",
     ),
-    "states: swapped": (
-        "lava/neuron.py",
-        "fixed.step(self.modes, u, self.state_re, self.state_im)",
-        "fixed.step(self.modes, u, self.state_im, self.state_re)",
+    "constants: those of another member": (
+        MODEL,
+        "numbers[place.member][place.name]",
+        "numbers[-1 - place.member][place.name]",
     ),
-    "neuron: saturations of u not counted": (
-        "lava/neuron.py",
-        "(saturated_u, saturated_state",
-        "(0, saturated_state",
+    "trace: a step late": (
+        MODEL,
+        "self.trace(position, values |",
+        "self.trace(max(position - 1, 0), values |",
     ),
-    "residual: does not wait": (
-        "lava/residual.py",
-        "        x = self.waiting.copy()\n        self.waiting[:] = self.x_in.recv()\n",
-        "        self.waiting[:] = self.x_in.recv()\n        x = self.waiting.copy()\n",
+    "trace: states before the step": (
+        MODEL,
+        "found[member.state_name(state)] = states[state.name]",
+        "found[member.state_name(state)] = states[member.states[0].name]",
     ),
-    "graded: not what is compared": (
-        f"{P}/ternary_ssm/process.py",
-        "fixed.ternary(self.ternary, graded)",
-        "fixed.ternary(self.ternary, y)",
+    "counts: not added up": (MODEL, "self.saturations += [", "self.saturations[:] = ["),
+    "counts: never cleared": (MODEL, "            self._counts.clear()\n", ""),
+    "counts: of another name": (
+        STEPPING,
+        "counts[op.state_tally] += clipped",
+        "counts[op.name] += clipped",
     ),
-    "graded: not what is sent": (
-        f"{P}/ternary_ssm/process.py",
-        "return graded, fixed.ternary",
-        "return y, fixed.ternary",
+    "data: the next row": (PLAYER, "row = self.rows[position]", "row = self.rows[position - 1]"),
+    # widths
+    "weights: not doubled": (NETWORK, "weights=2 * weight,", "weights=weight,"),
+    "sums: not halved": (NETWORK, "weight_exp=-1,", "weight_exp=0,"),
+    "signs: never mixed": (NETWORK, "sign_mode=SignMode.MIXED", "sign_mode=SignMode.EXCITATORY"),
+    "messages: single bits for all": (PARTS, '0 if op.emits == "binary" else op.message_bits', "0"),
+    "messages: ternary as single bits": (PARTS, 'op.emits == "binary"', "op.message_bits <= 2"),
+    "ternary spikes on a binary wire": (
+        "lava/processes/neuron/process.py",
+        '"ternary": np.int8',
+        '"ternary": bool',
     ),
-    "graded: not counted": (
-        f"{P}/ternary_ssm/process.py",
-        "self.saturations[3] += saturated",
-        "self.saturations[3] += 0",
+    "graded values on a narrow wire": (
+        "lava/processes/neuron/process.py",
+        "np.int32 if fixed",
+        "np.int8 if fixed",
     ),
-    "GLU: halves swapped": (
-        f"{P}/glu/process.py",
-        '"value_in": a[: a.size // 2], "gate_in": a[a.size // 2 :]',
-        '"gate_in": a[: a.size // 2], "value_in": a[a.size // 2 :]',
+    "output: one bit more": (STEPPING, "*limits(op.out.bits))", "*limits(op.out.bits + 1))"),
+    # compiled operations
+    "kernel: shift rounded down": (KERNELS, "(p + (int64(1) << (k - 1))) >> k", "p >> k"),
+    "kernel: no shift to the left": (KERNELS, "return p << -k", "return p"),
+    "kernel: bits of half": (KERNELS, "while value > 0:", "while value > 1:"),
+    "kernel: what is clipped is kept": (KERNELS, "        x[c] = value\n", ""),
+    "kernel: what is clipped is not counted": (KERNELS, "count += 1", "count += 0"),
+    "kernel: the first input twice": (STEPPING, "inputs[0], inputs[-1]", "inputs[0], inputs[0]"),
+    "kernel: one state for all": (
+        STEPPING,
+        "kept[..., number] = values if",
+        "kept[..., 0] = values if",
     ),
-    "GSU: branches swapped": (
-        f"{P}/gsu/process.py",
-        '"first_in": self.first_in.recv(), "second_in": self.second_in.recv()',
-        '"second_in": self.first_in.recv(), "first_in": self.second_in.recv()',
+    "kernel: states not kept": (
+        STEPPING,
+        "values[...] = kept[..., number] if",
+        "values[...] = values if",
     ),
-    "GSU: no residual": (
-        f"{P}/gsu/process.py",
-        'fixed.add(p["total"], x, active)',
-        'fixed.add(p["total"], 0 * x, active)',
+    "kernel: one channel's steps": (
+        STEPPING,
+        "self.sizes = (1, 1, channels,",
+        "self.sizes = (1, 1, 1,",
     ),
-    "Readout: sum not reset": (
-        f"{P}/readout/process.py",
-        "if self.schedule.begins(position):",
-        "if position == 0:",
-    ),
-    "Embedding: the next row": (
-        f"{P}/embedding/process.py",
-        "y = self.weight[token]",
-        "y = self.weight[token - 1]",
-    ),
-    "Player: the row before": (
-        f"{P}/player/process.py",
-        "row = self.rows[position]",
-        "row = self.rows[position - 1]",
-    ),
-    "schedule: one step late": (
-        "lava/schedule.py",
-        "position = time_step - 1 - self.reset_offset",
-        "position = time_step - 2 - self.reset_offset",
-    ),
-    "schedule: ends one step early": (
-        "lava/schedule.py",
-        "(position + 1) % self.reset_period",
-        "(position + 2) % self.reset_period",
-    ),
-    "plan: a Dense without delay": ("lava/grouping.py", 'late + (group.kind == "Dense")', "late"),
-    "plan: ternary spikes as single bits": (
-        "lava/from_program.py",
-        "binary = isinstance(source, ops.Spike)",
-        "binary = isinstance(source, (ops.Spike, ops.Ternary))",
-    ),
-    "Dense: odd weights": (
-        "lava/network.py",
-        "weights=2 * weights.weight,\n        weight_exp=-1",
-        "weights=weights.weight,\n        weight_exp=0",
-    ),
-    "network: readout a step early": (
-        "lava/network.py",
-        "rows + plan.latency_steps, plan.latency_steps",
-        "rows + plan.latency_steps - 1, plan.latency_steps",
+    "kernel: one mode": (
+        STEPPING,
+        "channels, channels, modes, self",
+        "channels, channels, 1, self",
     ),
 }
-"""By what is wrong: file, what it says, what it says instead."""

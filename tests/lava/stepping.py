@@ -40,8 +40,8 @@ def run(program: Any, data: np.ndarray, names: tuple[str, ...], folder: Path) ->
     plan = engine.plan_program(program)
     x = program.encode(data)
     batch, length, channels = x.shape
-    logits = "logits"
-    shapes = {name: (batch * length, *plan.recorder(name).shapes[name]) for name in names}
+    logits = plan.output
+    shapes = {name: (batch * length, *plan.recorder(name).recorded[name]) for name in names}
     shapes[logits] = (batch, program.readout.out.channels)
     files = {name: folder / f"{number}.npy" for number, name in enumerate(shapes)}
     for name, path in files.items():
@@ -60,13 +60,12 @@ def run(program: Any, data: np.ndarray, names: tuple[str, ...], folder: Path) ->
     }
     result["logits"] = found[logits]
     for stage in plan.stages:
-        for role, count in zip(
-            getattr(network.processes[stage.name], "counted", ()),
-            getattr(models[stage.name], "saturations", ()),
-            strict=True,
-        ):
+        process = network.processes[stage.name]
+        names = process.unit.counters if stage.unit else getattr(process, "counters", ())
+        counts = getattr(models[stage.name], "saturations", ())
+        for name, count in zip(names, counts, strict=bool(names)):
             if count:
-                result[f"saturations/{stage.counted[role]}"] = count
+                result[f"saturations/{name}"] = count
     return result
 
 
@@ -85,7 +84,7 @@ def _models(network: Any) -> dict[str, Any]:
             ports[stage.name, port.name] = _Port(getattr(kind, port.name).d_type)
             setattr(model, port.name, ports[stage.name, port.name])
         models[stage.name] = model
-        for name, wire in stage.inputs.items():
+        for name, wire in stage.wires.items():
             ports[wire.stage, wire.port].receivers.append(ports[stage.name, name])
     return models
 

@@ -18,7 +18,7 @@ CASES = sorted(path.stem for path in FOLDER.glob("*.h5"))
 def test_lava(worker, case):
     program = Program.load(FOLDER / f"{case}.h5")
     with np.load(FOLDER / f"{case}.npz") as file:
-        vectors = {name: file[name] for name in file.files}
+        vectors = {name.replace(".state", ":state"): file[name] for name in file.files}
     names = tuple(program.recordings)
     ran = lava.run(program, vectors["data"], record=names, worker=worker)
     for name in names:

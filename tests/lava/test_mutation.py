@@ -16,7 +16,7 @@ import numba
 import numpy as np
 import pytest
 
-from neurossm.program import Program
+from neurossm.program import Program, reference
 
 TESTS = Path(__file__).parents[1]
 GOLDEN = sorted((TESTS / "golden").glob("*.h5"))
@@ -26,12 +26,6 @@ GOLDEN = sorted((TESTS / "golden").glob("*.h5"))
 def sandbox() -> ModuleType:
     """Altered copies of parts of the package."""
     return _load(TESTS / "conformance" / "sandbox.py")
-
-
-@pytest.fixture(scope="module")
-def stepping() -> ModuleType:
-    """Models without Lava's runtime."""
-    return _load(Path(__file__).parent / "stepping.py")
 
 
 @pytest.fixture(scope="module")
@@ -52,13 +46,19 @@ def _load(path: Path) -> ModuleType:
 
 
 @pytest.fixture(scope="module")
-def cases() -> list[tuple[str, Program, dict[str, np.ndarray]]]:
-    """Golden programs, their data, and all that they lead to."""
+def cases(networks: ModuleType, skipping: Any) -> list[tuple[str, Program, dict[str, np.ndarray]]]:
+    """Golden programs and one of long paths, their data, and all that they lead to."""
     found = []
     for path in GOLDEN:
         with np.load(path.with_suffix(".npz")) as file:
-            found.append((path.stem, Program.load(path), dict(file)))
-    return found
+            vectors = {name.replace(".state", ":state"): file[name] for name in file.files}
+            found.append((path.stem, Program.load(path), vectors))
+    program = skipping(networks.random_program(0, blocks=3))
+    data = networks.random_data(program.input, 1, batch=2, steps=7)
+    ran = reference.run(program, data, record=tuple(program.recordings))
+    vectors = {f"tensors/{name}": values for name, values in ran.tensors.items()}
+    vectors |= {f"saturations/{name}": np.int64(n) for name, n in ran.saturations.items()}
+    return [*found, ("skipping", program, {"data": data, "logits": ran.logits, **vectors})]
 
 
 def difference(stepping: ModuleType, cases: list[Any], folder: Path) -> str | None:

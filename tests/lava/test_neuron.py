@@ -1,4 +1,4 @@
-"""Neurons for Lava users: modes of a model, integers for them, and the example that shows both."""
+"""Neurons for Lava users: steps of a node, integers for it, and the example that shows both."""
 
 from __future__ import annotations
 
@@ -10,66 +10,70 @@ import numpy as np
 import pytest
 
 from neurossm.compile import CompileOptions, Widths
-from neurossm.errors import LimitError
-from neurossm.lava import Modes, fixed, floating, integer_modes
+from neurossm.errors import LimitError, UnsupportedError
+from neurossm.graph import SSM, Mean
+from neurossm.lava import integer_neuron
+from neurossm.lava.stepping import initial_states, stepper
+from neurossm.program import Tally
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "lava" / "ssm_neuron.py"
 
 
-def random_modes(seed, channels=3, modes=4):
+def random_ssm(seed, channels=3, modes=4):
     rng = np.random.default_rng(seed)
     A = -0.5 + 1j * np.pi * np.arange(modes)
     A_bar = np.exp(rng.uniform(0.01, 0.1, (channels, 1)) * A)
     B_bar = (A_bar - 1) / A
     C = rng.normal(size=(channels, modes)) + 1j * rng.normal(size=(channels, modes))
-    return A_bar, B_bar, C, rng.normal(size=channels)
+    return SSM("ssm", ("u",), A_bar, B_bar, C, rng.normal(size=channels))
 
 
-def run(modes, u):
-    """Return y (steps, H) in floating point."""
-    re, im = (np.zeros(modes.shape) for _ in range(2))
-    coefficients = floating.coefficients(modes)
-    return np.array([floating.step(coefficients, row, re, im) for row in u])
+def run(member, u):
+    """Return y (steps, H), and what was clipped."""
+    states, counts = initial_states(member), Tally()
+    advance = stepper(member)
+    return np.array([advance([row], states, counts) for row in u]), counts
 
 
-def test_modes_of_a_model_are_its_recurrence():
-    A_bar, B_bar, C, D = random_modes(0)
+def test_a_node_steps_as_it_runs_whole_sequences():
+    node = random_ssm(0)
     u = np.random.default_rng(1).normal(size=(20, 3))
-    s, expected = np.zeros(A_bar.shape, complex), []
+    s, expected = np.zeros(node.A_bar.shape, complex), []
     for row in u:
-        s = A_bar * s + B_bar * row[:, None]
-        expected.append(2 * (C * s).sum(axis=1).real + D * row)
-    np.testing.assert_allclose(run(Modes.of(A_bar, B_bar, C, D), u), expected, rtol=1e-12)
+        s = node.A_bar * s + node.B_bar * row[:, None]
+        expected.append(2 * (node.C * s).sum(axis=1).real + node.D * row)
+    np.testing.assert_allclose(run(node, u)[0], expected, rtol=1e-12)
+    np.testing.assert_allclose(node.apply(u[None])[0], expected, rtol=1e-12)
+
+
+def test_a_node_that_needs_whole_sequences_does_not_step():
+    with pytest.raises(UnsupportedError, match="m: Mean cannot run step by step"):
+        run(Mean("m", ("x",)), np.ones((2, 3)))
 
 
 @pytest.mark.parametrize("bits", [2, 9, 16])
-def test_integer_modes_follow_the_float_ones_and_never_saturate(bits):
-    modes = Modes.of(*random_modes(2))
-    integers, exponent = integer_modes(modes, input_bits=bits, input_exponent=3)
+def test_integer_neurons_follow_the_float_ones_and_never_saturate(bits):
+    node = random_ssm(2)
+    op = integer_neuron(node, input_bits=bits, input_exponent=3)
     # the input that drives y of channel 0 the furthest: signs of its impulse response, backwards
     impulse = np.zeros((400, 3))
     impulse[0] = 1
-    signs = np.sign(run(modes, impulse)[::-1])
+    signs = np.sign(run(node, impulse)[0][::-1])
     low, high = -(1 << (bits - 1)), (1 << (bits - 1)) - 1
     u = np.where(signs > 0, high, low).astype(np.int64)
-    re, im = (np.zeros(modes.shape, np.int64) for _ in range(2))
-    got = []
-    for row in u:
-        y, states, outputs = fixed.step(integers, row, re, im)
-        assert states == outputs == 0
-        got.append(y)
-    expected = run(modes, u / 8)
-    error = np.array(got) * 2.0**-exponent - expected
+    got, clipped = run(op, u)
+    assert not clipped
+    expected, _ = run(node, u / 8)
+    error = got * 2.0**-op.out.exponent - expected
     assert np.abs(error).max() < 2e-3 * np.abs(expected).max()
     # far from wasting the width: y comes within a factor of eight of the accumulator's 32 bits
     assert np.abs(got).max() > 1 << 28
 
 
 def test_input_too_wide_for_the_states_is_refused():
-    modes = Modes.of(*random_modes(3))
     options = CompileOptions(widths=Widths(state=8))
     with pytest.raises(LimitError, match="use wider states"):
-        integer_modes(modes, input_bits=40, options=options)
+        integer_neuron(random_ssm(3), input_bits=40, options=options)
 
 
 def test_the_example_tells_four_tones_apart():

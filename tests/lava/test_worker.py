@@ -9,18 +9,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import NamedTuple
 
 import numpy as np
 import pytest
 
 from neurossm.errors import RunError
-from neurossm.lava import Rescale, Worker
+from neurossm.lava import Worker
 from neurossm.lava.job import Job
-from neurossm.lava.plan import Plan
-from neurossm.lava.primitives import Weights
+from neurossm.lava.plan import CLOCK, Plan
+from neurossm.program import Affine, unchecked
 
-LINK = ("Affine", {"rescale": Rescale([1])}, "a_in", "y_out")
+LINK = [Affine("same", ("input",), unchecked(32, 0, 1), gain=[1], shift=[0], offset=[0])]
 LONG = 200_000
 
 
@@ -115,7 +116,7 @@ def job(chain, tmp_path):
     def make(data, bits=32, link=LINK):
         np.save(tmp_path / "data.npy", np.asarray(data, np.int32)[:, None])
         np.save(tmp_path / "clock.npy", np.zeros(1, np.int64))
-        clock = {"clock": tmp_path / "clock.npy"}
+        clock = {CLOCK: tmp_path / "clock.npy"}
         return Job(chain(link, bits=bits), tmp_path / "data.npy", 1, clock)
 
     return make
@@ -124,8 +125,8 @@ def job(chain, tmp_path):
 @pytest.fixture
 def fails_early(job):
     """A job whose Dense raises when it is made, while later models are being forked."""
-    weights = Weights(np.array([["no number"]]), 8)
-    broken = job(range(9), link=("Dense", {"weights": weights}, "s_in", "a_out"))
+    matrix = SimpleNamespace(name="matrix", weight=np.array([["no number"]]))
+    broken = job(range(9), link=[matrix])
     return Job(Plan(broken.plan.stages, "floating_pt"), broken.data, 1)
 
 
@@ -169,7 +170,7 @@ def test_a_model_that_raises_is_named_with_its_step(own, job):
 
 
 def test_a_model_of_lava_that_raises_is_named(own, fails_early):
-    with pytest.raises(RunError, match=r"^Dense\.0: ValueError: ") as raised:
+    with pytest.raises(RunError, match=r"^matrix: ValueError: ") as raised:
         own.execute(fails_early, timeout=60)
     assert "\n" not in str(raised.value)
 
@@ -185,7 +186,7 @@ def test_nothing_is_left_of_failing_models_on_a_busy_machine(own, job, fails_ear
     """How often is said by NEUROSSM_STRESS; 200 times are a thorough test."""
     fails_late = job([1, 200], bits=8)
     for _ in range(int(os.environ.get("NEUROSSM_STRESS", "6")) // 2):
-        for failing, message in ((fails_early, "^Dense.0: Value"), (fails_late, "^input, step 2")):
+        for failing, message in ((fails_early, "^matrix: Value"), (fails_late, "^input, step 2")):
             with pytest.raises(RunError, match=message):
                 own.execute(failing, timeout=60)
             wait_for(lambda: left_of_a_job(own) == ([], []), 1)
@@ -197,7 +198,7 @@ def test_models_that_are_slow_to_start_end_too(own, fails_early):
         "os.register_at_fork(after_in_child=lambda: time.sleep(random.SystemRandom().random() / 2))"
     )
     for _ in range(4):
-        with pytest.raises(RunError, match=r"^Dense\.0: ValueError: "):
+        with pytest.raises(RunError, match=r"^matrix: ValueError: "):
             own.execute(replace(fails_early, period=First(slow, 1)), timeout=60)
         wait_for(lambda: left_of_a_job(own) == ([], []), 1)
 

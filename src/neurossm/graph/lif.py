@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -24,6 +25,7 @@ class LIF(Node):
     threshold: FloatArray
     time: ClassVar[Literal["any", "needed", "ended"]] = "needed"
     limited: ClassVar[bool] = True
+    emits: ClassVar[str] = "binary"
 
     def __post_init__(self) -> None:
         """Check shapes and the decay."""
@@ -56,6 +58,17 @@ class LIF(Node):
         """Return `|v' - threshold|`."""
         apart: FloatArray = np.abs(self._integrated(inputs[0]) - self.threshold)
         return apart
+
+    def initial_states(self) -> dict[str, FloatArray]:
+        """Return v (H) of zero."""
+        return {"v": np.zeros(self.decay.shape)}
+
+    def step(self, states: Mapping[str, FloatArray], *inputs: FloatArray) -> FloatArray:
+        """Advance v by one step of x (H) and return the spikes (H)."""
+        v = self.decay * states["v"] + inputs[0]
+        spikes = (v > self.threshold).astype(np.float64)
+        states["v"][...] = np.where(v > self.threshold, 0.0, v)
+        return spikes
 
     def bound(self, *inputs: Range) -> Range:
         """0 to 1."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
@@ -44,6 +45,8 @@ class Node(ABC):
     arity: ClassVar[int] = 1
     time: ClassVar[Literal["any", "needed", "ended"]] = "any"
     """Whether the input needs time steps, and whether they end here."""
+    emits: ClassVar[str] = "graded"
+    """What its output is: "graded", "binary" or "ternary" spikes."""
     limited: ClassVar[bool] = False
     """True where the range follows from the function or is declared: data say nothing more."""
 
@@ -64,6 +67,22 @@ class Node(ABC):
     @abstractmethod
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute the output (B, L, channels) from the inputs."""
+
+    def initial_states(self) -> dict[str, FloatArray]:
+        """Return what is kept from step to step of one sample, as it is before the first."""
+        return {}
+
+    def step(self, states: Mapping[str, FloatArray], *inputs: FloatArray) -> FloatArray:
+        """Compute one step of one sample, (C) from (C), and change the states in place.
+
+        Raises
+        ------
+        UnsupportedError
+            The node computes whole sequences only.
+        """
+        if self.time != "any":
+            raise UnsupportedError(f"{self.name}: {type(self).__name__} cannot run step by step")
+        return self.apply(*inputs)
 
     @abstractmethod
     def bound(self, *inputs: Range) -> Range:

@@ -19,6 +19,7 @@ class Spike(Node):
 
     threshold: FloatArray
     limited: ClassVar[bool] = True
+    emits: ClassVar[str] = "binary"
 
     def __post_init__(self) -> None:
         """Check shapes."""
@@ -59,6 +60,7 @@ class Ternary(Node):
     threshold: FloatArray | None
     factor: float
     limited: ClassVar[bool] = True
+    emits: ClassVar[str] = "ternary"
 
     def __post_init__(self) -> None:
         """Check that the threshold is not negative."""

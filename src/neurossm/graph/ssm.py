@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 
 import numpy as np
@@ -57,7 +59,19 @@ class SSM(Node):
         """Compute (B, L, H); the states of each sample begin at zero."""
         return outputs(self.A_bar, self._readout, self.D, inputs[0])
 
-    @property
+    def initial_states(self) -> dict[str, FloatArray]:
+        """Return real and imaginary states (H, N) of zero, not multiplied by `B_bar`."""
+        return {name: np.zeros(self.A_bar.shape) for name in ("state_re", "state_im")}
+
+    def step(self, states: Mapping[str, FloatArray], *inputs: FloatArray) -> FloatArray:
+        """Advance the states by one step of u (H) and return y (H)."""
+        (u,) = inputs
+        s = self.A_bar * (states["state_re"] + 1j * states["state_im"]) + u[:, None]
+        states["state_re"][...], states["state_im"][...] = s.real, s.imag
+        y: FloatArray = (self._readout * s).real.sum(axis=1) + self.D * u
+        return y
+
+    @cached_property
     def _readout(self) -> ComplexArray:
         """Weights of the states that the input enters unmultiplied, (H, N)."""
         readout: ComplexArray = 2 * self.C * self.B_bar

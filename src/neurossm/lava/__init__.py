@@ -2,7 +2,7 @@
 
 `run` runs an integer program on the fixed_pt models, `run_graph` a float graph on the floating_pt
 models, both in a process of their own. `build` makes the processes in this process, for users who
-wire networks themselves; `integer_modes` gives a neuron of theirs its integers. Only processes,
+wire networks themselves; `integer_neuron` gives a neuron of theirs its integers. Only processes,
 `Network` and `build` import Lava here.
 """
 
@@ -13,63 +13,30 @@ from typing import TYPE_CHECKING, Any
 
 from neurossm.lava.availability import prepare_lava, require_lava
 from neurossm.lava.engine import plan_graph, plan_program, run, run_graph
-from neurossm.lava.parameters import (
-    GELU,
-    Decoder,
-    DynamicTernary,
-    Logistic,
-    Modes,
-    Normalise,
-    Product,
-    Rescale,
-    Segments,
-    Sum,
-    Ternary,
-)
 from neurossm.lava.plan import Plan
 from neurossm.lava.schedule import Schedule
+from neurossm.lava.unit import Inlet, Unit
 from neurossm.lava.worker import Worker
 
 if TYPE_CHECKING:
-    from neurossm.lava.integers import integer_modes
+    from neurossm.lava.integers import integer_neuron
     from neurossm.lava.network import Network, build
-    from neurossm.lava.processes.affine.process import Affine
-    from neurossm.lava.processes.embedding.process import Embedding
-    from neurossm.lava.processes.glu.process import GLU
-    from neurossm.lava.processes.gsu.process import GSU
-    from neurossm.lava.processes.layer_norm.process import LayerNorm
+    from neurossm.lava.processes.neuron.process import Neuron
     from neurossm.lava.processes.player.process import Player
     from neurossm.lava.processes.readout.process import Readout
-    from neurossm.lava.processes.ssm.process import SSM
-    from neurossm.lava.processes.ternary_ssm.process import TernarySSM
 
 __all__ = [
-    "GELU",
-    "GLU",
-    "GSU",
-    "SSM",
-    "Affine",
-    "Decoder",
-    "DynamicTernary",
-    "Embedding",
-    "LayerNorm",
-    "Logistic",
-    "Modes",
+    "Inlet",
     "Network",
-    "Normalise",
+    "Neuron",
     "Plan",
     "Player",
-    "Product",
     "Readout",
-    "Rescale",
     "Schedule",
-    "Segments",
-    "Sum",
-    "Ternary",
-    "TernarySSM",
+    "Unit",
     "Worker",
     "build",
-    "integer_modes",
+    "integer_neuron",
     "plan_graph",
     "plan_program",
     "require_lava",
@@ -78,21 +45,15 @@ __all__ = [
 ]
 
 _NEED_LAVA = {
-    "Affine": "processes.affine.process",
-    "Embedding": "processes.embedding.process",
-    "GLU": "processes.glu.process",
-    "GSU": "processes.gsu.process",
-    "LayerNorm": "processes.layer_norm.process",
     "Network": "network",
+    "Neuron": "processes.neuron.process",
     "Player": "processes.player.process",
     "Readout": "processes.readout.process",
-    "SSM": "processes.ssm.process",
-    "TernarySSM": "processes.ternary_ssm.process",
     "build": "network",
 }
 
 
-_NEED_COMPILER = {"integer_modes": "integers"}
+_NEED_COMPILER = {"integer_neuron": "integers"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,12 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurossm.arrays import FloatArray
 from neurossm.errors import InputError, RunError
+from neurossm.graph.data import check_data
 from neurossm.hw_profiles import profile_of
-from neurossm.lava.from_graph import encode, from_graph
-from neurossm.lava.from_program import from_program
-from neurossm.lava.grouping import make_plan
 from neurossm.lava.job import Job
-from neurossm.lava.plan import CLOCK, LOGITS, Plan
+from neurossm.lava.parts import parts_of_graph, parts_of_program
+from neurossm.lava.plan import CLOCK, Plan
+from neurossm.lava.planner import make_plan
 from neurossm.lava.worker import Worker
 from neurossm.program.reference import Run, check_recordable
 
@@ -35,17 +35,27 @@ def plan_program(program: Program) -> Plan:
 
     Raises
     ------
-    UnsupportedError
-        An operation is in no pattern that the processes know.
     LimitError
         Lava's Dense or messages cannot hold an integer exactly.
     """
-    return make_plan(from_program(program), "fixed_pt")
+    return make_plan(parts_of_program(program))
 
 
 def plan_graph(graph: Graph) -> Plan:
-    """Return the Lava processes a float graph needs; see `plan_program`."""
-    return make_plan(from_graph(graph), "floating_pt")
+    """Return the Lava processes a float graph needs; see `plan_program`.
+
+    Raises
+    ------
+    UnsupportedError
+        The graph does not end in one mean over time and functions of it.
+    """
+    return make_plan(parts_of_graph(graph))
+
+
+def encode(graph: Graph, data: ArrayLike) -> FloatArray:
+    """Return the values (B, L, channels) that the network is to play; InputError if unsuitable."""
+    x: Any = check_data(graph.input, data)
+    return graph.input.apply(x).astype(np.float64)
 
 
 def run(
@@ -92,7 +102,7 @@ def run(
         profile_of(program).check_simulated()
     x = program.encode(data)
     names = check_recordable(program, record)
-    stream = _Stream(plan_program(program), x.astype(np.int32), names)
+    stream = _Stream(plan_program(program), x.astype(np.int32), names, program.readout.out.channels)
     saturations = stream.run(worker, progress, timeout)
     tensors = {name: stream.result(name).astype(np.int64) for name in names}
     return Run(stream.logits(), saturations, tensors)
@@ -122,7 +132,9 @@ def run_graph(
         See `run`.
     """
     names = tuple(dict.fromkeys(record))
-    stream = _Stream(plan_graph(graph), encode(graph, data), names)
+    stream = _Stream(
+        plan_graph(graph), encode(graph, data), names, graph.channels()[graph.output.name]
+    )
     stream.run(worker, progress, timeout)
     tensors: dict[str, FloatArray] = {
         name: stream.result(name).astype(np.float64) for name in names
@@ -133,10 +145,11 @@ def run_graph(
 class _Stream:
     """Samples (B, L, channels) on their way through a plan, and the files of the results."""
 
-    def __init__(self, plan: Plan, x: NDArray[Any], names: tuple[str, ...]) -> None:
+    def __init__(self, plan: Plan, x: NDArray[Any], names: tuple[str, ...], classes: int) -> None:
         self.plan = plan
+        self.classes = classes
         self.x = x
-        self.shapes = {name: plan.recorder(name).shapes[name] for name in names}
+        self.shapes = {name: plan.recorder(name).recorded[name] for name in names}
         self.results: dict[str, NDArray[Any]] = {}
 
     def run(
@@ -167,9 +180,8 @@ class _Stream:
         batch, length, channels = self.x.shape
         np.save(folder / "data.npy", self.x.reshape(batch * length, channels))
         fixed = self.plan.tag == "fixed_pt"
-        (classes,) = self.plan.readout.shapes[LOGITS]
         wanted = {name: (batch * length, *shape) for name, shape in self.shapes.items()}
-        wanted |= {LOGITS: (batch, classes), CLOCK: (1,)}
+        wanted |= {self.plan.output: (batch, self.classes), CLOCK: (1,)}
         traces = {name: folder / f"{number}.npy" for number, name in enumerate(wanted)}
         for name, shape in wanted.items():
             dtype = np.int64 if fixed or name == CLOCK else np.float64
@@ -186,4 +198,4 @@ class _Stream:
 
     def logits(self) -> NDArray[Any]:
         """Return (B, classes)."""
-        return self.results[LOGITS]
+        return self.results[self.plan.output]

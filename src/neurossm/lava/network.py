@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,36 +14,20 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurossm.errors import InputError
 from neurossm.graph.graph import Graph
-from neurossm.lava.engine import plan_graph, plan_program
-from neurossm.lava.from_graph import encode
-from neurossm.lava.plan import CLOCK, LOGITS, Plan, Stage
-from neurossm.lava.primitives import Weights
-from neurossm.lava.processes.affine.process import Affine
-from neurossm.lava.processes.embedding.process import Embedding
-from neurossm.lava.processes.glu.process import GLU
-from neurossm.lava.processes.gsu.process import GSU
-from neurossm.lava.processes.layer_norm.process import LayerNorm
+from neurossm.lava.engine import encode, plan_graph, plan_program
+from neurossm.lava.plan import CLOCK, Plan, Stage
+from neurossm.lava.processes.neuron.process import Neuron
 from neurossm.lava.processes.player.process import Player
 from neurossm.lava.processes.readout.process import Readout
-from neurossm.lava.processes.ssm.process import SSM
-from neurossm.lava.processes.ternary_ssm.process import TernarySSM
 from neurossm.lava.schedule import Schedule
+from neurossm.lava.stepping import Member
+from neurossm.program import Dense as DenseOp
+from neurossm.program import Input
 
 if TYPE_CHECKING:
     from neurossm.program import Program
 
 __all__ = ["Network", "build", "dense", "lay_out"]
-
-_PROCESSES = {
-    "Affine": Affine,
-    "Embedding": Embedding,
-    "GLU": GLU,
-    "GSU": GSU,
-    "LayerNorm": LayerNorm,
-    "Readout": Readout,
-    "SSM": SSM,
-    "TernarySSM": TernarySSM,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,8 +41,7 @@ class Network:
     Parameters
     ----------
     processes
-        By the name of the operation they stand for; a Dense that computes two has both names,
-        joined by "+".
+        By the name of every operation; several operations can have one process.
     steps
         Lava steps until the last logits are out: all samples and the pipeline's latency.
     latency_steps
@@ -78,19 +61,25 @@ class Network:
     @property
     def readout(self) -> Any:
         """The process that holds the logits of the last sample in its variable `logits`."""
-        return self.processes[self.plan.readout.name]
+        return self.processes[self.plan.output]
+
+    def variable(self, operation: str, name: str) -> Any:
+        """Return the Lava variable that holds a field or a state of an operation.
+
+        KeyError if there is no such operation, InputError if it has no such field.
+        """
+        process = self.processes[operation]
+        return getattr(process, process.unit.variable(operation, name))
 
     def saturations(self) -> dict[str, int]:
         """Return how many integers were clipped, by tensor; ask while the network is paused."""
         counts: dict[str, int] = {}
         for stage in self.plan.stages:
-            if not stage.counted:
-                continue
             process = self.processes[stage.name]
-            numbers = process.saturations.get().astype(np.int64)
-            for role, number in zip(process.counted, numbers, strict=True):
-                if number:
-                    counts[stage.counted[role]] = int(number)
+            names = process.unit.counters if stage.unit else getattr(process, "counters", ())
+            if names:
+                numbers = process.saturations.get().astype(np.int64)
+                counts |= {name: int(n) for name, n in zip(names, numbers, strict=True) if n}
         return counts
 
 
@@ -157,7 +146,7 @@ def lay_out(
         Steps in one sample.
     traces
         `.npy` files to write tensors to, by tensor; each (steps, ...), created beforehand. Also
-        `LOGITS` and `CLOCK`.
+        the logits, one row for each sample, and `CLOCK`.
 
     Raises
     ------
@@ -171,50 +160,53 @@ def lay_out(
     processes: dict[str, Any] = {}
     for stage in plan.stages:
         schedule = Schedule(reset_offset=stage.depth, reset_period=period, valid_steps=rows)
-        process = _process(stage, schedule, files.get(stage.name, {}), data, plan.tag)
-        for port, wire in stage.inputs.items():
+        process = _process(stage, schedule, files.get(stage.name, {}), data)
+        for port, wire in stage.wires.items():
             getattr(processes[wire.stage], wire.port).connect(getattr(process, port))
-        processes[stage.name] = process
+        processes |= dict.fromkeys((stage.name, *(m.name for m in stage.members)), process)
     return Network(processes, rows + plan.latency_steps, plan.latency_steps, plan.tag, plan)
 
 
 def _by_stage(plan: Plan, traces: Mapping[str, str | Path]) -> dict[str, dict[str, str]]:
-    """Return the files each stage writes, by role."""
+    """Return the files each stage writes, by tensor."""
     files: dict[str, dict[str, str]] = {}
+    special = {CLOCK: plan.source, plan.output: plan.readout}
     for tensor, path in traces.items():
-        if tensor == CLOCK:
-            stage, role = plan.source, "clock"
-        elif tensor == LOGITS:
-            stage, role = plan.readout, "logits"
-        else:
-            stage = plan.recorder(tensor)
-            role = stage.roles[tensor]
-        files.setdefault(stage.name, {})[role] = str(path)
+        stage = special[tensor] if tensor in special else plan.recorder(tensor)
+        files.setdefault(stage.name, {})[tensor] = str(path)
     return files
 
 
-def _process(stage: Stage, schedule: Schedule, trace: dict[str, str], data: Any, tag: str) -> Any:
+def _process(stage: Stage, schedule: Schedule, trace: dict[str, str], data: Any) -> Any:
+    members = stage.members
+    if stage.unit is not None:
+        return Neuron(stage.unit, schedule=schedule, trace=trace, name=stage.name)
     if stage.kind == "Dense":
-        return dense(stage.settings["weights"], tag, name=stage.name)
+        return dense(members, stage.message_bits, name=stage.name)
     if stage.kind == "Player":
-        return Player(data=data, trace=trace, name=stage.name, **stage.settings)
-    kind = _PROCESSES[stage.kind]
-    return kind(schedule=schedule, trace=trace, name=stage.name, **stage.settings)
+        source = members[0]
+        interval = source.out.interval if isinstance(source, Input) else None
+        return Player(
+            data=data, interval=interval, tensor=source.name, trace=trace, name=stage.name
+        )
+    ((channels,),) = stage.recorded.values()
+    return Readout(members, channels=channels, schedule=schedule, trace=trace, name=stage.name)
 
 
-def dense(weights: Weights, tag: str, name: str | None = None) -> Any:
-    """Return Lava's own Dense for a matrix.
+def dense(members: Sequence[Member], message_bits: int, name: str | None = None) -> Any:
+    """Return Lava's own Dense for the rows of matrices that read the same tensor.
 
-    Of mixed-sign weights Dense keeps even values only. So a mantissa m goes in as 2m, and the sum
-    comes out halved (`weight_exp=-1`), which is exact. With `num_message_bits=0` the input is cast
-    to bool, which only binary spikes survive.
+    `message_bits` 0 stands for binary spikes: Lava casts what arrives to bool, and -1 to 1. Of
+    mixed-sign weights Dense keeps even values only. So a mantissa m goes in as 2m, and the sum
+    comes out halved (`weight_exp=-1`), which is exact.
     """
-    if tag == "floating_pt":
-        return Dense(weights=weights.weight, num_message_bits=weights.message_bits, name=name)
+    weight = np.concatenate([member.weight for member in members])  # type: ignore[union-attr]
+    if not isinstance(members[0], DenseOp):
+        return Dense(weights=weight, num_message_bits=message_bits, name=name)
     return Dense(
-        weights=2 * weights.weight,
+        weights=2 * weight,
         weight_exp=-1,
         sign_mode=SignMode.MIXED,
-        num_message_bits=weights.message_bits,
+        num_message_bits=message_bits,
         name=name,
     )

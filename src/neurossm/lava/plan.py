@@ -5,21 +5,21 @@ A plan needs no Lava: it is made and checked in the caller's process and carried
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Literal, NamedTuple
 
 from neurossm.errors import InputError
+from neurossm.lava.stepping import Member
+from neurossm.lava.unit import Unit
 
-__all__ = ["CLOCK", "LOGITS", "Plan", "Stage", "Wire"]
+__all__ = ["CLOCK", "Plan", "Stage", "Wire"]
 
-CLOCK = "clock"
-"""Stands for a file of one number, which the player sets to the time step."""
-LOGITS = "logits"
-"""Stands for the logits, one row for each sample."""
+CLOCK = ""
+"""Stands for a file of one number, which the player sets to the time step; no tensor's name."""
 
 
-@dataclass(frozen=True)
-class Wire:
+class Wire(NamedTuple):
     """An output port: the stage's name and the port's."""
 
     stage: str
@@ -33,32 +33,32 @@ class Stage:
     Parameters
     ----------
     kind
-        Class of the process: "Player", "Dense", "Embedding", "Affine", "LayerNorm", "SSM",
-        "TernarySSM", "GLU", "GSU", "Readout".
+        Class of the process.
     name
-        Name of the process.
-    settings
-        Its arguments besides name, schedule and trace.
-    inputs
-        The wire behind each input port.
+        Name of the process: that of its first member.
+    members
+        What it computes, each after those it reads. The rows of several matrices are stacked in one
+        Dense; a Readout may have the mean of a float graph and what follows.
+    wires
+        The output port behind each input port, by port.
     depth
         Pipeline depth: steps by which its input is late.
-    roles
-        For each tensor that can be recorded here, its role in the process (see its `trace`).
-    shapes
-        Shape of each such tensor at one step.
-    counted
-        For each role whose saturations the process counts, the key they are reported under.
+    unit
+        Of a Neuron.
+    message_bits
+        Of a Dense: width of what it receives, 0 for single bits.
+    recorded
+        Shape, at one step, of each tensor or state that can be recorded here.
     """
 
-    kind: str
+    kind: Literal["Player", "Dense", "Neuron", "Readout"]
     name: str
-    settings: dict[str, Any]
-    inputs: dict[str, Wire]
+    members: tuple[Member, ...]
+    wires: Mapping[str, Wire]
     depth: int
-    roles: dict[str, str] = field(default_factory=dict)
-    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
-    counted: dict[str, str] = field(default_factory=dict)
+    unit: Unit | None = None
+    message_bits: int = 0
+    recorded: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +74,7 @@ class Plan:
     @property
     def latency_steps(self) -> int:
         """Steps from the last input of a sample to its logits."""
-        return self.stages[-1].depth
+        return self.readout.depth
 
     @property
     def source(self) -> Stage:
@@ -86,6 +86,11 @@ class Plan:
         """The stage that decodes."""
         return self.stages[-1]
 
+    @property
+    def output(self) -> str:
+        """Name of the logits."""
+        return self.readout.members[-1].name
+
     def recorder(self, tensor: str) -> Stage:
         """Return the stage that can record a tensor.
 
@@ -95,6 +100,6 @@ class Plan:
             There is no such tensor.
         """
         for stage in self.stages:
-            if tensor in stage.roles:
+            if tensor in stage.recorded:
                 return stage
         raise InputError(f"record: the network has no tensor {tensor!r}")

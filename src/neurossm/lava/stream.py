@@ -20,8 +20,8 @@ class StreamModel(PyLoihiProcessModel):  # type: ignore[misc]
     """A model that works on a stream of samples and rests while none of them passes.
 
     Subclasses implement `advance`. They read from `proc_params`: `schedule`, and `trace`, the
-    `.npy` files (one row per step of the stream) to write tensors to, by the tensor's role in the
-    process. Writing them here costs microseconds; `Var.get` costs 20 to 65 for each number.
+    `.npy` files (one row per step of the stream) to write tensors to, by the tensor's name. Writing
+    them here costs microseconds; `Var.get` costs 20 to 65 for each number.
     """
 
     def __init__(self, proc_params: Any) -> None:
@@ -45,15 +45,15 @@ class StreamModel(PyLoihiProcessModel):  # type: ignore[misc]
         """
         raise NotImplementedError
 
-    def trace(self, position: int, **tensors: NDArray[Any]) -> None:
+    def trace(self, position: int, tensors: Mapping[str, NDArray[Any]]) -> None:
         """Write what was asked for of these tensors, each (channels), to its file."""
-        for role, rows in self.traces.items():
-            if role in tensors:
-                rows[position] = tensors[role]
+        for name, rows in self.traces.items():
+            if name in tensors:
+                rows[position] = tensors[name]
 
 
 def _open_traces(files: Mapping[str, str | Path]) -> dict[str, NDArray[Any]]:
     try:
-        return {role: np.load(path, mmap_mode="r+") for role, path in files.items()}
+        return {name: np.load(path, mmap_mode="r+") for name, path in files.items()}
     except (OSError, ValueError) as error:
         raise InputError(f"trace: {error}") from error

@@ -47,7 +47,9 @@ def main() -> None:
         signal.signal(number, signal.SIG_IGN)
     name_blocks(folder)
     import neurossm.lava.job_process  # noqa: F401 - Lava is slow to import: once, before forks
+    from neurossm.lava.stepping import warm_up
 
+    warm_up()
     with contextlib.suppress(BrokenPipeError):  # the caller is gone
         _tell(events, {"event": "ready"})
         while line := sys.stdin.buffer.readline():

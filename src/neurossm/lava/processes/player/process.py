@@ -16,9 +16,9 @@ from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from neurossm.errors import InputError
-from neurossm.lava.fixed import limits
 from neurossm.lava.schedule import Schedule
 from neurossm.lava.stream import StreamModel
+from neurossm.program import Interval
 
 
 class Player(AbstractProcess):  # type: ignore[misc]
@@ -30,26 +30,36 @@ class Player(AbstractProcess):  # type: ignore[misc]
     ----------
     data
         (steps, channels), or the path of a `.npy` file that holds it, which is read row by row.
-    bits
-        Width of the messages as signed integers (fixed_pt only), at most 32.
+    interval
+        What the messages may be (fixed_pt only); by default signed integers of 32 bits.
+    tensor
+        Name of what is sent.
     trace
-        Files to write tensors to, by role: `s` (the rows sent), `clock` (one row: the time step).
+        Files to write to, by name: `tensor` the rows sent, "" one row, the time step.
     """
 
     def __init__(
         self,
         *,
         data: NDArray[Any] | str | Path,
-        bits: int = 32,
+        interval: Interval | None = None,
+        tensor: str = "data",
         trace: dict[str, str] | None = None,
         name: str | None = None,
     ) -> None:
         rows = _rows(data)
         if rows.ndim != 2:
             raise InputError(f"{name}: data of shape {rows.shape}, expected (steps, channels)")
-        schedule = Schedule(valid_steps=rows.shape[0])
-        super().__init__(data=data, bits=bits, trace=trace, schedule=schedule, name=name)
-        self.s_out = OutPort(shape=(rows.shape[1],))
+        channels = rows.shape[1]
+        super().__init__(
+            data=data,
+            interval=interval or Interval.of_bits(32, channels),
+            tensor=tensor,
+            trace=trace,
+            schedule=Schedule(valid_steps=rows.shape[0]),
+            name=name,
+        )
+        self.s_out = OutPort(shape=(channels,))
 
 
 def _rows(data: NDArray[Any] | str | Path) -> NDArray[Any]:
@@ -70,14 +80,14 @@ class _PlayerModel(StreamModel):
 
     def advance(self, position: int | None) -> None:
         """Send the next row, or zeros after the last."""
-        if "clock" in self.traces:
-            self.traces["clock"][0] = self.time_step
+        if "" in self.traces:
+            self.traces[""][0] = self.time_step
         if position is None:
             self.s_out.send(self.silence)
             return
         row = self.rows[position]
         self.check(row)
-        self.trace(position, s=row)
+        self.trace(position, {self.proc_params["tensor"]: row})
         self.s_out.send(row)
 
 
@@ -85,24 +95,23 @@ class _PlayerModel(StreamModel):
 @requires(CPU)
 @tag("fixed_pt")
 class PlayerFixed(_PlayerModel):
-    """Integers of a fixed width."""
+    """Integers of a fixed range."""
 
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=32)
 
     def __init__(self, proc_params: Any) -> None:
         super().__init__(proc_params)
-        self.limits = limits(proc_params["bits"])
+        self.interval: Interval = proc_params["interval"]
         if self.rows.dtype.kind not in "iub":
             raise InputError(f"data of type {self.rows.dtype}; the fixed_pt model needs integers")
 
     def check(self, row: NDArray[Any]) -> None:
-        """Raise InputError if a value is wider than the messages."""
-        low, high = self.limits
-        if row.min() < low or row.max() > high:
-            raise InputError(
-                f"value {row.min() if row.min() < low else row.max()} does not fit "
-                f"{self.proc_params['bits']} bits, [{low}, {high}]"
-            )
+        """Raise InputError if a value is outside what is declared."""
+        wrong = (row < self.interval.low) | (row > self.interval.high)
+        if wrong.any():
+            (c, *_) = np.flatnonzero(wrong)
+            low, high = self.interval.low[c], self.interval.high[c]
+            raise InputError(f"value {row[c]} does not fit [{low}, {high}]")
 
 
 @implements(proc=Player, protocol=LoihiProtocol)

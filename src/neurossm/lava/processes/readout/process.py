@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -15,67 +16,73 @@ from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
-from neurossm.lava import fixed, floating
-from neurossm.lava.parameters import Decoder
-from neurossm.lava.record import require_integers
+from neurossm import program as ops
 from neurossm.lava.schedule import Schedule
+from neurossm.lava.stepping import Member
 from neurossm.lava.stream import StreamModel
 
 
 class Readout(AbstractProcess):  # type: ignore[misc]
-    """`logits = W mean_t(x_t) + b`, with one rounding; `logits` holds the last sample's.
+    """Decodes the mean over the steps of a sample; `logits` holds the last sample's.
 
-    Port: `x_in` (H). Variables: `total` (H), `logits` (classes).
+    Port: `a_in` (H). Variables: `total` (H), the sum so far, and `logits` (classes).
 
     Parameters
     ----------
-    decoder
-        Weight (classes, H), bias (classes), shift and width of the logits.
+    members
+        The Readout of an integer program, or the Mean of a float graph and what follows it.
+    channels
+        H.
     schedule
         Where samples begin and end; a sample has `reset_period` steps.
     trace
-        Files to write tensors to, by role: `logits`, one row for each sample.
+        Files to write to, by name: the last member's are the logits, one row for each sample; that
+        of what it reads is what arrived.
     """
-
-    counted = ("logits",)
 
     def __init__(
         self,
+        members: Iterable[Member],
         *,
-        decoder: Decoder,
+        channels: int,
         schedule: Schedule,
         trace: dict[str, str] | None = None,
         name: str | None = None,
     ) -> None:
-        super().__init__(decoder=decoder, schedule=schedule, trace=trace, name=name)
-        classes, channels = np.shape(decoder.weight)
-        self.x_in = InPort(shape=(channels,))
+        chosen = tuple(members)
+        super().__init__(members=chosen, schedule=schedule, trace=trace, name=name)
+        classes = channels
+        for member in chosen:
+            if isinstance(member, ops.Op):
+                classes = member.out.channels
+            else:
+                classes = member.channels(classes)
+        self.counters = (chosen[-1].name,) if isinstance(chosen[-1], ops.Readout) else ()
+        self.a_in = InPort(shape=(channels,))
         self.total = Var(shape=(channels,), init=0)
         self.logits = Var(shape=(classes,), init=0)
-        self.saturations = Var(shape=(len(self.counted),), init=0)
+        self.saturations = Var(shape=(1,), init=0)
 
 
 class _ReadoutModel(StreamModel):
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        self.decoder: Decoder = proc_params["decoder"]
-
     def decode(self, steps: int) -> NDArray[Any]:
         """Return the logits (classes) of `total` over so many steps."""
         raise NotImplementedError
 
     def advance(self, position: int | None) -> None:
         """Add one vector to the sum; decode at the end of a sample."""
-        x = self.x_in.recv()
+        x = self.a_in.recv()
         if position is None:
             return
+        members = self.proc_params["members"]
+        self.trace(position, {members[0].inputs[0]: x})
         if self.schedule.begins(position):
             self.total[:] = 0
         self.total += x
         if self.schedule.ends(position):
             period = self.schedule.reset_period
             self.logits[:] = self.decode(period)
-            self.trace(position // period, logits=self.logits)
+            self.trace(position // period, {members[-1].name: self.logits})
 
 
 @implements(proc=Readout, protocol=LoihiProtocol)
@@ -84,19 +91,17 @@ class _ReadoutModel(StreamModel):
 class ReadoutFixed(_ReadoutModel):
     """Integers: an exact sum of 64 bits, rounded once."""
 
-    x_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=32)
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=32)
     total: Any = LavaPyType(np.ndarray, np.int64)
     logits: Any = LavaPyType(np.ndarray, np.int64)
     saturations: Any = LavaPyType(np.ndarray, np.int64)
 
-    def __init__(self, proc_params: Any) -> None:
-        super().__init__(proc_params)
-        require_integers(self.decoder)
-
     def decode(self, steps: int) -> NDArray[Any]:
         """Decode integers."""
-        logits, saturated = fixed.decode(self.decoder, self.total, steps)
-        self.saturations += saturated
+        (readout,) = self.proc_params["members"]
+        tally = ops.Tally()
+        logits: NDArray[Any] = readout.decode(self.total[None], steps, tally)[0]
+        self.saturations += sum(tally.values())
         return logits
 
 
@@ -106,11 +111,16 @@ class ReadoutFixed(_ReadoutModel):
 class ReadoutFloating(_ReadoutModel):
     """Real numbers."""
 
-    x_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
     total: Any = LavaPyType(np.ndarray, float)
     logits: Any = LavaPyType(np.ndarray, float)
     saturations: Any = LavaPyType(np.ndarray, np.int64)
 
     def decode(self, steps: int) -> NDArray[Any]:
         """Decode real numbers."""
-        return floating.decode(self.decoder, self.total, steps)
+        mean, *rest = self.proc_params["members"]
+        values: dict[str, Any] = {mean.name: self.total[None] / steps}
+        for node in rest:
+            values[node.name] = node.apply(*(values[name] for name in node.inputs))
+        logits: NDArray[Any] = values[self.proc_params["members"][-1].name][0]
+        return logits

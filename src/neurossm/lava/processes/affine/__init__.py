@@ -1,1 +1,0 @@
-"""Affine: one product and one sum per channel."""

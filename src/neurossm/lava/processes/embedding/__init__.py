@@ -1,1 +1,0 @@
-"""Embedding: one spike per token selects a row of weights."""

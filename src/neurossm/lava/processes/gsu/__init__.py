@@ -1,1 +1,0 @@
-"""GSU: the gated spiking unit behind its two Dense, and the residual connection around it."""

@@ -1,1 +1,0 @@
-"""LayerNorm: mean and variance over all channels of one step."""

@@ -1,0 +1,178 @@
+"""Neuron: a population of neurons that computes operations of a program or nodes of a float graph.
+
+Lava wants the ports and variables of a process declared in the class of its model. They follow from
+what a neuron computes, so a class is made for each combination, here, where Lava looks for models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cache
+from typing import Any
+
+import numpy as np
+from lava.magma.core.decorator import implements, requires, tag
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
+from lava.magma.core.model.py.type import LavaPyType
+from lava.magma.core.process.ports.ports import InPort, OutPort
+from lava.magma.core.process.process import AbstractProcess
+from lava.magma.core.process.variable import Var
+from lava.magma.core.resources import CPU
+from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
+
+from neurossm.lava.neuron_model import NeuronModel
+from neurossm.lava.schedule import Schedule
+from neurossm.lava.stepping import Member, stepper
+from neurossm.lava.unit import Inlet, Unit, unit_of
+
+
+class Neuron(AbstractProcess):  # type: ignore[misc]
+    """C neurons, each of which computes the same operations of what it receives, in one step.
+
+    Operations of an integer program have a model of the tag fixed_pt, nodes of a float graph one of
+    floating_pt. A tensor that no member makes arrives on a port: `a_in`, `b_in`, ... in the order
+    in which they are read. Results leave on `y_out` (graded) and `s_out` (spikes).
+
+    Every field of a member is a variable of the field's name, such as `a_re`, `threshold`, `gain`;
+    and every state, such as `state_re`. Where several members have one of this name, the member's
+    type comes first, numbered from 1: `affine1_gain`, `affine2_gain`. A number that is set between
+    two runs counts from the next step on. `saturations` counts the clipped integers, by the names
+    in `unit.counters`.
+
+    Parameters
+    ----------
+    members
+        Operations or nodes, each after those it reads.
+    inlets
+        Input ports, where one tensor for each in order is not what is wanted.
+    sends
+        Results to send; by default the last graded one and the last spikes. More of a kind leave on
+        `y2_out`, `s2_out` and so on.
+    channels
+        Channels of the tensors that nodes of a float graph receive.
+    schedule
+        When samples pass, and where the states start from zero; zeros are sent otherwise.
+    trace
+        Files to write tensors and states to, by name: what is received, what members make,
+        "NAME:state_re".
+
+    Examples
+    --------
+    One neuron with one mode on Lava's own source and sink, states reset every 50 steps, fed an
+    impulse of 100; its pole is 0.9 i:
+
+    >>> import numpy as np
+    >>> from lava.magma.core.run_conditions import RunSteps
+    >>> from lava.magma.core.run_configs import Loihi2SimCfg
+    >>> from lava.proc.io.sink import RingBuffer as Sink
+    >>> from lava.proc.io.source import RingBuffer as Source
+    >>> from neurossm.lava import Neuron, Schedule
+    >>> from neurossm.program import SSM, Spike, unchecked
+    >>> data = np.zeros((1, 50), int)
+    >>> data[0, 0] = 100
+    >>> source = Source(data=data)
+    >>> ssm = SSM(
+    ...     "ssm", ("u",), unchecked(32, 0, 1), a_re=[[0]], a_im=[[58982]], pole_shift=[[16]],
+    ...     input_shift=[[0]], c_re=[[1]], c_im=[[0]], readout_shift=[0], d=[0], d_shift=[0],
+    ...     state_bits=24,
+    ... )
+    >>> spike = Spike("spike", ("ssm",), unchecked(2, 0, 1), threshold=[50])
+    >>> neuron = Neuron([ssm, spike], schedule=Schedule(reset_period=50))
+    >>> sink = Sink(shape=(1,), buffer=50)
+    >>> source.s_out.connect(neuron.a_in)
+    >>> neuron.s_out.connect(sink.a_in)
+    >>> neuron.run(RunSteps(50), Loihi2SimCfg(select_tag="fixed_pt"))
+    >>> np.flatnonzero(sink.data.get())  # 100, 0, -81, 0, 66, 0, -53, 0, 43 ...
+    array([0, 4])
+    >>> neuron.a_im.get()
+    array([[58982.]])
+    >>> neuron.stop()
+    """
+
+    def __new__(
+        cls,
+        members: Iterable[Member] | Unit,
+        *,
+        inlets: Iterable[Inlet] | None = None,
+        sends: Iterable[str] | None = None,
+        channels: int | None = None,
+        schedule: Schedule | None = None,
+        trace: dict[str, str] | None = None,
+        name: str | None = None,
+    ) -> Any:
+        """Choose the class that declares the ports and variables."""
+        unit = members if isinstance(members, Unit) else unit_of(members, inlets, sends, channels)
+        made = super().__new__(_class_of(*_declarations(unit)))
+        made.unit = unit
+        return made
+
+    def __init__(
+        self,
+        members: Iterable[Member] | Unit,
+        *,
+        inlets: Iterable[Inlet] | None = None,
+        sends: Iterable[str] | None = None,
+        channels: int | None = None,
+        schedule: Schedule | None = None,
+        trace: dict[str, str] | None = None,
+        name: str | None = None,
+    ) -> None:
+        unit: Unit = self.unit
+        super().__init__(unit=unit, schedule=schedule or Schedule(), trace=trace, name=name)
+        for port, inlet in unit.inlets.items():
+            setattr(self, port, InPort(shape=(inlet.width,)))
+            if inlet.delay:
+                setattr(self, _register(port), Var(shape=(inlet.delay, inlet.width), init=0))
+        for port, tensor in unit.outlets.items():
+            setattr(self, port, OutPort(shape=(unit.channels[tensor],)))
+        for variable, place in {**unit.variables, **unit.states}.items():
+            value = unit.initial(place)
+            setattr(self, variable, Var(shape=value.shape, init=value))
+        for member in unit.members:
+            stepper(member)  # compiled here once, before Lava's processes are forked
+        if unit.counters:
+            self.saturations = Var(shape=(len(unit.counters),), init=0)
+
+
+Declarations = tuple[tuple[str, Any], ...]
+_WIRES: dict[str, Any] = {"binary": bool, "ternary": np.int8}
+
+
+def _register(port: str) -> str:
+    return f"{port}_waiting"
+
+
+def _declarations(unit: Unit) -> tuple[str, Declarations, Declarations, Declarations]:
+    """Return the tag, and names and types of input ports, output ports and variables."""
+    fixed = unit.tag == "fixed_pt"
+    graded = np.int32 if fixed else float
+    emits = {member.name: member.emits for member in unit.members}
+    outputs = {
+        port: _WIRES.get(emits[tensor], graded) if fixed else graded
+        for port, tensor in unit.outlets.items()
+    }
+    number = np.int64 if fixed else float
+    variables = {_register(port): number for port, inlet in unit.inlets.items() if inlet.delay}
+    variables |= dict.fromkeys((*unit.variables, *unit.states), number)
+    if unit.counters:
+        variables["saturations"] = np.int64
+    inputs = dict.fromkeys(unit.inlets, graded)
+    return unit.tag, *(tuple(found.items()) for found in (inputs, outputs, variables))  # type: ignore[return-value]
+
+
+@cache
+def _class_of(
+    kind: str, inputs: Declarations, outputs: Declarations, variables: Declarations
+) -> type[Neuron]:
+    """Make the class of a process and that of its model, where Lava finds them."""
+    number = sum(name.startswith("_Neuron") for name in globals())
+    body = {"__module__": __name__, "__doc__": Neuron.__doc__}
+    process = type(f"_Neuron{number}", (Neuron,), dict(body))
+    declared: dict[str, Any] = {name: LavaPyType(PyInPort.VEC_DENSE, d) for name, d in inputs}
+    declared |= {name: LavaPyType(PyOutPort.VEC_DENSE, d) for name, d in outputs}
+    declared |= {name: LavaPyType(np.ndarray, d) for name, d in variables}
+    model = type(f"_Neuron{number}Model", (NeuronModel,), body | declared)
+    model = implements(proc=process, protocol=LoihiProtocol)(requires(CPU)(tag(kind)(model)))
+    globals()[process.__name__] = process
+    globals()[model.__name__] = model
+    return process

@@ -1,1 +1,0 @@
-"""SSM: a population of spiking state-space neurons."""

@@ -1,1 +1,0 @@
-"""TernarySSM: a population of state-space neurons with ternary spikes and graded messages."""
