@@ -14,7 +14,7 @@ from neurossm.arrays import IntArray
 from neurossm.cost import Counts, profile
 from neurossm.errors import LimitError, UnsupportedError
 from neurossm.hw_profiles import Profile, load_profile
-from neurossm.place.groups import Source, Unit, neuron_groups
+from neurossm.place.groups import Feed, Unit, neuron_groups
 from neurossm.place.neurons import sent_tensors
 from neurossm.place.placement import Placement, place
 from neurossm.program import SSM, Dense, LayerNorm, Op, Program, State, unchecked
@@ -390,7 +390,7 @@ def test_operations_nobody_here_knows_are_placed_and_counted(small_program: Buil
     assert mix.sends == (Unit("blocks.0.glu"),)
     # the neuron rectifies its own input
     assert [unit.op for unit in neuron.units] == ["relu", "leaky"]
-    assert neuron.sources == (Source(Unit("blocks.0.glu"), 1, dense=False),)
+    assert neuron.sources == (Feed(Unit("blocks.0.glu"), 1, dense=False),)
     # an accumulator and the state; a product, a sum and a comparison
     assert (neuron.state_bytes, neuron.parameter_bytes, neuron.operations) == (4 + 3, 5, 3)
     sent = {name: program[name].message_bits for name in sent_tensors(program)}

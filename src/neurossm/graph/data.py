@@ -14,7 +14,7 @@ from neurossm.errors import InputError
 _BATCH = 16
 
 
-class InputSpec(Protocol):
+class DeclaredInput(Protocol):
     """What the check needs to know; float and integer inputs both have it."""
 
     @property
@@ -34,7 +34,7 @@ class InputSpec(Protocol):
         """Largest value of a float input."""
 
 
-def check_data(spec: InputSpec, data: ArrayLike, where: str = "data") -> NDArray[np.generic]:
+def check_data(spec: DeclaredInput, data: ArrayLike, where: str = "data") -> NDArray[np.generic]:
     """Return data as (B, L, channels), or say what was expected.
 
     Parameters
@@ -98,7 +98,7 @@ def check_labels(labels: ArrayLike, samples: int, classes: int | None, where: st
     return found.astype(np.int64)
 
 
-def as_data(spec: InputSpec, given: ArrayLike, where: str = "data") -> NDArray[Any]:
+def as_data(spec: DeclaredInput, given: ArrayLike, where: str = "data") -> NDArray[Any]:
     """Return data as an array of any shape; numbers of lists in the type that the input wants."""
     data = as_array(given, where)
     if not isinstance(given, int | float | list | tuple):
@@ -109,14 +109,14 @@ def as_data(spec: InputSpec, given: ArrayLike, where: str = "data") -> NDArray[A
     return data.astype(np.uint8) if spec.kind == "uint8" and fits else data
 
 
-def batches(spec: InputSpec, data: ArrayLike, where: str) -> Iterator[NDArray[np.generic]]:
+def batches(spec: DeclaredInput, data: ArrayLike, where: str) -> Iterator[NDArray[np.generic]]:
     """Yield checked data a few samples at a time, so that all tensors of a batch fit memory."""
     checked = check_data(spec, data, where)
     for start in range(0, len(checked), _BATCH):
         yield checked[start : start + _BATCH]
 
 
-def _check_type(spec: InputSpec, data: NDArray[np.generic], where: str) -> None:
+def _check_type(spec: DeclaredInput, data: NDArray[np.generic], where: str) -> None:
     accepted = {
         "uint8": data.dtype == np.uint8,
         "tokens": data.dtype.kind in "iu",
@@ -134,7 +134,7 @@ def _check_type(spec: InputSpec, data: NDArray[np.generic], where: str) -> None:
         )
 
 
-def _check_values(spec: InputSpec, data: NDArray[np.generic], where: str) -> None:
+def _check_values(spec: DeclaredInput, data: NDArray[np.generic], where: str) -> None:
     if spec.kind == "uint8":
         return
     if spec.kind == "float" and not np.isfinite(data).all():

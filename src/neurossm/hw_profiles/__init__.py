@@ -7,25 +7,25 @@ its unit in its key and its source in the file.
 from neurossm.hw_profiles.load import known_profiles, load_profile, profile_of, targets
 from neurossm.hw_profiles.profile import (
     ArithmeticEnergy,
+    Citation,
     EnergyPj,
     EventEnergy,
     Limits,
     Power,
     Profile,
     Proxy,
-    Source,
     Support,
 )
 
 __all__ = [
     "ArithmeticEnergy",
+    "Citation",
     "EnergyPj",
     "EventEnergy",
     "Limits",
     "Power",
     "Profile",
     "Proxy",
-    "Source",
     "Support",
     "known_profiles",
     "load_profile",

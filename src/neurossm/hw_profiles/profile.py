@@ -131,7 +131,7 @@ class Proxy:
 
 
 @dataclass(frozen=True)
-class Source:
+class Citation:
     """Where a number comes from; `assumption` marks one that is this project's own."""
 
     title: str
@@ -175,7 +175,7 @@ class Profile:
     arithmetic_energy: ArithmeticEnergy | None
     power: Power | None
     proxy: Proxy | None
-    source: Mapping[str, Source]
+    source: Mapping[str, Citation]
     source_of: Mapping[str, str]
     text: str | None = None
 

@@ -16,13 +16,13 @@ from typing import Any, TypeVar
 from neurossm.errors import FormatError
 from neurossm.hw_profiles.profile import (
     ArithmeticEnergy,
+    Citation,
     EnergyPj,
     EventEnergy,
     Limits,
     Power,
     Profile,
     Proxy,
-    Source,
     Support,
 )
 
@@ -91,13 +91,13 @@ def _table(tables: Mapping[str, Any], name: str, where: str) -> Mapping[str, Any
     return content
 
 
-def _sources(table: Mapping[str, Any], where: str) -> dict[str, Source]:
+def _sources(table: Mapping[str, Any], where: str) -> dict[str, Citation]:
     sources = {}
     for key, content in table.items():
         place = f"{where}: [source.{key}]"
         if not isinstance(content, dict):
             raise FormatError(f"{place}: expected a table with title and year")
-        source = _record(Source, content, place)
+        source = _record(Citation, content, place)
         if source.year is None and not source.assumption:
             raise FormatError(f"{place} year: missing (or say assumption = true)")
         sources[key] = source
@@ -105,7 +105,7 @@ def _sources(table: Mapping[str, Any], where: str) -> dict[str, Source]:
 
 
 def _take_sources(
-    content: dict[str, Any], sources: Mapping[str, Source], where: str, table: str
+    content: dict[str, Any], sources: Mapping[str, Citation], where: str, table: str
 ) -> dict[str, str]:
     """Remove `source` and `source_of` from a table; return the source of each of its numbers."""
     common = content.pop("source", None)

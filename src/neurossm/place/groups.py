@@ -71,7 +71,7 @@ class Unit(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Source:
+class Feed:
     """What a group receives: from every channel (`dense`) or each from its own, weighted or not."""
 
     unit: Unit
@@ -114,7 +114,7 @@ class NeuronGroup:
     parameter_bytes: int
     synapse_bytes: int
     shared_bytes: int
-    sources: tuple[Source, ...]
+    sources: tuple[Feed, ...]
     sends: tuple[Unit, ...]
     operations: int
     modes: int = 0
@@ -190,9 +190,9 @@ def _group(context: _Context, ops: list[Op]) -> NeuronGroup:
     received = len(sums) + len(paired) + STATISTICS_NUMBERS * len(statistics)
     delays = [program[name].out.bits for name in paired] if sums else []
     sources = [
-        *(Source(Unit(op.inputs[0]), op.synapses.shape[1], True, True) for op in sums),
-        *(Source(Unit(name), 1, dense=False) for name in paired),
-        *(Source(Unit(op.name, "statistics"), 1, dense=True) for op in statistics),
+        *(Feed(Unit(op.inputs[0]), op.synapses.shape[1], True, True) for op in sums),
+        *(Feed(Unit(name), 1, dense=False) for name in paired),
+        *(Feed(Unit(op.name, "statistics"), 1, dense=True) for op in statistics),
     ]
     return NeuronGroup(
         units=(*(Unit(op.name) for op in sums), *(Unit(op.name) for op in neurons)),
@@ -238,7 +238,7 @@ def _statistics(context: _Context, op: Op) -> NeuronGroup:
         parameter_bytes=8,  # eps
         synapse_bytes=channels,
         shared_bytes=0,
-        sources=tuple(Source(Unit(name), channels, dense=True) for name in op.inputs),
+        sources=tuple(Feed(Unit(name), channels, dense=True) for name in op.inputs),
         sends=(unit,),
         operations=op.work_per_step().operations,
     )
@@ -257,7 +257,7 @@ def _readout_groups(context: _Context) -> tuple[NeuronGroup, NeuronGroup]:
         parameter_bytes=0,
         synapse_bytes=1,
         shared_bytes=0,
-        sources=(Source(Unit(op.inputs[0]), 1, dense=False),),
+        sources=(Feed(Unit(op.inputs[0]), 1, dense=False),),
         sends=(total,),
         operations=1,
     )
@@ -269,7 +269,7 @@ def _readout_groups(context: _Context) -> tuple[NeuronGroup, NeuronGroup]:
         parameter_bytes=field_bytes(op.bias) + 1,
         synapse_bytes=weights_bytes(op.weight, context.variant.weight_bits),
         shared_bytes=0,
-        sources=(Source(total, channels, dense=True, weighted=True),),
+        sources=(Feed(total, channels, dense=True, weighted=True),),
         sends=(),
         operations=0,  # works once per sample, not per step
     )

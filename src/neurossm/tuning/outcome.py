@@ -8,7 +8,7 @@ from typing import Any
 from neurossm.compile.precision import Precision
 from neurossm.tuning.judge import Score
 from neurossm.tuning.options import TuneOptions
-from neurossm.tuning.search import Step
+from neurossm.tuning.search import Trial
 from neurossm.tuning.space import WidthGroup
 
 
@@ -42,11 +42,11 @@ class Tuning:
     precision: Precision
     settings: TuneOptions
     groups: tuple[WidthGroup, ...]
-    start: Step
-    found: Step
-    chosen: Step
+    start: Trial
+    found: Trial
+    chosen: Trial
     confirmed: Score
-    path: tuple[Step, ...]
+    path: tuple[Trial, ...]
     front: tuple[Score, ...]
     tried: int
     confirmations: int

@@ -51,7 +51,7 @@ class Tolerance:
 
 
 @dataclass(frozen=True)
-class Step:
+class Trial:
     """A choice on the way down, with the group that was made narrower last."""
 
     group: WidthGroup | None
@@ -71,10 +71,10 @@ class Search:
         self.losses: dict[WidthGroup, float] = {}
         first = self.score(start)
         assert first is not None  # the widths the model was prepared with
-        self.path: list[Step] = [Step(None, dict(start), first)]
+        self.path: list[Trial] = [Trial(None, dict(start), first)]
 
     @property
-    def here(self) -> Step:
+    def here(self) -> Trial:
         """The last step."""
         return self.path[-1]
 
@@ -160,7 +160,7 @@ class Search:
         choice = {**self.here.choice, group: bits}
         score = self.score(choice)
         assert score is not None
-        self.path.append(Step(group, choice, score))
+        self.path.append(Trial(group, choice, score))
 
     def _trim(self) -> None:
         """Go round all groups, the least sensitive first, until none can be narrower."""

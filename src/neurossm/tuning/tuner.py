@@ -23,7 +23,7 @@ from neurossm.registry import DEFAULT_ENGINE, check_engines
 from neurossm.tuning.judge import Judge, Score
 from neurossm.tuning.options import TuneOptions
 from neurossm.tuning.outcome import Tuning
-from neurossm.tuning.search import Search, Step, Tolerance, Watch, precision_of
+from neurossm.tuning.search import Search, Tolerance, Trial, Watch, precision_of
 from neurossm.tuning.space import all_groups, starting_choice
 
 
@@ -167,7 +167,7 @@ def _check_start(score: Score, limits: Tolerance, purpose: str, samples: int) ->
         )
 
 
-def _confirm(search: Search, unseen: Judge, samples: int, watch: Watch) -> tuple[Step, Score, int]:
+def _confirm(search: Search, unseen: Judge, samples: int, watch: Watch) -> tuple[Trial, Score, int]:
     """Return the last step that holds on held-out samples, by bisection over the way down."""
     tried: dict[int, Score] = {}
 
