@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neurossm.arrays import IntArray
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path, atomic_path
-from neurossm.graph.data import InputSpec, check_data, check_labels
+from neurossm.graph.data import DeclaredInput, check_data, check_labels
 from neurossm.program import Program, Run
 
 
@@ -86,7 +86,7 @@ def load_data(path: str | os.PathLike[str]) -> Data:
 
 
 def samples_of(
-    spec: InputSpec, classes: int, data: object, labels: object = None, limit: int | None = None
+    spec: DeclaredInput, classes: int, data: object, labels: object = None, limit: int | None = None
 ) -> Data:
     """Return samples that a user gave as a file or as arrays, checked against a model.
 
