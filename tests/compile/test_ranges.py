@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from neurossm import graph as g
 from neurossm.compile.approximate import approximate
+from neurossm.compile.calibration import walk
 from neurossm.compile.fold import fold
 from neurossm.compile.options import CompileOptions
-from neurossm.compile.ranges import calibrated_ranges, proved_ranges
-from neurossm.errors import InputError
+from neurossm.compile.ranges import RangeObserver, proved_ranges
 from neurossm.graph.evaluate import evaluate
 from neurossm.graph.range import Range
 
@@ -123,8 +123,10 @@ def test_ssm_bounds_are_nearly_reached_by_the_sign_pattern_of_the_kernel():
 def test_calibrated_ranges_hold_the_data_and_their_headroom(networks):
     graph = approximate(fold(networks.random_graph(1)), CompileOptions())[0]
     x = networks.random_data(graph.input, 0, batch=40)
+    observer = RangeObserver(graph)
+    walk(graph, x, [observer])
     for headroom in (0, 1, 3):
-        ranges = calibrated_ranges(graph, x, headroom)
+        ranges = observer.ranges(headroom)
         values = evaluate(graph, x, [node.name for node in graph.nodes])
         for node in graph.nodes:
             seen = values[node.name].reshape(-1, values[node.name].shape[-1])
@@ -146,11 +148,3 @@ def test_widening_moves_ends_away_from_zero_only():
     widened = Range(np.array([5.0, -6.0, -1.0]), np.array([6.0, -5.0, 2.0])).widened(2.0)
     assert widened.low.tolist() == [5.0, -12.0, -2.0]
     assert widened.high.tolist() == [12.0, -5.0, 4.0]
-
-
-def test_unsuitable_calibration_data_are_refused(networks):
-    graph = fold(networks.random_graph(1))
-    with pytest.raises(InputError, match="calibration data: .* expected uint8"):
-        calibrated_ranges(graph, np.zeros((2, 5, 1)), 1)
-    with pytest.raises(InputError, match="calibration data: .* no samples or no steps"):
-        calibrated_ranges(graph, np.zeros((0, 5, 1), np.uint8), 1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from neurossm.compile.rounding import corrected_bias, input_statistics, round_adjusted
+from neurossm.compile.calibration import walk
+from neurossm.compile.rounding import StatisticsObserver, corrected_bias, round_adjusted
 from neurossm.graph.evaluate import evaluate
 
 
@@ -59,7 +60,9 @@ def test_the_bias_takes_back_the_mean_error():
 def test_statistics_are_those_of_all_samples(networks):
     graph = networks.random_graph(0, blocks=2)
     x = networks.random_data(graph.input, 0, batch=35)  # more than one group
-    found = input_statistics(graph, x)
+    observer = StatisticsObserver(graph)
+    walk(graph, x, [observer])
+    found = observer.statistics()
     assert set(found) == {f"blocks.{i}.{half}" for i in (0, 1) for half in ("value", "gate")}
     spikes = evaluate(graph, x, ["blocks.1.spike"])["blocks.1.spike"].reshape(-1, 4)
     seen = found["blocks.1.gate"]

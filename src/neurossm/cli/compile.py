@@ -22,6 +22,7 @@ from neurossm.compile.options import (
 from neurossm.errors import InputError
 
 if TYPE_CHECKING:
+    from neurossm.place.placement import Placement
     from neurossm.program import Program
 
 __all__ = ["command"]
@@ -165,10 +166,10 @@ def command(
         if precision is not None:
             options = _with_precision(options, precision)
         samples = None if calibration is None else load_data(calibration).x
-        prepared = prepare(model, target, options, samples)
+        prepared = prepare(model, target, options, samples, output.progress)
         check_layers(prepared.graph, options.layers, f"{precision}: ")
-        program = prepared.compile()
-        results = _results(program)
+        program, placement = prepared.placed()
+        results = _results(program, placement)
         program.save(path)
         _show(output, path, results, options)
         output.json(results)
@@ -197,13 +198,10 @@ def _with_precision(options: CompileOptions, path: Path) -> CompileOptions:
     return precision.applied(options)
 
 
-def _results(program: Program) -> dict[str, Any]:
-    from neurossm.hw_profiles import profile_of
+def _results(program: Program, placement: Placement) -> dict[str, Any]:
     from neurossm.place.latency import latency_steps
-    from neurossm.place.placement import place
     from neurossm.program.certificate import certificates
 
-    placement = place(program, profile_of(program))
     return {
         "target": program.target,
         "cores_used": placement.cores_used,
@@ -213,6 +211,7 @@ def _results(program: Program) -> dict[str, Any]:
         "max_steps": program.max_steps,
         "scaling": program.provenance["options"]["scaling"],
         "rounding": program.provenance["rounding"],
+        "calibration": program.provenance.get("calibration"),
         "tensors": [
             asdict(row)
             | {"exponent": row.exponent[0] if len(set(row.exponent)) == 1 else list(row.exponent)}
@@ -230,6 +229,8 @@ def _show(output: Output, path: Path, results: dict[str, Any], options: CompileO
     for layer, own in options.layers.items():
         output.line(f"  {layer}: {_listed(own)}")
     output.line(f"Scaling: {results['scaling']}. Mixing weights rounded: {rounding}.")
+    if results["calibration"] is not None:
+        output.line(_calibration(results["calibration"], results["scaling"]))
     output.table(
         "Tensors",
         ["tensor", "bits", "exponent", "bound", "headroom (bits)", "overflow"],
@@ -262,6 +263,17 @@ def _show(output: Output, path: Path, results: dict[str, Any], options: CompileO
         f"Placed on {results['cores_used']} cores of {results['chips_used']} chip(s), spread so "
         f"that the busiest has little to do; {results['least_cores']} cores would hold it. "
         f"Latency {results['latency_steps']} steps."
+    )
+
+
+def _calibration(used: Mapping[str, Any], scaling: str) -> str:
+    """Say which samples decided what."""
+    if used["seed"] is None:
+        return f"Calibrated on {used['samples']} samples."
+    ranges = ", ranges on all of them" if scaling == "calibrated" else ""
+    return (
+        f"Calibrated on {used['used']} of {used['samples']} samples, chosen at random (seed "
+        f"{used['seed']}){ranges}."
     )
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy import special
 
 from neurossm.arrays import FloatArray, IntArray
+from neurossm.compile.calibration import Observer
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.thresholds import freeze_thresholds
 from neurossm.graph import GELU, Graph, Node, PiecewiseLinear, Sigmoid
@@ -43,20 +44,23 @@ GELU_FUNCTION = _Function("gelu", 4.0, lambda x: x * special.ndtr(x), 0.798, 4, 
 
 
 def approximate(
-    graph: Graph, options: CompileOptions, data: NDArray[np.generic] | None = None
+    graph: Graph,
+    options: CompileOptions,
+    data: NDArray[np.generic] | None = None,
+    observer: Observer | None = None,
 ) -> tuple[Graph, tuple[Approximation, ...]]:
     """Replace what neurocores cannot compute; return what was replaced, too.
 
     Sigmoid and GELU become piecewise-linear tables. A GSU's dynamic threshold, which needs a
     maximum over all channels at every step, becomes a static one calibrated on `data`, and the
-    BatchNorms behind it get new statistics: the graph must not be folded yet.
+    BatchNorms behind it get new statistics: the graph must not be folded yet. Where thresholds are
+    calibrated, the observer sees the tensors of the graph that is returned.
 
     Raises
     ------
     InputError
         A dynamic threshold, and no data to calibrate it on.
     """
-    graph, replaced = freeze_thresholds(graph, options.threshold_scale, data)
     nodes: list[Node] = []
     used: dict[str, Approximation] = {}
     for node in graph.nodes:
@@ -71,7 +75,10 @@ def approximate(
                 node.max_error,
             )
         nodes.append(node)
-    return graph.with_nodes(nodes), (*replaced, *used.values())
+    graph, replaced = freeze_thresholds(
+        graph, options.threshold_scale, data, graph.with_nodes(nodes), observer
+    )
+    return graph, (*replaced, *used.values())
 
 
 def tabulate(

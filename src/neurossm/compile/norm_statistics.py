@@ -27,7 +27,7 @@ class Moments:
         """Add values (steps, H)."""
         self.steps += len(values)
         self.total = self.total + values.sum(axis=0)
-        self.squares = self.squares + (values**2).sum(axis=0)
+        self.squares = self.squares + np.einsum("th,th->h", values, values)
 
     @property
     def mean(self) -> FloatArray:

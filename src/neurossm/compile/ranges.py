@@ -6,12 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurossm.arrays import FloatArray
 from neurossm.graph import SSM, Graph
-from neurossm.graph.data import batches
-from neurossm.graph.evaluate import evaluate
 from neurossm.graph.range import Range
 
 
@@ -40,23 +37,30 @@ def proved_ranges(graph: Graph) -> Ranges:
     return Ranges(tensors, None)
 
 
-def calibrated_ranges(graph: Graph, data: NDArray[np.generic], headroom_bits: int) -> Ranges:
-    """Return the ranges seen on data, widened by `2**headroom_bits`."""
-    names = [node.name for node in graph.nodes]
-    factor = 2.0**headroom_bits
-    tensors: dict[str, Range] = {}
-    states: dict[str, FloatArray] = {}
-    for batch in batches(graph.input, data, "calibration data"):
-        values = evaluate(graph, batch, names)
-        for node in graph.nodes:
+class RangeObserver:
+    """Gathers the ranges of all tensors, and the largest states, seen on data."""
+
+    def __init__(self, graph: Graph) -> None:
+        self.graph = graph
+        self.names = [node.name for node in graph.nodes]
+        self.tensors: dict[str, Range] = {}
+        self.states: dict[str, FloatArray] = {}
+
+    def add(self, values: dict[str, FloatArray]) -> None:
+        """Widen the ranges to what a batch reaches."""
+        for node in self.graph.nodes:
             value = values[node.name].reshape(-1, values[node.name].shape[-1])
             seen = Range(value.min(axis=0).astype(float), value.max(axis=0).astype(float))
-            tensors[node.name] = seen.hull(tensors.get(node.name, seen))
+            self.tensors[node.name] = seen.hull(self.tensors.get(node.name, seen))
             if isinstance(node, SSM):
                 peak = node.largest_states(values[node.inputs[0]])
-                states[node.name] = np.maximum(states.get(node.name, 0.0), peak)
-    tensors = {name: seen.widened(factor) for name, seen in tensors.items()}
-    for node in graph.nodes:
-        if node.limited:
-            tensors[node.name] = node.bound(*(tensors[name] for name in node.inputs))
-    return Ranges(tensors, {name: peak * factor for name, peak in states.items()})
+                self.states[node.name] = np.maximum(self.states.get(node.name, 0.0), peak)
+
+    def ranges(self, headroom_bits: int) -> Ranges:
+        """Return the ranges seen, widened by `2**headroom_bits`."""
+        factor = 2.0**headroom_bits
+        tensors = {name: seen.widened(factor) for name, seen in self.tensors.items()}
+        for node in self.graph.nodes:
+            if node.limited:
+                tensors[node.name] = node.bound(*(tensors[name] for name in node.inputs))
+        return Ranges(tensors, {name: peak * factor for name, peak in self.states.items()})

@@ -14,13 +14,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.compile.scaling import fitting_exponent, largest_mantissa, to_mantissa
 from neurossm.graph import Graph, Input, Linear, Mean
-from neurossm.graph.data import batches
-from neurossm.graph.evaluate import evaluate
 
 _DAMPING = 0.01
 """Share of the mean variance added to every input's own: keeps rare inputs' weights in place."""
@@ -34,28 +31,39 @@ class InputStatistics:
     covariance: FloatArray
 
 
-def input_statistics(graph: Graph, data: NDArray[np.generic]) -> Mapping[str, InputStatistics]:
-    """Return the statistics of every mixing layer's input over all samples and steps, by name."""
-    layers = [node for node in graph.nodes if isinstance(node, Linear) and _mixes(graph, node)]
-    sources = sorted({node.inputs[0] for node in layers})
-    count = 0
-    first = dict.fromkeys(sources, np.zeros(1))
-    second = dict.fromkeys(sources, np.zeros((1, 1)))
-    for batch in batches(graph.input, data, "calibration data"):
-        values = evaluate(graph, batch, sources)
-        for name in sources:
+class StatisticsObserver:
+    """Gathers the statistics of every mixing layer's input."""
+
+    def __init__(self, graph: Graph) -> None:
+        self._layers = [
+            node for node in graph.nodes if isinstance(node, Linear) and _mixes(graph, node)
+        ]
+        self.names = sorted({node.inputs[0] for node in self._layers})
+        self._count = dict.fromkeys(self.names, 0)
+        self._first = dict.fromkeys(self.names, np.zeros(1))
+        self._second = dict.fromkeys(self.names, np.zeros((1, 1)))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every tensor was seen."""
+        return all(self._count.values())
+
+    def add(self, values: dict[str, FloatArray]) -> None:
+        """Add up a batch of those of the tensors that are given."""
+        for name in [name for name in self.names if name in values]:
             flat = values[name].reshape(-1, values[name].shape[-1])
-            first[name] = first[name] + flat.sum(axis=0)
-            second[name] = second[name] + flat.T @ flat
-        count += flat.shape[0] if sources else 0
-    means = {name: first[name] / count for name in sources}
-    return {
-        node.name: InputStatistics(
-            means[node.inputs[0]],
-            second[node.inputs[0]] / count - np.outer(means[node.inputs[0]], means[node.inputs[0]]),
-        )
-        for node in layers
-    }
+            self._first[name] = self._first[name] + flat.sum(axis=0)
+            self._second[name] = self._second[name] + flat.T @ flat
+            self._count[name] += len(flat)
+
+    def statistics(self) -> Mapping[str, InputStatistics]:
+        """Return the statistics over all samples and steps, by layer."""
+        found = {}
+        for name in self.names:
+            mean = self._first[name] / self._count[name]
+            covariance = self._second[name] / self._count[name] - np.outer(mean, mean)
+            found[name] = InputStatistics(mean, covariance)
+        return {node.name: found[node.inputs[0]] for node in self._layers}
 
 
 def _mixes(graph: Graph, node: Linear) -> bool:

@@ -22,29 +22,40 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import FloatArray
+from neurossm.compile.calibration import Observer
 from neurossm.compile.norm_statistics import Moments, restored
 from neurossm.errors import InputError
-from neurossm.graph import BatchNorm, Graph, LayerNorm, Linear, Node, Product, Ternary
-from neurossm.graph.data import batches
-from neurossm.graph.evaluate import evaluate
+from neurossm.graph import BatchNorm, Graph, Input, LayerNorm, Linear, Node, Product, Ternary
 from neurossm.naming import part_of
 from neurossm.program.program import Approximation
+from neurossm.threads import in_threads
 
 _SCALES = np.geomspace(4.0, 0.25, 33)
 """Multiples of a dynamic threshold's mean that are tried, 9 % apart."""
-_STEPS = 20_000
+_STEPS = 8_000
 """About so many time steps are kept to judge thresholds."""
+_FIRST_STEPS = 2_000
+"""About so many of them judge all thresholds; all judge those near the best."""
+_NEAR = 2
+"""So many thresholds to either side are near."""
+_PIECE_VALUES = 100_000
+"""Samples are evaluated in pieces of about this many values per tensor, a thread each."""
 _DAMPING = 1e-3
 """Share of the mean variance added to every spike's own: keeps rare spikes from explaining much."""
 
 
 def freeze_thresholds(
-    graph: Graph, scale: float | None, data: NDArray[np.generic] | None
+    graph: Graph,
+    scale: float | None,
+    data: NDArray[np.generic] | None,
+    approximated: Graph | None = None,
+    observer: Observer | None = None,
 ) -> tuple[Graph, tuple[Approximation, ...]]:
     """Give every dynamic `Ternary` a static threshold, and the norms behind it new statistics.
 
@@ -59,7 +70,12 @@ def freeze_thresholds(
     scale
         Static thresholds as a multiple of the dynamic ones' means; None chooses it layer by layer.
     data
-        Raw input samples.
+        Raw input samples (B, L, C), checked: so many that a few tensors of all fit memory.
+    approximated
+        The network to replace thresholds in, node for node, with functions replaced already; by
+        default the same one.
+    observer
+        Sees tensors of the graph that is returned.
 
     Raises
     ------
@@ -73,38 +89,120 @@ def freeze_thresholds(
                 f"threshold_scale = {scale:g}: this model has no dynamic threshold to replace; "
                 "leave it out (--threshold-scale)"
             )
-        return graph, ()
+        return approximated or graph, ()
     if data is None:
         raise InputError(
             f"{dynamic[0].name}: the threshold follows the largest activation of each step, which "
             "spiking cores do not compute; give --calibration DATA.npz to make it a static one"
         )
-    norms = [node for node in graph.nodes if isinstance(node, BatchNorm)]
-    names = [node.inputs[0] for node in (*dynamic, *norms)]
-    products = [_gate(graph, node)[1] for node in dynamic]
-    names += [name for product in products if product is not None for name in product.inputs]
-    trained = _watch(graph, data, names)
+    trained = _watch_trained(graph, dynamic, data)
+    return _replaced(approximated or graph, trained, _Frontier(graph, data), scale, observer)
+
+
+def _watch_trained(
+    graph: Graph, dynamic: list[Node], data: NDArray[np.generic]
+) -> dict[str, _Watched]:
+    """Return what is to know of the trained network, by tensor."""
+    scaled = {node.inputs[0] for node in graph.nodes if isinstance(node, BatchNorm)}
+    judged = {node.inputs[0] for node in dynamic}
+    for node in dynamic:
+        product = _gate(graph, node)[1]
+        judged |= set() if product is None else set(product.inputs)
+    trained, seen = _Frontier(graph, data), {}
+    for node in graph.nodes:
+        trained.take(node)
+        if node.name in scaled | judged:
+            seen[node.name] = trained.watch(
+                node.name, moments=node.name in scaled, steps=node.name in judged
+            )
+        if scaled | judged <= seen.keys():
+            break
+    return seen
+
+
+def _replaced(
+    graph: Graph,
+    trained: dict[str, _Watched],
+    now: _Frontier,
+    scale: float | None,
+    observer: Observer | None,
+) -> tuple[Graph, tuple[Approximation, ...]]:
+    """Replace thresholds and norms in order, each on what those replaced before it give."""
     nodes: list[Node] = []
     approximations: list[Approximation] = []
     changed: set[str] = set()  # what depends on a static threshold
+    observed = set() if observer is None else set(observer.names)
+    last = max(
+        i
+        for i, node in enumerate(graph.nodes)
+        if _is_dynamic(node) or isinstance(node, BatchNorm) or node.name in observed
+    )
     for node in graph.nodes:
+        new, source = node, node.inputs[0] if node.inputs else ""
         behind = not changed.isdisjoint(node.inputs)
-        if _is_dynamic(node) or (behind and isinstance(node, BatchNorm)):
-            source = node.inputs[0]
-            now = trained[source]
-            if behind:
-                now = _watch(graph.with_nodes(nodes), data, [source])[source]
-            if isinstance(node, BatchNorm):
-                before = trained[source].moments
-                node, approximation = restored(node, before, now.moments, len(data))
-            else:
-                node, approximation = _frozen(graph, node.name, trained, now, scale, len(data))
+        if isinstance(node, BatchNorm) and behind:
+            moments = now.watch(source, moments=True).moments
+            new, approximation = restored(node, trained[source].moments, moments, now.samples)
             approximations.append(approximation)
-            behind = True
-        if behind:
+        elif _is_dynamic(node):
+            y = now.watch(source, steps=True).values if behind else trained[source].values
+            new, approximation = _frozen(graph, node.name, trained, y, scale, now.samples)
+            approximations.append(approximation)
+        if behind or new is not node:
             changed.add(node.name)
-        nodes.append(node)
+        if len(nodes) <= last:
+            now.take(new)
+        if observer is not None and node.name in observed:
+            for piece in now.pieces(node.name):
+                observer.add({node.name: piece})
+        nodes.append(new)
     return graph.with_nodes(nodes), tuple(approximations)
+
+
+class _Frontier:
+    """Evaluates a graph node by node on all data, and keeps what nodes to come read.
+
+    Tensors are lists of pieces of a few samples: small ones, for which the system need not be
+    asked for memory.
+    """
+
+    def __init__(self, graph: Graph, data: NDArray[np.generic]) -> None:
+        self.samples = len(data)
+        self._last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
+        group = max(1, _PIECE_VALUES // (data.shape[1] * max(graph.channels().values())))
+        self._data = [data[start : start + group] for start in range(0, len(data), group)]
+        self._every = _every(*data.shape[:2])
+        self._values: dict[str, list[FloatArray]] = {}
+
+    def take(self, node: Node) -> None:
+        """Compute the next node's tensor; the node may be another than the graph's."""
+        known = [self._values[name] for name in node.inputs]
+        inputs: list[Any] = [self._data] if isinstance(node, Input) else known
+        pieces = zip(*inputs, strict=True)
+        self._values[node.name] = list(in_threads(lambda piece: node.apply(*piece), pieces))
+        for name in set(node.inputs):
+            if self._last_reader[name] == node.name:
+                del self._values[name]
+
+    def pieces(self, name: str) -> list[FloatArray]:
+        """Return the pieces (b, L, H) of a tensor that some node to come reads."""
+        return self._values[name]
+
+    def watch(self, name: str, *, moments: bool = False, steps: bool = False) -> _Watched:
+        """Return the moments of a tensor, or its largest magnitudes and the values of some steps.
+
+        Of every so many steps one is kept, counted through all samples.
+        """
+        watched, passed = _Watched(), 0
+        for piece in self._values[name]:
+            rows = piece.reshape(-1, piece.shape[-1])  # (steps, H)
+            if moments:
+                watched.moments.add(rows)
+            if steps:
+                watched.largest.append(np.abs(rows).max(axis=-1))
+                watched.kept.append(rows[-passed % self._every :: self._every].copy())
+            passed += len(rows)
+        return watched
 
 
 def _is_dynamic(node: Node) -> bool:
@@ -119,27 +217,10 @@ class _Watched:
     largest: list[FloatArray] = field(default_factory=list)  # (steps,) each
     kept: list[FloatArray] = field(default_factory=list)  # (steps, H) each
 
-    def add(self, values: FloatArray, every: int) -> None:
-        """Add values (B, L, H); keep those of one step in so many."""
-        steps = values.reshape(-1, values.shape[-1])
-        self.moments.add(steps)
-        self.largest.append(np.abs(steps).max(axis=-1))
-        self.kept.append(steps[::every].copy())
-
     @property
     def values(self) -> FloatArray:
         """The values that were kept, (steps, H)."""
         return np.concatenate(self.kept)
-
-
-def _watch(graph: Graph, data: NDArray[np.generic], names: list[str]) -> dict[str, _Watched]:
-    seen = {name: _Watched() for name in names}
-    for batch in batches(graph.input, data, "calibration data"):
-        every = _every(len(data), batch.shape[1])
-        values = evaluate(graph, batch, names)
-        for name, watched in seen.items():
-            watched.add(values[name], every)
-    return seen
 
 
 def _every(samples: int, steps: int) -> int:
@@ -157,17 +238,17 @@ def _frozen(
     graph: Graph,
     name: str,
     trained: dict[str, _Watched],
-    now: _Watched,
+    y: FloatArray,
     scale: float | None,
     samples: int,
 ) -> tuple[Ternary, Approximation]:
-    """Return a node with a static threshold; `now` is its input, with those before it replaced."""
+    """Return a node with a static threshold; `y` is its input, with those before it replaced."""
     node = graph[name]
     assert isinstance(node, Ternary)
     before = trained[node.inputs[0]]
     dynamic = node.factor * np.concatenate(before.largest)
     mean = float(dynamic.mean())
-    spikes, y = node.apply(before.values), now.values
+    spikes = node.apply(before.values)
     if scale is None:
         target, weight = _meaning(graph, node, spikes, trained)
         scale = _best_scale(target, weight, y, mean)
@@ -214,22 +295,36 @@ def _best_scale(target: FloatArray, weight: FloatArray, y: FloatArray, mean: flo
 
     Of equals the largest, as a larger threshold means fewer spikes.
     """
-    root = np.sqrt(weight / weight.mean())[:, None]  # (steps, 1)
-    target = root * (target - np.average(target, axis=0, weights=weight))
-    explained = []
-    for threshold in _SCALES * mean:
-        spikes = (y > threshold).astype(float) - (y < -threshold)
-        spikes = root * (spikes - np.average(spikes, axis=0, weights=weight))
-        explained.append(_explained(target, spikes))
-    best = int(np.argmax(explained))
+    every = max(1, len(y) // _FIRST_STEPS)
+    few = _explained_by(_SCALES * mean, target[::every], weight[::every], y[::every])
+    best = int(np.argmax(few))
+    if every > 1:
+        near = range(max(0, best - _NEAR), min(len(_SCALES), best + _NEAR + 1))
+        few = _explained_by(_SCALES[near.start : near.stop] * mean, target, weight, y)
+        best = near[int(np.argmax(few))]
     # No spikes, or always the same ones, explain nothing: then the mean is as good as any.
-    return float(_SCALES[best]) if explained[best] > 0.0 else 1.0
+    return float(_SCALES[best]) if max(few) > 0.0 else 1.0
 
 
-def _explained(target: FloatArray, spikes: FloatArray) -> float:
+def _explained_by(
+    thresholds: FloatArray, target: FloatArray, weight: FloatArray, y: FloatArray
+) -> list[float]:
+    """Return how much of the target the spikes of each threshold explain, in single precision."""
+    weight = weight if weight.any() else np.ones(len(weight))
+    root = np.sqrt(weight / weight.mean())[:, None].astype(np.float32)  # (steps, 1)
+    wanted = root * (target - np.average(target, axis=0, weights=weight)).astype(np.float32)
+    explained = []
+    for threshold in thresholds:
+        spikes = (y > threshold).astype(np.float32) - (y < -threshold)
+        spikes -= np.average(spikes, axis=0, weights=weight).astype(np.float32)
+        explained.append(_explained(wanted, spikes * root))
+    return explained
+
+
+def _explained(target: NDArray[np.float32], spikes: NDArray[np.float32]) -> float:
     """Return how much of the target's sum of squares a linear map of the spikes explains."""
-    own = spikes.T @ spikes  # (H, H)
-    shared = spikes.T @ target  # (H, O)
+    own = (spikes.T @ spikes).astype(np.float64)  # (H, H)
+    shared = (spikes.T @ target).astype(np.float64)  # (H, O)
     damping = _DAMPING * np.trace(own) / len(own)
     if damping == 0.0:  # no spike, or always the same ones
         return 0.0

@@ -1,0 +1,117 @@
+"""Calibration data: which samples decide what, and walks of a graph over them.
+
+Thresholds, norms and the rounding of weights follow from means over time steps, which some 50,000
+steps tell as well as a million: of more data a part is taken, chosen by a fixed seed and stated in
+the program's provenance. Ranges of calibrated scaling are extremes, to which every sample may add:
+they see all data, a few samples at a time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.graph import Graph
+from neurossm.graph.data import check_data
+from neurossm.graph.evaluate import evaluate
+
+STEPS = 50_000
+"""So many time steps at least are used for means, where there are as many."""
+LEAST_SAMPLES = 16
+"""So many samples at least are used, however long they are."""
+SEED = 0
+_BATCH = 16
+"""So many samples are evaluated at once, so that all tensors of a batch fit memory."""
+
+Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
+"""Opens a progress bar: what is being done, and how many samples there are. What it yields is
+called with the number of samples done since the last call."""
+
+
+@contextlib.contextmanager
+def unwatched(what: str, total: int) -> Iterator[Callable[[int], None]]:
+    """Show nothing."""
+    yield lambda done: None
+
+
+@dataclass(frozen=True, eq=False)
+class Calibration:
+    """Data, and the part of them that decides what follows from means.
+
+    Parameters
+    ----------
+    data
+        (S, L, C), checked.
+    chosen
+        Numbers of the samples of that part, ascending.
+    watch
+        Opens progress bars.
+    """
+
+    data: NDArray[np.generic]
+    chosen: IntArray
+    watch: Watch = unwatched
+
+    @staticmethod
+    def of(graph: Graph, given: ArrayLike, watch: Watch = unwatched) -> Calibration:
+        """Check data for a graph, and choose the part; InputError where they do not suit."""
+        data = check_data(graph.input, given, "calibration data")
+        count = min(len(data), max(LEAST_SAMPLES, -(-STEPS // data.shape[1])))
+        chosen = np.random.default_rng(SEED).permutation(len(data))[:count]
+        return Calibration(data, np.sort(chosen), watch)
+
+    @property
+    def part(self) -> NDArray[np.generic]:
+        """The samples that decide what follows from means."""
+        return self.data if len(self.chosen) == len(self.data) else self.data[self.chosen]
+
+    @property
+    def rest(self) -> NDArray[np.generic]:
+        """The other samples."""
+        return np.delete(self.data, self.chosen, axis=0)
+
+    def stated(self) -> dict[str, Any]:
+        """Return what a program's provenance says of the data."""
+        every = len(self.chosen) == len(self.data)
+        return {
+            "samples": len(self.data),
+            "used": len(self.chosen),
+            "seed": None if every else SEED,
+        }
+
+
+class Observer(Protocol):
+    """Gathers something of a graph's tensors, batch by batch."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The tensors it wants."""
+
+    def add(self, values: dict[str, FloatArray]) -> None:
+        """Take the values (B, L, C) of a batch."""
+
+
+def walk(
+    graph: Graph,
+    data: NDArray[np.generic],
+    observers: Sequence[Observer],
+    advance: Callable[[int], None] = lambda done: None,
+) -> None:
+    """Evaluate a graph on checked data once, and show every batch to all observers."""
+    names = [name for observer in observers for name in observer.names]
+    if not names:
+        return
+    last = max(i for i, node in enumerate(graph.nodes) if node.name in names)
+    graph = graph.with_nodes(graph.nodes[: last + 1])
+    for start in range(0, len(data), _BATCH):
+        values = evaluate(graph, data[start : start + _BATCH], names)
+        for observer in observers:
+            observer.add(values)
+        advance(len(data[start : start + _BATCH]))
