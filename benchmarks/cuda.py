@@ -82,7 +82,7 @@ def digest(values: np.ndarray) -> str:
 
 def tensor_names(program: Program) -> list[str]:
     """Return every tensor but states, which the fused kernels keep to themselves."""
-    return [name for name in program.recordings if ":state_" not in name]
+    return [name for name, one in program.recordings.items() if one.state is None]
 
 
 def export(folder: Path, digits: int) -> None:

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from neurossm import compile_model
-from neurossm import engine as engines
 from neurossm import program as p
+from neurossm import registry as engines
 from neurossm.engine import cpu as fast
 from neurossm.engine import gpu
 from neurossm.engine.gpu import fused
@@ -49,12 +49,17 @@ def compared(
     for name in names:
         assert found.tensors[name].dtype == np.int64
         np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], name)
-        same["SSM states" if ":state_" in name else type(program[name]).__name__] += (
-            expected.tensors[name].size
-        )
+        one = program.recordings[name]
+        kind = type(one.op).__name__ + (" states" if one.state else "")
+        same[kind] += expected.tensors[name].size
     for name in count:
         np.testing.assert_array_equal(found.nonzeros[name], expected.nonzeros[name], name)
     return same
+
+
+def outputs(program: Program) -> tuple[str, ...]:
+    """Return all tensors but states, with which fused kernels would not run."""
+    return tuple(name for name, one in program.recordings.items() if one.state is None)
 
 
 def random_case(networks: ModuleType, seed: int) -> tuple[Program, np.ndarray]:
@@ -83,57 +88,6 @@ def test_random_networks(networks: ModuleType, tally: Counter[str], seed: int, d
     tally.update(compared(program, data, names, device, "plain", memory=memory))
 
 
-INTERPRETED = """
-import pathlib, runpy, sys
-import numpy as np
-from neurossm import compile_model
-from neurossm.engine import gpu
-from neurossm.program import Program, reference
-tests = pathlib.Path(sys.argv[1])
-networks = runpy.run_path(str(tests / "random_networks.py"))
-compared = 0
-def equal(found, expected):
-    global compared
-    compared += np.size(expected)
-    return np.array_equal(found, expected)
-for seed in range(9):
-    program = networks["random_program"](
-        seed,
-        channels=3 + seed,
-        modes=1 + seed // 2,
-        saturating=(0.0, 0.5, 1.0)[seed % 3],
-        mixer=("binary", "gsu")[seed % 2],
-    )
-    data = networks["random_data"](program.input, seed, 3, 7)
-    names = [name for name in program.recordings if ":state_" not in name]
-    expected = reference.run(program, data, names)
-    for kept in (names, ()):  # with nothing to keep, chains are longer
-        found = gpu.run(program, data, kept, device="cpu", kernels="fused", memory=3_000)
-        assert equal(found.logits, expected.logits), seed
-        assert found.saturations == expected.saturations
-        for name in kept:
-            assert equal(found.tensors[name], expected.tensors[name]), (seed, name)
-# In a chain, LayerNorm must not see what a table gives beyond the channels.
-for channels in (5, 6):
-    graph = networks["random_graph"](1, channels=channels, mixer="gsu", layer_norm=True)
-    data = networks["random_data"](graph.input, 0, 3, 9)
-    program = compile_model(graph, calibration=data)
-    expected = reference.run(program, data)
-    found = gpu.run(program, data, device="cpu", kernels="fused")
-    assert equal(found.logits, expected.logits), channels
-    assert equal(found.totals, expected.totals), channels
-for case in sorted(tests.glob("golden/*.h5")):
-    program = Program.load(case)
-    with np.load(case.with_suffix(".npz")) as golden:
-        names = [name for name in program.recordings if ":state_" not in name]
-        found = gpu.run(program, golden["data"], names, device="cpu", kernels="fused")
-        assert equal(found.logits, golden["logits"]), case
-        for name in names:
-            assert equal(found.tensors[name], golden["tensors/" + name]), (case, name)
-print(compared)
-"""
-
-
 @pytest.mark.triton
 @pytest.mark.skipif(
     not fused.available(), reason="no Triton of 3.4 or newer, whose interpreter would run them"
@@ -141,7 +95,7 @@ print(compared)
 def test_fused_kernels_interpreted(tally: Counter[str]) -> None:
     """Triton's interpreter runs the kernels on a CPU, if told so before they are imported."""
     result = subprocess.run(
-        [sys.executable, "-c", INTERPRETED, str(ROOT / "tests")],
+        [sys.executable, str(Path(__file__).with_name("interpreted.py"))],
         env={**os.environ, "TRITON_INTERPRET": "1"},
         capture_output=True,
         text=True,
@@ -156,7 +110,7 @@ def test_fused_kernels_interpreted(tally: Counter[str]) -> None:
 @pytest.mark.parametrize("seed", range(60))
 def test_fused_kernels_on_a_gpu(networks: ModuleType, tally: Counter[str], seed: int) -> None:
     program, data = random_case(networks, 2000 + seed)
-    names = tuple(name for name in program.recordings if ":state_" not in name)
+    names = outputs(program)
     tally.update(compared(program, data, names, "cuda", "fused"))
 
 
@@ -165,15 +119,15 @@ def test_fused_kernels_on_a_gpu(networks: ModuleType, tally: Counter[str], seed:
 def test_golden_vectors(case: Path, tally: Counter[str], device: str) -> None:
     program = Program.load(case)
     with np.load(case.with_suffix(".npz")) as golden:
-        prefix = "tensors/"
-        names = [name.removeprefix(prefix) for name in golden.files if name.startswith(prefix)]
-        found = gpu.run(program, golden["data"], names, device=device)
-        np.testing.assert_array_equal(found.logits, golden["logits"])
-        for name in names:
-            np.testing.assert_array_equal(found.tensors[name], golden[prefix + name], name)
-            tally["golden"] += found.tensors[name].size
-        for name, count in found.saturations.items():
-            assert golden[f"saturations/{name}"] == count
+        wanted = {name.replace(".state", ":state"): golden[name] for name in golden.files}
+    names = tuple(program.recordings)
+    found = gpu.run(program, wanted["data"], names, device=device)
+    np.testing.assert_array_equal(found.logits, wanted["logits"])
+    for name in names:
+        np.testing.assert_array_equal(found.tensors[name], wanted[f"tensors/{name}"], name)
+        tally["golden"] += found.tensors[name].size
+    for name, count in found.saturations.items():
+        assert wanted[f"saturations/{name}"] == count
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -182,7 +136,7 @@ def test_shipped_models(tally: Counter[str], name: str, device: str) -> None:
     program = compile_model(ROOT / f"examples/smnist/{name}.pt")
     with np.load(ROOT / "examples/smnist/mnist_test.npz") as data:
         x = data["x"][:1, :64]
-    names = tuple(tensor for tensor in program.recordings if ":state_" not in tensor)
+    names = outputs(program)
     tally.update(compared(program, x, names, device, "auto"))
 
 
@@ -193,7 +147,7 @@ def test_whole_digits_on_a_gpu(tally: Counter[str], name: str) -> None:
     program = compile_model(ROOT / f"examples/smnist/{name}.pt")
     with np.load(ROOT / "examples/smnist/mnist_test.npz") as data:
         x = data["x"][:16]
-    names = tuple(tensor for tensor in program.recordings if ":state_" not in tensor)
+    names = outputs(program)
     expected = fast.run(program, x, names)
     found = gpu.run(program, x, names, device="cuda")
     np.testing.assert_array_equal(found.logits, expected.logits)

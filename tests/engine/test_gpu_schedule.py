@@ -8,15 +8,11 @@ from types import ModuleType
 import pytest
 
 from neurossm import compile_model
+from neurossm.engine.gpu.chain import is_pointwise
 from neurossm.engine.gpu.schedule import schedule
-from neurossm.engine.gpu.stages import POINTWISE
-from neurossm.program import Input, Op, Readout
+from neurossm.program import Input, Readout
 
 SMNIST = Path(__file__).parents[2] / "examples" / "smnist"
-
-
-def joins(op: Op) -> bool:
-    return isinstance(op, POINTWISE)
 
 
 @pytest.mark.parametrize("seed", range(30))
@@ -26,12 +22,12 @@ def test_random_programs(networks: ModuleType, seed: int) -> None:
     )
     everything = [op.name for op in program.ops if not isinstance(op, Input)]
     kept = frozenset(everything[seed % 3 :: 3])
-    tasks = schedule(program, kept, joins)
+    tasks = schedule(program, kept, is_pointwise)
     assert sorted(op.name for task in tasks for op in task.ops) == sorted(everything)
     at_hand = {program.input.name}
     for task in tasks:
         names = {op.name for op in task.ops}
-        assert len(task.ops) == 1 or all(joins(op) for op in task.ops)
+        assert len(task.ops) == 1 or all(is_pointwise(op) for op in task.ops)
         assert len({op.out.channels for op in task.ops}) == 1
         assert set(task.inputs) == {name for op in task.ops for name in op.inputs} - names
         assert at_hand.issuperset(task.inputs)
@@ -50,7 +46,7 @@ def test_alone_everything_is_in_the_order_of_the_program(networks: ModuleType) -
 
 def test_a_block_of_binary_s4d_is_five_tasks() -> None:
     """Recurrence, spikes, two matrix products, and everything from them to the next block."""
-    tasks = schedule(compile_model(SMNIST / "binary_s4d.pt"), frozenset(), joins)
+    tasks = schedule(compile_model(SMNIST / "binary_s4d.pt"), frozenset(), is_pointwise)
     kinds = [[type(op).__name__ for op in task.ops] for task in tasks]
     assert kinds[:2] == [["Dense"], ["Affine", "Affine"]]
     gated = ["Affine", "Affine", "Table", "Product", "Add"]

@@ -1,4 +1,4 @@
-"""Shift and saturation in 64-bit integers, as tensors."""
+"""The primitives of the operations' equations, and saturation, on tensors of 64-bit integers."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from neurossm.arrays import IntArray
-from neurossm.program import limits
+from neurossm.program.arithmetic import limits
+from neurossm.program.evaluate import Arithmetic
 
 _TYPES = (torch.int8, torch.int16, torch.int32, torch.int64)
+_Number = Any
+"""A tensor, or a number that all channels share."""
 
 
 def integers(values: Any, device: torch.device) -> Tensor:
@@ -28,57 +30,81 @@ def narrowest(low: int, high: int) -> torch.dtype:
     raise AssertionError((low, high))
 
 
-def shift_parts(k: Any) -> tuple[IntArray, IntArray, IntArray]:
-    """Return half, right and left with `rshift(p, k) = ((p + half) >> right) << left`."""
-    k = np.asarray(k, np.int64)
-    right = np.maximum(k, 0)
-    half = np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)
-    return half, right, np.maximum(-k, 0)
+class TorchArithmetic(Arithmetic):
+    """The primitives on tensors of a device; what channels share is a number of Python's."""
 
+    def __init__(self, device: torch.device) -> None:
+        """Compute on this device."""
+        self._device = device
 
-@dataclass(frozen=True, eq=False)
-class Shift:
-    """`rshift(p, k)` for given k, as three parts: `((p + half) >> right) << left`."""
+    def array(self, values: Any) -> _Number:
+        """Return 64-bit integers; a single one needs no memory of the device."""
+        return integers(values, self._device) if np.ndim(values) else int(values)
 
-    half: Tensor
-    right: Tensor
-    left: Tensor
-
-    @staticmethod
-    def by(k: Any, device: torch.device) -> Shift:
-        """Prepare shifts by k."""
-        return Shift(*(integers(part, device) for part in shift_parts(k)))
-
-    def __call__(self, p: Tensor) -> Tensor:
-        """Shift right to nearest, halves up; left for negative k."""
-        shifted: Tensor = ((p + self.half) >> self.right) << self.left
+    def rshift(self, p: Tensor, k: Tensor) -> Tensor:
+        """Shift by amounts that are computed."""
+        right = k.clamp(min=0)
+        half = (torch.ones_like(right) << right) >> 1
+        shifted: Tensor = ((p + half) >> right) << (-k).clamp(min=0)
         return shifted
 
+    def minimum(self, a: _Number, b: _Number) -> Tensor:
+        """Return the lesser."""
+        if isinstance(a, int):
+            a, b = b, a
+        return a.clamp(max=b) if isinstance(b, int) else torch.minimum(a, b)
+
+    def maximum(self, a: _Number, b: _Number) -> Tensor:
+        """Return the greater."""
+        if isinstance(a, int):
+            a, b = b, a
+        return a.clamp(min=b) if isinstance(b, int) else torch.maximum(a, b)
+
+    def greater(self, a: _Number, b: _Number) -> Tensor:
+        """Return 1 where a > b."""
+        more: Tensor = a > b
+        return more.long()
+
+    def select(self, condition: Tensor, a: _Number, b: _Number) -> Tensor:
+        """Choose."""
+        return torch.where(condition != 0, a, b).long()
+
+    def bit_length(self, a: Tensor) -> Tensor:
+        """Count the bits of integers from 0 to 2^62."""
+        bits = torch.frexp(a.double())[1].long()
+        # Beyond 2^53 the conversion may have rounded up to the next power of two.
+        too_many = ((a >> (bits - 1).clamp(min=0)) == 0) & (bits > 0)
+        return bits - too_many.long()
+
+    def total(self, a: Tensor) -> Tensor:
+        """Add up the channels, (..., C) to (..., 1)."""
+        return a.sum(dim=-1, keepdim=True)
+
+    def largest(self, a: Tensor) -> Tensor:
+        """Return the greatest channel, (..., C) to (..., 1)."""
+        return a.amax(dim=-1, keepdim=True)
+
+
+def saturated(value: Tensor, bits: int, count: Tensor | None) -> Tensor:
+    """Clamp to so many bits and count what that changes in (1) int64; None: proved to fit."""
+    if count is None:
+        return value
+    clipped = value.clamp(*limits(bits))
+    count.add_((clipped != value).sum())
+    return clipped
+
 
 @dataclass(frozen=True, eq=False)
-class Clip:
-    """Saturation to so many bits, counted in `count`, (1) int64."""
+class Output:
+    """How a result is stored: its width, where it is saturated to that, and as what type.
+
+    `count` (1) int64 counts what is saturated; None where that is proved unnecessary.
+    """
 
     bits: int
-    count: Tensor
+    count: Tensor | None
+    dtype: torch.dtype
 
-    def __call__(self, value: Tensor) -> Tensor:
-        """Clip and count."""
-        clipped = torch.clamp(value, *limits(self.bits))
-        self.count.add_((clipped != value).sum())
-        return clipped
-
-
-def finished(value: Tensor, clip: Clip | None, dtype: torch.dtype) -> Tensor:
-    """Saturate where that is asked for, and store narrowly."""
-    return (value if clip is None else clip(value)).to(dtype)
-
-
-def bit_length(value: Tensor) -> Tensor:
-    """Return the number of bits of integers from 0 to 2^62; 0 for 0."""
-    bits = torch.zeros_like(value)
-    for step in (32, 16, 8, 4, 2, 1):
-        wide = (value >> step) > 0
-        bits = bits + torch.where(wide, step, 0)
-        value = torch.where(wide, value >> step, value)
-    return bits + (value > 0)
+    def of(self, value: Tensor) -> Tensor:
+        """Saturate and store."""
+        return saturated(value, self.bits, self.count).to(self.dtype)

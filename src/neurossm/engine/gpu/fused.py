@@ -1,4 +1,4 @@
-"""The operations as Triton kernels, where Triton is installed."""
+"""Calls of the Triton kernels, where Triton is installed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurossm.engine.gpu.arithmetic import Clip
-from neurossm.engine.gpu.parameters import ModeParameters
-from neurossm.engine.gpu.plain import PlainKernels
-from neurossm.engine.gpu.stages import Chain
+from neurossm.engine.gpu.arithmetic import Output
+from neurossm.engine.gpu.chain import Chain
+from neurossm.engine.gpu.modes import FloatModes
 from neurossm.errors import MissingDependencyError
 
 OLDEST = 3, 4
@@ -52,19 +51,14 @@ def fused_kernels() -> FusedKernels:
             f"fused kernels need Triton {oldest} or newer, which comes with PyTorch for Linux "
             '(2.8 or newer); install it, or use kernels="plain"'
         )
-    return FusedKernels(jit=importlib.import_module("neurossm.engine.gpu.kernels"))
+    return FusedKernels(importlib.import_module("neurossm.engine.gpu.kernels"))
 
 
 @dataclass(frozen=True)
-class FusedKernels(PlainKernels):
-    """Chains of pointwise operations, products of bytes and recurrences, one kernel each.
+class FusedKernels:
+    """Chains and scans of operations, products of bytes and recurrences, one kernel each."""
 
-    What these cannot do is PyTorch's.
-    """
-
-    scratch_bytes: int = 0
-    fuses: bool = True
-    jit: Any = None
+    jit: Any
 
     def pointwise(self, chain: Chain, x: list[Tensor], counts: Tensor) -> list[Tensor]:
         """Compute a chain's outputs; `counts` are all counters of the program."""
@@ -78,19 +72,48 @@ class FusedKernels(PlainKernels):
         self.jit.pointwise[(-(-rows // height),)](
             tuple(x),
             tuple(outputs),
-            chain.fields,
-            chain.constants,
+            chain.narrow,
+            chain.wide,
             counts,
             rows,
-            PLAN=chain.plan,
-            WIDE=chain.wide,
+            PLAN=tuple(tuple(entry) for entry in chain.plan),
             KEEP=chain.keep,
+            CLIPS=tuple(tuple(clip) for clip in chain.clips),
             H=chain.channels,
             BH=block,
             ROWS=height,
             num_warps=warps,
+            enable_fp_fusion=True,
         )
         return outputs
+
+    def scan(self, chain: Chain, x: list[Tensor], states: list[Tensor], counts: Tensor) -> Tensor:
+        """Run an operation over (B, T, H); its states, each (B, H), are replaced."""
+        samples, steps, _ = x[0].shape
+        channels = chain.channels
+        y = torch.empty((samples, steps, channels), dtype=chain.dtypes[0], device=x[0].device)
+        block = _power_of_two(channels)
+        if not chain.has_statistics:
+            block = min(WARP, block)
+        self.jit.scan[(samples, -(-channels // block))](
+            tuple(x),
+            y,
+            tuple(states),
+            chain.narrow,
+            chain.wide,
+            counts,
+            steps,
+            PLAN=tuple(tuple(entry) for entry in chain.plan),
+            LEAVES=chain.leaves,
+            KEEP=chain.keep[0],
+            FOLLOWING=chain.following,
+            CLIPS=tuple(tuple(clip) for clip in chain.clips),
+            H=channels,
+            BH=block,
+            num_warps=1,
+            enable_fp_fusion=True,
+        )
+        return y
 
     def multiply(self, x: Tensor, weight: Tensor, pieces: int, dtype: torch.dtype) -> Tensor:
         """Multiply x (B, T, K) by bytes (H, K), exactly; x has at most 7 bits per piece."""
@@ -110,47 +133,45 @@ class FusedKernels(PlainKernels):
             BK=min(128, max(32, _power_of_two(width))),
             BH=block,
             num_warps=8,
+            enable_fp_fusion=True,
         )
         return y
 
     def recur(
         self,
         u: Tensor,
-        p: ModeParameters,
-        states: Tensor,
-        clips: tuple[Clip | None, Clip | None],
-        dtype: torch.dtype,
-        recorded: Tensor | None = None,
+        p: FloatModes,
+        states: list[Tensor],
+        state_count: Tensor | None,
+        output: Output,
     ) -> Tensor:
-        """Run an SSM over (B, T, H) in one kernel, where floats are exact."""
-        if p.floats is None or recorded is not None:
-            return super().recur(u, p, states, clips, dtype, recorded)
+        """Run an SSM over (B, T, H); its states, real and imaginary (B, H, N), are replaced."""
         samples, steps, channels = u.shape
-        modes = p.a_re.shape[1]
+        modes = p.modes.shape[1]
         width = _power_of_two(modes)
         lanes = min(WARP, -(-width // MODES))
-        y = torch.empty(u.shape, dtype=dtype, device=u.device)
-        state_clip, clip = clips
+        y = torch.empty(u.shape, dtype=output.dtype, device=u.device)
+        clips = output.count is not None
         self.jit.recur[(samples, -(-channels * lanes // WARP))](
             u,
             y,
-            states,
-            p.floats.modes,
-            p.floats.nudges,
-            p.floats.direct,
+            *states,
+            p.modes,
+            p.nudges,
+            p.direct,
             steps,
-            samples,
-            _counter(state_clip, u),
-            _counter(clip, u),
+            _counter(state_count, u),
+            _counter(output.count, u),
             H=channels,
             N=modes,
-            STATE_LIMIT=_limit(state_clip),
-            LIMIT=_limit(clip),
-            WIDE=bool(clip) or dtype == torch.int64,
+            STATE_LIMIT=0 if state_count is None else 1 << (p.state_bits - 1),
+            LIMIT=1 << (output.bits - 1) if clips else 0,
+            WIDE=clips or output.dtype == torch.int64,
             BH=WARP // lanes,
             R=width // lanes,
             S=lanes,
             num_warps=1,
+            enable_fp_fusion=True,
         )
         return y
 
@@ -160,10 +181,6 @@ def _power_of_two(number: int) -> int:
     return 1 << (number - 1).bit_length()
 
 
-def _limit(clip: Clip | None) -> int:
-    return 1 << (clip.bits - 1) if clip else 0
-
-
-def _counter(clip: Clip | None, x: Tensor) -> Tensor:
+def _counter(count: Tensor | None, x: Tensor) -> Tensor:
     """Return where to count; anything for no clip."""
-    return clip.count if clip else torch.empty(1, dtype=torch.int64, device=x.device)
+    return torch.empty(1, dtype=torch.int64, device=x.device) if count is None else count

@@ -1,4 +1,4 @@
-"""Triton kernels: chains of pointwise operations, matrix products of bytes, and the recurrence.
+"""Triton kernels: chains of operations, scans of states, products of bytes, and the recurrence.
 
 Integers are stored as narrowly as their bounds allow. What fits is computed in 32 bits, products in
 64; only the recurrence is computed in 64-bit floats where these are exact, which GPUs multiply
@@ -20,21 +20,15 @@ from typing import Any
 import triton
 import triton.language as tl
 
-from neurossm.engine.gpu import stages
+from neurossm.engine.gpu import chain as c
 
-AFFINE = tl.constexpr(stages.AFFINE)
-SPIKE = tl.constexpr(stages.SPIKE)
-TERNARY = tl.constexpr(stages.TERNARY)
-TABLE = tl.constexpr(stages.TABLE)
-PRODUCT = tl.constexpr(stages.PRODUCT)
-LAYERNORM = tl.constexpr(stages.LAYERNORM)
-HEAD = tl.constexpr(stages.TABLE_HEAD)
-DEVIATION_BITS = tl.constexpr(stages.DEVIATION_BITS)
-NORMAL_SHIFT = tl.constexpr(30 - stages.NORMAL_EXPONENT)
-ROOT_BITS = tl.constexpr(stages.ROOT_BITS)
-ROOT_SCALE = tl.constexpr(stages.ROOT_BITS // 2)
-ROOT_HALF = tl.constexpr(1 << (stages.ROOT_BITS - 1))
-NEWTON_STEPS = tl.constexpr(stages.NEWTON_STEPS)
+NUMBER, SCALAR, ROW = tl.constexpr(c.NUMBER), tl.constexpr(c.SCALAR), tl.constexpr(c.ROW)
+INPUT, STATE = tl.constexpr(c.INPUT), tl.constexpr(c.STATE)
+ADD, SUB, MUL = tl.constexpr(c.ADD), tl.constexpr(c.SUB), tl.constexpr(c.MUL)
+LEFT, RIGHT = tl.constexpr(c.LEFT), tl.constexpr(c.RIGHT)
+MIN, MAX, GREATER = tl.constexpr(c.MIN), tl.constexpr(c.MAX), tl.constexpr(c.GREATER)
+SELECT, LOOKUP = tl.constexpr(c.SELECT), tl.constexpr(c.LOOKUP)
+BIT_LENGTH, TOTAL = tl.constexpr(c.BIT_LENGTH), tl.constexpr(c.TOTAL)
 ROUNDER = tl.constexpr(6755399441055744.0)
 
 
@@ -44,165 +38,105 @@ def kernel(function: Callable[..., Any]) -> Any:
     Triton would compile again for numbers that are 1 or multiples of 16: the first run of another
     batch or length would be slow.
     """
-    return triton.jit(do_not_specialize=["rows", "steps", "samples"])(function)
+    return triton.jit(do_not_specialize=["rows", "steps"])(function)
 
 
 @kernel
-def _row(fields, at, H: tl.constexpr, h, valid):
-    """Return a row of the parameters for the channels h."""
-    return tl.load(fields + at * H + h, mask=valid, other=0)
+def _as(x, WIDE: tl.constexpr):
+    """Convert to 64 bits or to 32."""
+    return x.to(tl.int64) if WIDE else x.to(tl.int32)
 
 
 @kernel
-def _shifted(p, fields, at, LEFT: tl.constexpr, H: tl.constexpr, h, valid):
-    """Shift by the three rows half, right and left; the last only if any is above 0."""
-    right = _row(fields, at + 1, H, h, valid)
-    p = (p + _row(fields, at, H, h, valid)) >> right
-    if LEFT:
-        p = p << _row(fields, at + 2, H, h, valid)
-    return p
-
-
-@kernel
-def _affine(x, fields, AT: tl.constexpr, NARROW: tl.constexpr, LEFT: tl.constexpr, H, h, valid):
-    """Compute `rshift(gain x, shift) + offset`; rows are gain, the shift's three, offset."""
-    gain = _row(fields, AT, H, h, valid)
-    if NARROW:  # one instruction multiplies 32 bits by 32 to 64
-        gain = gain.to(tl.int32)
-    product = x.to(tl.int64) * gain.to(tl.int64)
-    return _shifted(product, fields, AT + 1, LEFT, H, h, valid) + _row(fields, AT + 4, H, h, valid)
-
-
-@kernel
-def _table(x, constants, AT: tl.constexpr, S: tl.constexpr):
-    """Interpolate; constants are origin, width, the slope's shift in three parts, base, slope."""
-    origin, width = tl.load(constants + AT), tl.load(constants + AT + 1)
-    moved = x.to(tl.int64) - origin
-    segment = tl.minimum(tl.maximum(moved >> width, 0), S - 1)
-    moved = moved - (segment << width)
-    product = tl.load(constants + AT + HEAD + S + segment) * moved
-    half, right = tl.load(constants + AT + 2), tl.load(constants + AT + 3)
-    value = ((product + half) >> right) << tl.load(constants + AT + 4)
-    return tl.load(constants + AT + HEAD + segment) + value
-
-
-@kernel
-def _rounded(p, k):
-    """Shift right to nearest; left for negative k, of which there are fewer."""
-    right = tl.maximum(k, 0)
-    half = ((k * 0 + 1) << right) >> 1
-    return ((p + half) >> right) << tl.maximum(-k, 0)
-
-
-@kernel
-def _bit_length(value):
+def _bit_length(value, WIDE: tl.constexpr):
     """Count the bits of integers from 0 to 2^62, by the exponent of a float."""
-    bits = (value.to(tl.float64).to(tl.int64, bitcast=True) >> 52) - 1022
-    bits = tl.maximum(bits, 0)
-    # Beyond 2^53 it may have been rounded up to the next power of two.
-    return bits - (((value >> tl.maximum(bits - 1, 0)) == 0) & (bits > 0)).to(tl.int64)
+    bits = tl.maximum((value.to(tl.float64).to(tl.int64, bitcast=True) >> 52) - 1022, 0)
+    if WIDE:  # beyond 2^53 it may have been rounded up to the next power of two
+        bits -= (((value >> tl.maximum(bits - 1, 0)) == 0) & (bits > 0)).to(tl.int64)
+    return bits
 
 
 @kernel
-def _normal(x, constants, AT: tl.constexpr, H: tl.constexpr, valid):
-    """Return the normalised deviations of rows; see `neurossm.program.layernorm`."""
-    x = tl.where(valid, x.to(tl.int64), 0)  # beyond H a chain may have computed anything
-    deviation = tl.where(valid, x * H - tl.sum(x, axis=1, keep_dims=True), 0)
-    largest = tl.max(tl.abs(deviation), axis=1, keep_dims=True)
-    right = tl.maximum(_bit_length(largest) - DEVIATION_BITS, 0)
-    deviation = _rounded(deviation, right).to(tl.int32)  # 21 bits
-    wide = deviation.to(tl.int64)
-    power = tl.sum(wide * wide, axis=1, keep_dims=True)
-    power += tl.load(constants + AT) >> tl.minimum(2 * right, 62)
-    power_or_1 = tl.maximum(power, 1)
-    p = ((_bit_length(power_or_1) + 1) >> 1) - ROOT_SCALE
-    v = _rounded(power_or_1, 2 * p)
-    root = 139592 - ((79299 * v + ROOT_HALF) >> ROOT_BITS)
-    for _ in tl.static_range(NEWTON_STEPS):
-        square = (root * root + (1 << 15)) >> 16
-        error = (v * square + ROOT_HALF) >> ROOT_BITS
-        root = (root * ((3 << 16) - error) + (1 << 16)) >> 17
-    root = tl.where(power > 0, root, 0).to(tl.int32)  # 19 bits
-    return _rounded(deviation.to(tl.int64) * root.to(tl.int64), p + NORMAL_SHIFT)
-
-
-@kernel
-def _saturated(value, LIMIT: tl.constexpr):
-    return tl.minimum(tl.maximum(value, -LIMIT), LIMIT - 1)
-
-
-@kernel
-def _clipped(value, LIMIT: tl.constexpr, count, mask):
-    """Saturate to [-LIMIT, LIMIT - 1], and count what that changes."""
-    wide = value.to(tl.int64)
-    clipped = _saturated(wide, LIMIT)
-    changed = ((clipped != wide) & mask).to(tl.int64)
-    tl.atomic_add(count, tl.sum(tl.sum(changed, axis=1), axis=0))
-    return clipped
-
-
-@kernel
-def _stage(
-    values,
-    PLAN: tl.constexpr,
-    NUMBER: tl.constexpr,
-    fields,
-    constants,
-    counts,
-    H: tl.constexpr,
-    h,
-    valid,
-    mask,
-):
-    """Compute operation NUMBER of a chain; its numbers are those of `stages.Stage`."""
-    KIND: tl.constexpr = PLAN[NUMBER][0]
-    AT: tl.constexpr = PLAN[NUMBER][3]
-    OTHER: tl.constexpr = PLAN[NUMBER][4]
-    NARROW: tl.constexpr = PLAN[NUMBER][5]
-    LEFT: tl.constexpr = PLAN[NUMBER][6]
-    LIMIT: tl.constexpr = PLAN[NUMBER][7]
-    x = values[PLAN[NUMBER][1]]
-    y = values[PLAN[NUMBER][2]]
-    if KIND == AFFINE:
-        value = _affine(x, fields, AT, NARROW, LEFT, H, h, valid)
-    elif KIND == LAYERNORM:
-        normal = _normal(x, constants, OTHER, H, valid).to(tl.int32)
-        value = _affine(normal, fields, AT, NARROW, LEFT, H, h, valid)
-    elif KIND == TABLE:
-        value = _table(x, constants, AT, OTHER)
-    elif KIND == PRODUCT:
-        value = _shifted(x.to(tl.int64) * y.to(tl.int64), fields, AT, LEFT, H, h, valid)
-    elif KIND == SPIKE:
-        value = (x > _row(fields, AT, H, h, valid)).to(tl.int32)
-    elif KIND == TERNARY:
-        limit = _row(fields, AT, H, h, valid)
-        value = (x > limit).to(tl.int32) - (x < -limit).to(tl.int32)
+def _leaf(KIND: tl.constexpr, AT: tl.constexpr, WIDE: tl.constexpr, parameters, h, valid):
+    """Return a number, or a parameter for the channels h."""
+    if KIND == NUMBER:
+        value = tl.full((1, 1), AT, tl.int64 if WIDE else tl.int32)
+    elif KIND == SCALAR:
+        value = tl.load(parameters + AT)
     else:
-        value = x.to(tl.int64) + y.to(tl.int64)
-    if LIMIT > 0:
-        value = _clipped(value, LIMIT, counts + PLAN[NUMBER][8], mask)
+        value = tl.load(parameters + AT + h, mask=valid, other=0)
     return value
+
+
+@kernel
+def _primitive(x, y, z, KIND: tl.constexpr, WORK: tl.constexpr, table, valid, mask):
+    """Compute a primitive, in 64 bits or in 32."""
+    a = _as(x, WORK)
+    b = _as(y, WORK)
+    if KIND == ADD:
+        value = a + b
+    elif KIND == SUB:
+        value = a - b
+    elif KIND == MUL:
+        value = a * b
+    elif KIND == LEFT:
+        value = a << b
+    elif KIND == RIGHT:
+        value = a >> b
+    elif KIND == MIN:
+        value = tl.minimum(a, b)
+    elif KIND == MAX:
+        value = tl.maximum(a, b)
+    elif KIND == GREATER:
+        value = a > b
+    elif KIND == SELECT:
+        value = tl.where(x != 0, b, _as(z, WORK))
+    elif KIND == LOOKUP:  # beyond the channels an index may be anything
+        value = tl.load(table + x, mask=mask, other=0)
+    elif KIND == BIT_LENGTH:
+        value = _bit_length(a, WORK)
+    elif KIND == TOTAL:
+        value = tl.sum(tl.where(valid, a, 0), axis=1, keep_dims=True)
+    else:
+        least = -(1 << 62) if WORK else -(1 << 31)
+        value = tl.max(tl.where(valid, a, least), axis=1, keep_dims=True)
+    return value
+
+
+@kernel
+def _value(values, PLAN: tl.constexpr, AT_VALUE: tl.constexpr, narrow, wide, h, valid, mask):
+    """Compute one value of a plan of `chain.Entry`; not an input or a state."""
+    KIND: tl.constexpr = PLAN[AT_VALUE][0]
+    AT: tl.constexpr = PLAN[AT_VALUE][4]
+    WORK: tl.constexpr = PLAN[AT_VALUE][5]
+    WIDE: tl.constexpr = PLAN[AT_VALUE][6]
+    parameters = wide if WIDE else narrow
+    if KIND <= ROW:
+        value = _leaf(KIND, AT, WIDE, parameters, h, valid)
+    else:
+        x, y, z = values[PLAN[AT_VALUE][1]], values[PLAN[AT_VALUE][2]], values[PLAN[AT_VALUE][3]]
+        value = _primitive(x, y, z, KIND, WORK, parameters + AT, valid, mask)
+    return _as(value, WIDE)
 
 
 @kernel
 def pointwise(
     inputs,
     outputs,
-    fields,
-    constants,
+    narrow,
+    wide,
     counts,
     rows,
     PLAN: tl.constexpr,
-    WIDE: tl.constexpr,
     KEEP: tl.constexpr,
+    CLIPS: tl.constexpr,
     H: tl.constexpr,
     BH: tl.constexpr,
     ROWS: tl.constexpr,
 ):
-    """Compute a chain of pointwise operations on rows of H channels, in one pass over memory.
+    """Compute a chain of operations on rows of H channels, in one pass over memory.
 
-    Value number i is the i-th input, or the result of stage i of PLAN counted after the inputs
-    (`stages.Stage`); WIDE tells which need 64 bits; KEEP are the numbers to store in `outputs`.
+    PLAN, KEEP and CLIPS are those of `chain.Chain`.
     """
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
     h = tl.arange(0, BH)[None, :]
@@ -210,15 +144,80 @@ def pointwise(
     mask = (row < rows) & valid
     at = row * H + h
     values = ()
-    for i in tl.static_range(len(inputs)):
-        x = tl.load(inputs[i] + at, mask=mask, other=0)
-        values += (x.to(tl.int64) if WIDE[i] else x.to(tl.int32),)
     for i in tl.static_range(len(PLAN)):
-        value = _stage(values, PLAN, i, fields, constants, counts, H, h, valid, mask)
-        values += (value.to(tl.int64) if WIDE[len(inputs) + i] else value.to(tl.int32),)
+        if PLAN[i][0] == INPUT:
+            value = tl.load(inputs[PLAN[i][4]] + at, mask=mask, other=0)
+            values += (_as(value, PLAN[i][6]),)
+        else:
+            values += (_value(values, PLAN, i, narrow, wide, h, valid, mask),)
+    for i in tl.static_range(len(CLIPS)):
+        changed = ((values[CLIPS[i][0]] != values[CLIPS[i][1]]) & mask).to(tl.int64)
+        tl.atomic_add(counts + CLIPS[i][2], tl.sum(tl.sum(changed, axis=1), axis=0))
     for i in tl.static_range(len(outputs)):
         kept = values[KEEP[i]].to(outputs[i].dtype.element_ty)
         tl.store(outputs[i] + at, kept, mask=mask)
+
+
+@kernel
+def scan(
+    inputs,
+    output,
+    states,
+    narrow,
+    wide,
+    counts,
+    steps,
+    PLAN: tl.constexpr,
+    LEAVES: tl.constexpr,
+    KEEP: tl.constexpr,
+    FOLLOWING: tl.constexpr,
+    CLIPS: tl.constexpr,
+    H: tl.constexpr,
+    BH: tl.constexpr,
+):
+    """Run an operation with states over time, for one sample and BH channels.
+
+    Inputs and output are (B, T, H), each state (B, H) int64. In PLAN come the leaves, then as many
+    inputs and states as there are; FOLLOWING are the next values of the states.
+    """
+    sample = tl.program_id(0)
+    h = tl.program_id(1) * BH + tl.arange(0, BH)[None, :]
+    valid = h < H
+    fixed = ()
+    for i in tl.static_range(LEAVES):
+        fixed += (_value((), PLAN, i, narrow, wide, h, valid, valid),)
+    kept = ()
+    for i in tl.static_range(len(states)):
+        before = tl.load(states[i] + sample * H + h, mask=valid, other=0)
+        kept += (_as(before, PLAN[LEAVES + len(inputs) + i][6]),)
+    changed = ()
+    for _ in tl.static_range(len(CLIPS)):
+        changed += (tl.zeros((1, BH), tl.int64),)
+    row = sample * steps * H
+    for _ in range(steps):
+        values = fixed
+        for i in tl.static_range(len(inputs)):
+            x = tl.load(inputs[i] + row + h, mask=valid, other=0)
+            values += (_as(x, PLAN[LEAVES + i][6]),)
+        values += kept
+        for i in tl.static_range(LEAVES + len(inputs) + len(states), len(PLAN)):
+            values += (_value(values, PLAN, i, narrow, wide, h, valid, valid),)
+        after = ()
+        for i in tl.static_range(len(states)):
+            state = _as(values[FOLLOWING[i]], PLAN[LEAVES + len(inputs) + i][6])
+            after += (tl.broadcast_to(state, (1, BH)),)
+        kept = after
+        more = ()
+        for i in tl.static_range(len(CLIPS)):
+            clipped = (values[CLIPS[i][0]] != values[CLIPS[i][1]]) & valid
+            more += (changed[i] + clipped.to(tl.int64),)
+        changed = more
+        tl.store(output + row + h, values[KEEP].to(output.dtype.element_ty), mask=valid)
+        row += H
+    for i in tl.static_range(len(states)):
+        tl.store(states[i] + sample * H + h, kept[i].to(tl.int64), mask=valid)
+    for i in tl.static_range(len(CLIPS)):
+        tl.atomic_add(counts + CLIPS[i][2], tl.sum(tl.sum(changed[i], axis=1), axis=0))
 
 
 @kernel
@@ -254,6 +253,11 @@ def multiply(
 
 
 @kernel
+def _saturated(value, LIMIT: tl.constexpr):
+    return tl.minimum(tl.maximum(value, -LIMIT), LIMIT - 1)
+
+
+@kernel
 def _modes(p, R: tl.constexpr, S: tl.constexpr, STRIDE: tl.constexpr, N: tl.constexpr, n, in_h):
     """Load one number of each of a lane's R modes, as floats."""
     numbers = ()
@@ -267,12 +271,12 @@ def _modes(p, R: tl.constexpr, S: tl.constexpr, STRIDE: tl.constexpr, N: tl.cons
 def recur(
     u,
     y,
-    states,
+    states_re,
+    states_im,
     p,
     nudges,
     direct,
     steps,
-    samples,
     state_count,
     count,
     H: tl.constexpr,
@@ -286,8 +290,8 @@ def recur(
 ):
     """Run an SSM over time, for one sample and BH channels, in 64-bit floats.
 
-    u and y are (B, T, H), states (2, B, H, N) int64; `p` (H, N, 5), `nudges` (2, H) and `direct`
-    (4, H), d and its shift in three parts, as in `ModeParameters`. S lanes share a channel, each
+    u and y are (B, T, H), states (B, H, N) int64; `p` (H, N, 5), `nudges` (2, H) and `direct`
+    (4, H), d and its shift in three parts, as in `FloatModes`. S lanes share a channel, each
     with R modes in its registers. The limits, unless 0, are where to saturate; WIDE tells that
     sums need more than 32 bits.
     """
@@ -310,8 +314,8 @@ def recur(
     right = tl.load(direct + 2 * H + h, mask=in_h, other=0)
     left = tl.load(direct + 3 * H + h, mask=in_h, other=0)
     # Beyond 2^31 only between samples: in 64 bits here, in 32 inside a chunk.
-    at_re = states + sample.to(tl.int64) * (H * N) + at
-    at_im = at_re + samples.to(tl.int64) * (H * N)
+    at_re = states_re + sample.to(tl.int64) * (H * N) + at
+    at_im = states_im + sample.to(tl.int64) * (H * N) + at
     re = _modes(at_re, R, S, 1, N, n, in_h)
     im = _modes(at_im, R, S, 1, N, n, in_h)
     clipped = tl.zeros((BH * S,), tl.int64)

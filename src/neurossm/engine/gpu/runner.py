@@ -13,7 +13,7 @@ from torch import Tensor
 
 from neurossm.arrays import IntArray
 from neurossm.engine.gpu.device import free_memory, full_precision
-from neurossm.engine.gpu.network import Network, network
+from neurossm.engine.gpu.device_program import DeviceProgram, device_program
 from neurossm.graph.data import check_data
 from neurossm.program import Program, Run
 from neurossm.program.arithmetic import Tally
@@ -106,22 +106,28 @@ def run_to(
     """
     names = check_recordable(program, record)
     counted = check_countable(program, count)
-    net = network(program, device, kernels)
+    ready = device_program(program, device, kernels)
     check_data(program.input, data)
     program.encode(data[:1])  # before memory is reckoned with their length
-    memory = memory or free_memory(net.device)
-    batch, chunk = net.sizes(len(data), data.shape[1], memory, names, counted)
-    net.clear_counts()
+    memory = memory or free_memory(ready.device)
+    batch, chunk = ready.sizes(len(data), data.shape[1], memory, names, counted)
+    ready.clear_counts()
     totals, nonzeros = [], []
     with full_precision():
         for first in range(0, len(data), batch):
             x = program.encode(data[first : first + batch], widen=False)
             total, counts = _run_batch(
-                net, x, chunk, names, counted, _shifted(sink, first), _scaled(progress, first, data)
+                ready,
+                x,
+                chunk,
+                names,
+                counted,
+                _shifted(sink, first),
+                _scaled(progress, first, data),
             )
             totals.append(total)
             nonzeros.append(counts)
-    return _result(net, totals, nonzeros, data.shape[1])
+    return _result(ready, totals, nonzeros, data.shape[1])
 
 
 def warm_up(program: Program, device: str = "cuda") -> float:
@@ -145,7 +151,7 @@ def _scaled(progress: Progress | None, first: int, data: NDArray[np.generic]) ->
 
 
 def _run_batch(
-    net: Network,
+    ready: DeviceProgram,
     x: IntArray,
     chunk: int,
     names: tuple[str, ...],
@@ -155,26 +161,26 @@ def _run_batch(
 ) -> tuple[IntArray, dict[str, IntArray]]:
     """Run samples that go together; return their sums over time and counts."""
     own = np.array(x, order="C")  # tensors are neither reversed nor read-only
-    data = torch.from_numpy(own).to(net.device).to(net.input_type)
-    state = net.start(len(x), counted)
+    data = torch.from_numpy(own).to(ready.device).to(ready.input_type)
+    state = ready.start(len(x), counted)
     for begin in range(0, x.shape[1], chunk):
         piece = data[:, begin : begin + chunk].contiguous()
 
         def keep(name: str, values: Tensor, begin: int = begin) -> None:
             sink(name, 0, begin, values.long().cpu().numpy())
 
-        net.advance(piece, state, names, keep)
+        ready.advance(piece, state, names, keep)
         report(len(x) * (begin + piece.shape[1]))
     counts = {name: values.cpu().numpy() for name, values in state.nonzeros.items()}
     return state.total.cpu().numpy(), counts
 
 
 def _result(
-    net: Network, totals: list[IntArray], nonzeros: list[dict[str, IntArray]], steps: int
+    ready: DeviceProgram, totals: list[IntArray], nonzeros: list[dict[str, IntArray]], steps: int
 ) -> Run:
     total = np.concatenate(totals)
     tally = Tally()
-    logits = net.program.readout.decode(total, steps, tally)
+    logits = ready.program.readout.decode(total, steps, tally)
     counts = {name: np.concatenate([one[name] for one in nonzeros]) for name in nonzeros[0]}
-    saturations = net.clipped() | tally
+    saturations = ready.clipped() | tally
     return Run(logits, saturations, {}, counts, total)

@@ -2,58 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import singledispatch
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from neurossm.derive import exactness
-from neurossm.engine.gpu.arithmetic import Clip, Shift, integers, narrowest
+from neurossm.engine.gpu.arithmetic import Output, TorchArithmetic, integers, narrowest
+from neurossm.engine.gpu.chain import of_rows
 from neurossm.engine.gpu.fused import FusedKernels
-from neurossm.engine.gpu.parameters import ModeParameters, TableParameters
-from neurossm.engine.gpu.plain import PlainKernels
-from neurossm.engine.gpu.stages import Writer
+from neurossm.engine.gpu.modes import FloatModes
+from neurossm.engine.gpu.plain import PlainStep, States
+from neurossm.engine.gpu.writer import ChainWriter
 from neurossm.errors import UnsupportedError
-from neurossm.program import (
-    SSM,
-    Add,
-    Affine,
-    Dense,
-    Embedding,
-    Interval,
-    LayerNorm,
-    Op,
-    Product,
-    Program,
-    Spike,
-    Table,
-    Ternary,
-)
+from neurossm.program import Dense, Embedding, Interval, Op, Program
+from neurossm.program.evaluate import Evaluator
 
 Compute = Callable[[list[Tensor]], list[Tensor]]
 """From inputs (B, T, C) to outputs (B, T, C)."""
+Advance = Callable[[list[Tensor], States], Tensor]
+"""From inputs (B, T, C) and states, which are replaced, to an output (B, T, C)."""
 _BYTE = 1 << 7
 _INT32 = 1 << 31
 
 
-@dataclass(frozen=True, eq=False)
-class Memory:
-    """What an SSM keeps and shows: states (2, B, H, N), and (2, B, T, H, N) where recorded."""
-
-    states: Tensor
-    recorded: Tensor | None = None
-
-
 @dataclass
-class Setting:
-    """What operations are prepared for: a program's bounds, kernels, a device, and counters."""
+class Preparation:
+    """What operations are prepared for: a program's bounds, a device, counters, and kernels.
+
+    `kernels` is None for PyTorch alone.
+    """
 
     program: Program
     device: torch.device
-    kernels: PlainKernels
+    kernels: FusedKernels | None
     intervals: dict[str, Interval] = field(default_factory=dict)
     dtypes: dict[str, torch.dtype] = field(default_factory=dict)
     counters: dict[str, int] = field(default_factory=dict)
@@ -67,13 +51,16 @@ class Setting:
 
     def define(self, op: Op) -> torch.dtype:
         """Note an operation's bounds; return the narrowest type that holds its output."""
-        sources = [self.intervals[name] for name in op.inputs]
-        interval = self.intervals[op.name] = exactness.interval_of(op, *sources)
+        interval = self.intervals[op.name] = exactness.interval_of(op, *self.inputs_of(op))
         dtype = narrowest(int(interval.low.min()), int(interval.high.max()))
         if self._only_multiplied(op) and exactness.holds(interval, exactness.SINGLE):
             dtype = torch.float32
         self.dtypes[op.name] = dtype
         return dtype
+
+    def inputs_of(self, op: Op) -> list[Interval]:
+        """Return what the inputs of an operation can be."""
+        return [self.intervals[name] for name in op.inputs]
 
     def _only_multiplied(self, op: Op) -> bool:
         """Tell whether only matrix products in float32 read a tensor: no need to convert it."""
@@ -90,96 +77,59 @@ class Setting:
         """Tell whether the kernel for products of bytes computes an operation."""
         x = self.intervals[op.inputs[0]]
         return (
-            self.kernels.fuses
+            self.kernels is not None
             and op.weight.min() >= -_BYTE
             and op.weight.max() < _BYTE
             and exactness.holds(x, _INT32)
             and exactness.sum_reach(op.weight, x) < _INT32
         )
 
-    def clip(self, op: Op) -> Clip | None:
-        """Return the saturation of an output, None where it is proved unnecessary."""
-        if op.out.proved or not op.saturates:
-            return None
-        return self.clip_to(op.out.bits, op.name)
+    def output(self, op: Op) -> Output:
+        """Return how an output is stored, and saturated where it is not proved to fit."""
+        proved = op.out.proved or not op.saturates
+        count = None if proved else self.count(op.name)
+        return Output(op.out.bits, count, self.dtypes[op.name])
 
-    def clip_to(self, bits: int, name: str) -> Clip:
-        """Return a saturation, counted under this name."""
+    def count(self, name: str) -> Tensor:
+        """Return the counter, (1), for what is clipped of a tensor."""
         number = self.counter(name)
-        return Clip(bits, self.counts[number : number + 1])
+        return self.counts[number : number + 1]
 
     def counter(self, name: str) -> int:
-        """Return the number of the counter for what is clipped of a tensor."""
+        """Return the number of that counter."""
         return self.counters.setdefault(name, len(self.counters))
 
     def tensor(self, values: object) -> Tensor:
         """Return 64-bit integers on the device."""
         return integers(values, self.device)
 
-    def shift(self, k: object) -> Shift:
-        """Prepare shifts by k."""
-        return Shift.by(k, self.device)
+    def plain(self, op: Op) -> PlainStep:
+        """Return an operation as PyTorch computes it."""
+        clips = bool(op.states) and not op.states_proved(*self.inputs_of(op))
+        count = self.count(op.state_tally) if clips else None
+        return PlainStep(Evaluator(op, TorchArithmetic(self.device)), self.output(op), count)
 
 
-@singledispatch
-def prepare(op: Op, to: Setting) -> Compute:
-    """Return an operation's function; its bounds must have been noted."""
-    raise UnsupportedError(
-        f"{op.name}: the GPU engine does not know {type(op).__name__}; use --engine reference"
-    )
+def prepare(op: Op, to: Preparation) -> Compute:
+    """Return the function of an operation without states; its bounds must have been noted."""
+    if isinstance(op, Dense):
+        return _dense(op, to)
+    if isinstance(op, Embedding):
+        weight = to.tensor(op.weight).to(to.dtypes[op.name])
+        return lambda x: [weight[x[0][:, :, 0].long()]]
+    if op.traced() is None:
+        raise UnsupportedError(
+            f"{op.name}: the GPU engine does not know {type(op).__name__}, which has no equation; "
+            "use --engine reference"
+        )
+    plain = to.plain(op)
+    return lambda x: [plain(x)]
 
 
-@prepare.register
-def _(op: Affine, to: Setting) -> Compute:
-    gain, shift, offset = to.tensor(op.gain), to.shift(op.shift), to.tensor(op.offset)
-    clip, dtype = to.clip(op), to.dtypes[op.name]
-    return lambda x: [to.kernels.affine(x[0], gain, shift, offset, clip, dtype)]
-
-
-@prepare.register
-def _(op: LayerNorm, to: Setting) -> Compute:
-    gain, shift, offset = to.tensor(op.gain), to.shift(op.shift), to.tensor(op.offset)
-    clip, dtype = to.clip(op), to.dtypes[op.name]
-    return lambda x: [to.kernels.layernorm(x[0], gain, shift, offset, op.eps, clip, dtype)]
-
-
-@prepare.register(Spike)
-@prepare.register(Ternary)
-def _(op: Spike | Ternary, to: Setting) -> Compute:
-    threshold, dtype = to.tensor(op.threshold), to.dtypes[op.name]
-    ternary = isinstance(op, Ternary)
-    return lambda x: [to.kernels.threshold(x[0], threshold, ternary=ternary, dtype=dtype)]
-
-
-@prepare.register
-def _(op: Table, to: Setting) -> Compute:
-    table, clip, dtype = TableParameters.of(op, to.device), to.clip(op), to.dtypes[op.name]
-    return lambda x: [to.kernels.table(x[0], table, clip, dtype)]
-
-
-@prepare.register
-def _(op: Product, to: Setting) -> Compute:
-    shift, clip, dtype = to.shift(op.shift), to.clip(op), to.dtypes[op.name]
-    return lambda x: [to.kernels.product(x[0], x[1], shift, clip, dtype)]
-
-
-@prepare.register
-def _(op: Add, to: Setting) -> Compute:
-    clip, dtype = to.clip(op), to.dtypes[op.name]
-    return lambda x: [to.kernels.add(x[0], x[1], clip, dtype)]
-
-
-@prepare.register
-def _(op: Embedding, to: Setting) -> Compute:
-    weight = to.tensor(op.weight).to(to.dtypes[op.name])
-    return lambda x: [weight[x[0][:, :, 0].long()]]
-
-
-@prepare.register
-def _(op: Dense, to: Setting) -> Compute:
+def _dense(op: Dense, to: Preparation) -> Compute:
     """Multiply as bytes, in floats where every sum is exact, or input by input in integers."""
     source = to.intervals[op.inputs[0]]
-    if isinstance(to.kernels, FusedKernels) and to.multiplies_bytes(op):
+    if to.kernels is not None and to.multiplies_bytes(op):
         return _bytes(op, to, to.kernels)
     reach = exactness.sum_reach(op.weight, source)
     number = torch.float32 if reach < exactness.SINGLE else torch.float64
@@ -199,7 +149,7 @@ def _(op: Dense, to: Setting) -> Compute:
     return multiply
 
 
-def _bytes(op: Dense, to: Setting, kernels: FusedKernels) -> Compute:
+def _bytes(op: Dense, to: Preparation, kernels: FusedKernels) -> Compute:
     weight, dtype = to.tensor(op.weight).to(torch.int8), to.dtypes[op.name]
     x = to.intervals[op.inputs[0]]
     bits = max((-int(x.low.min()) - 1).bit_length(), int(x.high.max()).bit_length(), 1)
@@ -207,7 +157,7 @@ def _bytes(op: Dense, to: Setting, kernels: FusedKernels) -> Compute:
 
 
 def prepare_chain(
-    ops: tuple[Op, ...], inputs: tuple[str, ...], outputs: tuple[str, ...], to: Setting
+    ops: tuple[Op, ...], inputs: tuple[str, ...], outputs: tuple[str, ...], to: Preparation
 ) -> Compute:
     """Return a function that computes several pointwise operations in one pass.
 
@@ -218,48 +168,67 @@ def prepare_chain(
     inputs, outputs
         Names of the tensors that are read, and of those to be kept.
     to
-        A setting with fused kernels.
+        A preparation with fused kernels.
     """
     kernels = to.kernels
-    assert isinstance(kernels, FusedKernels)
-    writer = Writer(ops[0].out.channels, to.intervals, lambda op: to.counter(op.name))
-    for name in inputs:
-        writer.read(name)
+    assert kernels is not None
+    writer = ChainWriter(to.intervals, to.counter)
+    writer.read(inputs)
     for op in ops:
         writer.write(op)
-    chain = writer.chain(outputs, to.dtypes, to.device)
+    chain = writer.chain(outputs, ops[0].out.channels, to.dtypes, to.device)
     return lambda x: kernels.pointwise(chain, x, to.counts)
 
 
 @dataclass(frozen=True, eq=False)
-class Recurrence:
-    """An SSM made ready; it needs memory besides its input."""
+class StatefulStep:
+    """An operation with states, made ready: one kernel for all steps, or PyTorch's step by step."""
 
-    op: SSM
-    parameters: ModeParameters
-    clips: tuple[Clip | None, Clip | None]
-    dtype: torch.dtype
-    kernels: PlainKernels
+    op: Op
+    plain: PlainStep
+    fused: Advance | None
 
     @staticmethod
-    def of(op: SSM, to: Setting) -> Recurrence:
-        """Prepare an SSM."""
-        u = to.intervals[op.inputs[0]]
-        states = None
-        if not op.states_proved(u):
-            states = to.clip_to(op.state_bits, f"{op.name}:state")
-        parameters = ModeParameters.of(op, u, to.device)
-        return Recurrence(op, parameters, (states, to.clip(op)), to.dtypes[op.name], to.kernels)
+    def of(op: Op, to: Preparation) -> StatefulStep:
+        """Prepare an operation."""
+        plain = to.plain(op)
+        return StatefulStep(op, plain, _fused(op, plain, to))
 
-    def start(self, samples: int) -> Tensor:
-        """Return zero states (2, B, H, N)."""
-        device = self.parameters.a_re.device
-        channels, modes = self.op.a_re.shape
-        return torch.zeros((2, samples, channels, modes), dtype=torch.int64, device=device)
+    def start(self, samples: int, device: torch.device) -> States:
+        """Return zero states, each (B, H) or (B, H, N)."""
+        return {
+            state.name: torch.zeros(
+                (samples, *self.op.state_shape(state)), dtype=torch.int64, device=device
+            )
+            for state in self.op.states
+        }
 
-    def __call__(self, x: list[Tensor], memory: Memory) -> list[Tensor]:
-        """Advance the states through a chunk (B, T, H)."""
-        y = self.kernels.recur(
-            x[0], self.parameters, memory.states, self.clips, self.dtype, memory.recorded
+    def __call__(self, x: list[Tensor], states: States, recorded: Mapping[str, Tensor]) -> Tensor:
+        """Advance the states through a chunk (B, T, C); fill those to record, (B, T, ...)."""
+        if recorded or self.fused is None:
+            return self.plain.over_time(x, states, recorded)
+        return self.fused(x, states)
+
+
+def _fused(op: Op, plain: PlainStep, to: Preparation) -> Advance | None:
+    """Return the kernel for all steps: an SSM's, where floats are exact, or one of its equation."""
+    kernels = to.kernels
+    if kernels is None:
+        return None
+    names = [state.name for state in op.states]
+    modes = FloatModes.of(op, to.inputs_of(op)[0], to.device)
+    if modes is not None:
+        return lambda x, states: kernels.recur(
+            x[0], modes, [states[name] for name in names], plain.state_count, plain.output
         )
-        return [y]
+    if not of_rows(op):
+        return None
+    inputs = tuple(dict.fromkeys(op.inputs))
+    writer = ChainWriter(to.intervals, to.counter)
+    writer.read(inputs)
+    writer.write(op)
+    chain = writer.chain((op.name,), op.out.channels, to.dtypes, to.device)
+    at = [op.inputs.index(name) for name in inputs]
+    return lambda x, states: kernels.scan(
+        chain, [x[i] for i in at], [states[name] for name in names], to.counts
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -9,20 +10,19 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from neurossm.engine.gpu.chain import is_pointwise
 from neurossm.engine.gpu.device import find_device
 from neurossm.engine.gpu.fused import available, fused_kernels
-from neurossm.engine.gpu.plain import PlainKernels
+from neurossm.engine.gpu.plain import States
 from neurossm.engine.gpu.schedule import Task, schedule
-from neurossm.engine.gpu.stages import POINTWISE
 from neurossm.engine.gpu.steps import (
     Compute,
-    Memory,
-    Recurrence,
-    Setting,
+    Preparation,
+    StatefulStep,
     prepare,
     prepare_chain,
 )
-from neurossm.program import SSM, Input, Op, Program, Readout
+from neurossm.program import Input, Op, Program, Readout
 
 MOST_ELEMENTS = 1 << 30
 """Integers of one tensor, at most: kernels count in 32 bits."""
@@ -34,19 +34,19 @@ SCRATCH = 24
 class Chunk:
     """The states of some samples, and what was gathered of them so far."""
 
-    states: dict[str, Tensor]
+    states: dict[str, States]
     total: Tensor
     nonzeros: dict[str, Tensor] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class DeviceProgram:
     """Operations ready to run."""
 
-    setting: Setting
-    recurrences: dict[str, Recurrence]
+    made_for: Preparation
+    stateful: dict[str, StatefulStep]
     steps: dict[str, Compute]
-    """Operations that are neither recurrences nor, on fused kernels, pointwise."""
+    """Operations without states and, on fused kernels, not pointwise."""
     chains: dict[tuple[tuple[str, ...], tuple[str, ...]], Compute] = field(default_factory=dict)
     """What was computed together, by names of operations and outputs."""
     schedules: dict[frozenset[str], tuple[Task, ...]] = field(default_factory=dict)
@@ -55,17 +55,17 @@ class Network:
     @property
     def program(self) -> Program:
         """The program."""
-        return self.setting.program
+        return self.made_for.program
 
     @property
     def device(self) -> torch.device:
         """Where it runs."""
-        return self.setting.device
+        return self.made_for.device
 
     @property
     def input_type(self) -> torch.dtype:
         """How the input's integers are stored."""
-        return self.setting.dtypes[self.program.input.name]
+        return self.made_for.dtypes[self.program.input.name]
 
     def start(self, samples: int, counted: tuple[str, ...]) -> Chunk:
         """Return zero states and counts."""
@@ -73,19 +73,19 @@ class Network:
         def zeros(channels: int) -> Tensor:
             return torch.zeros((samples, channels), dtype=torch.int64, device=self.device)
 
-        states = {name: step.start(samples) for name, step in self.recurrences.items()}
+        states = {name: step.start(samples, self.device) for name, step in self.stateful.items()}
         source = self.program[self.program.readout.inputs[0]]
         nonzeros = {name: zeros(self.program[name].out.channels) for name in counted}
         return Chunk(states, zeros(source.out.channels), nonzeros)
 
     def clear_counts(self) -> None:
         """Forget what was clipped so far."""
-        self.setting.counts.zero_()
+        self.made_for.counts.zero_()
 
     def clipped(self) -> dict[str, int]:
         """Return how many integers were clipped, by tensor; only those above 0."""
-        counts = self.setting.counts.tolist()
-        found = {name: counts[number] for name, number in self.setting.counters.items()}
+        counts = self.made_for.counts.tolist()
+        found = {name: counts[number] for name, number in self.made_for.counters.items()}
         return {name: count for name, count in found.items() if count}
 
     def advance(
@@ -117,9 +117,9 @@ class Network:
 
     def _tasks(self, kept: frozenset[str]) -> tuple[Task, ...]:
         if kept not in self.schedules:
-            fuses = self.setting.kernels.fuses
+            fuses = self.made_for.kernels is not None
             self.schedules[kept] = schedule(
-                self.program, kept, lambda op: fuses and isinstance(op, POINTWISE)
+                self.program, kept, lambda op: fuses and is_pointwise(op)
             )
         return self.schedules[kept]
 
@@ -131,34 +131,36 @@ class Network:
         names: tuple[str, ...],
         keep: Callable[[str, Tensor], None],
     ) -> list[Tensor]:
-        name = task.ops[0].name
-        if name in self.steps:
-            by_name = dict(zip(task.inputs, inputs, strict=True))
-            return self.steps[name]([by_name[source] for source in task.ops[0].inputs])
-        if name not in self.recurrences:
+        op = task.ops[0]
+        if op.name not in self.steps and op.name not in self.stateful:
             return self._chain(task)(inputs)
-        step = self.recurrences[name]
-        parts = [f"{name}:state_{part}" for part in ("re", "im")]
-        recorded = None
-        if any(part in names for part in parts):
-            shape = (2, *inputs[0].shape[:2], *step.op.a_re.shape)
-            recorded = torch.empty(shape, dtype=torch.int64, device=self.device)
-        y = step(inputs, Memory(chunk.states[name], recorded))
-        for i, part in enumerate(parts):
-            if recorded is not None and part in names:
-                keep(part, recorded[i])
-        return y
+        by_name = dict(zip(task.inputs, inputs, strict=True))
+        x = [by_name[source] for source in op.inputs]
+        if op.name in self.steps:
+            return self.steps[op.name](x)
+        recorded = {
+            state.name: torch.empty(
+                (*x[0].shape[:2], *op.state_shape(state)), dtype=torch.int64, device=self.device
+            )
+            for state in op.states
+            if op.state_name(state) in names
+        }
+        y = self.stateful[op.name](x, chunk.states[op.name], recorded)
+        for state in op.states:
+            if state.name in recorded:
+                keep(op.state_name(state), recorded[state.name])
+        return [y]
 
     def _chain(self, task: Task) -> Compute:
         """Return what computes operations together, prepared on first use."""
         key = tuple(op.name for op in task.ops), task.outputs
         if key not in self.chains:
-            self.chains[key] = prepare_chain(task.ops, task.inputs, task.outputs, self.setting)
+            self.chains[key] = prepare_chain(task.ops, task.inputs, task.outputs, self.made_for)
         return self.chains[key]
 
     def _bytes_per_row(self, names: tuple[str, ...]) -> int:
         """Return the most bytes that one step of one sample takes at a time."""
-        dtypes, kernels = self.setting.dtypes, self.setting.kernels
+        dtypes, fuses = self.made_for.dtypes, self.made_for.kernels is not None
         source = self.program.input
         live = {source.name: source.out.channels * dtypes[source.name].itemsize}
         worst = 0
@@ -167,7 +169,7 @@ class Network:
                 continue
             for name in task.outputs:
                 live[name] = self.program[name].out.channels * dtypes[name].itemsize
-            scratch = max(_scratch(op, kernels, names) for op in task.ops)
+            scratch = max(_scratch(op, fuses, names) for op in task.ops)
             worst = max(worst, sum(live.values()) + scratch)
             for name in {*task.finished, *task.outputs} - set(task.needed):
                 del live[name]
@@ -187,33 +189,45 @@ class Network:
         rows = max(1, min(memory // row, MOST_ELEMENTS // widest))
         if names:  # what is recorded goes through the CPU's memory
             rows = min(rows, max(1, (1 << 24) // widest))
-        states = sum(2 * 8 * step.op.a_re.size for step in self.recurrences.values())
+        states = sum(8 * _integers(step.op) for step in self.stateful.values())
         fit = max(1, memory // 8 // max(1, states))
         batch = max(1, min(samples, fit, rows // min(steps, 128)))
         return batch, max(1, min(steps, rows // batch))
 
 
-def _scratch(op: Op, kernels: PlainKernels, names: tuple[str, ...]) -> int:
-    """Return the bytes per step that an operation needs besides its inputs and outputs."""
-    scratch = op.out.channels * (SCRATCH + kernels.scratch_bytes)
-    if isinstance(op, SSM) and any(name.startswith(f"{op.name}:state_") for name in names):
-        scratch += 2 * 8 * 2 * op.a_re.size
-    return scratch
+def _scratch(op: Op, fuses: bool, names: tuple[str, ...]) -> int:
+    """Return the bytes per step that an operation needs besides its inputs and outputs.
+
+    PyTorch alone keeps every value of an equation; a recording is copied once.
+    """
+    scratch = op.out.channels * SCRATCH
+    if not fuses and op.traced() is not None and not op.states:
+        scratch += 8 * op.out.channels * len(op.code.instructions)
+    return scratch + 2 * 8 * _integers(op, names)
+
+
+def _integers(op: Op, names: tuple[str, ...] | None = None) -> int:
+    """Return how many integers an operation's states are, or those of these names."""
+    return sum(
+        math.prod(op.state_shape(state))
+        for state in op.states
+        if names is None or op.state_name(state) in names
+    )
 
 
 @lru_cache(maxsize=8)
-def network(program: Program, device: str, kernels: str = "auto") -> Network:
+def device_program(program: Program, device: str, kernels: str = "auto") -> DeviceProgram:
     """Prepare a program for a device, with "plain" or "fused" kernels, or the best there are."""
     where = find_device(device)
     fused = kernels == "fused" or (kernels == "auto" and where.type == "cuda" and available())
-    setting = Setting(program, where, fused_kernels() if fused else PlainKernels())
+    to = Preparation(program, where, fused_kernels() if fused else None)
     for op in program.ops:
         if not isinstance(op, Readout):
-            setting.define(op)
-    recurrences, steps = {}, {}
+            to.define(op)
+    stateful, steps = {}, {}
     for op in program.ops:
-        if isinstance(op, SSM):
-            recurrences[op.name] = Recurrence.of(op, setting)
-        elif not isinstance(op, Input | Readout) and not (fused and isinstance(op, POINTWISE)):
-            steps[op.name] = prepare(op, setting)
-    return Network(setting, recurrences, steps)
+        if op.states:
+            stateful[op.name] = StatefulStep.of(op, to)
+        elif not isinstance(op, Input | Readout) and not (fused and is_pointwise(op)):
+            steps[op.name] = prepare(op, to)
+    return DeviceProgram(to, stateful, steps)
