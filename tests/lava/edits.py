@@ -98,12 +98,20 @@ EDITS: dict[str, tuple[str, str, str]] = {
     "weights: not doubled": (NETWORK, "weights=2 * weight,", "weights=weight,"),
     "sums: not halved": (NETWORK, "weight_exp=-1,", "weight_exp=0,"),
     "signs: never mixed": (NETWORK, "sign_mode=SignMode.MIXED", "sign_mode=SignMode.EXCITATORY"),
-    "messages: single bits for all": (PARTS, '0 if op.emits == "binary" else op.message_bits', "0"),
-    "messages: ternary as single bits": (PARTS, 'op.emits == "binary"', "op.message_bits <= 2"),
+    "messages: single bits for all": (
+        PARTS,
+        "message_bits == 1 else op.message_bits",
+        "message_bits == 1 else 0",
+    ),
+    "messages: ternary as single bits": (
+        PARTS,
+        "op.message_bits == 1 else",
+        "op.message_bits <= 2 else",
+    ),
     "ternary spikes on a binary wire": (
         "lava/processes/neuron/process.py",
-        '"ternary": np.int8',
-        '"ternary": bool',
+        "2: np.int8",
+        "2: bool",
     ),
     "graded values on a narrow wire": (
         "lava/processes/neuron/process.py",

@@ -81,7 +81,7 @@ class Leaky(Op):
     threshold: np.ndarray = per_channel()
     state_bits: int = scalar()
     saturates: ClassVar[bool] = False
-    emits: ClassVar[str] = "binary"
+    emits: ClassVar[str] = "spikes"
     states: ClassVar[tuple[State, ...]] = (State("v", "channel", "state_bits"),)
 
     @staticmethod

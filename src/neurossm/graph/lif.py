@@ -25,7 +25,7 @@ class LIF(Node):
     threshold: FloatArray
     time: ClassVar[Literal["any", "needed", "ended"]] = "needed"
     limited: ClassVar[bool] = True
-    emits: ClassVar[str] = "binary"
+    emits: ClassVar[str] = "spikes"
 
     def __post_init__(self) -> None:
         """Check shapes and the decay."""

@@ -46,7 +46,7 @@ class Node(ABC):
     time: ClassVar[Literal["any", "needed", "ended"]] = "any"
     """Whether the input needs time steps, and whether they end here."""
     emits: ClassVar[str] = "graded"
-    """What its output is: "graded", "binary" or "ternary" spikes."""
+    """What its output is: "graded" values or "spikes"."""
     limited: ClassVar[bool] = False
     """True where the range follows from the function or is declared: data say nothing more."""
 

@@ -19,7 +19,7 @@ class Spike(Node):
 
     threshold: FloatArray
     limited: ClassVar[bool] = True
-    emits: ClassVar[str] = "binary"
+    emits: ClassVar[str] = "spikes"
 
     def __post_init__(self) -> None:
         """Check shapes."""
@@ -60,7 +60,7 @@ class Ternary(Node):
     threshold: FloatArray | None
     factor: float
     limited: ClassVar[bool] = True
-    emits: ClassVar[str] = "ternary"
+    emits: ClassVar[str] = "spikes"
 
     def __post_init__(self) -> None:
         """Check that the threshold is not negative."""

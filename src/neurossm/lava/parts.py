@@ -80,9 +80,14 @@ def parts_of_program(program: ops.Program) -> Parts:
         if isinstance(op, ops.Dense):
             _check_dense(op, *program.sources(op))
     source, *inner, decoder = program.ops
-    bits = {op.name: 0 if op.emits == "binary" else op.message_bits for op in (source, *inner)}
+    bits = {op.name: _message_bits(op) for op in (source, *inner)}
     channels = {op.name: op.out.channels for op in (source, *inner)}
     return Parts(source, tuple(inner), (decoder,), channels, bits, "fixed_pt")
+
+
+def _message_bits(op: ops.Op) -> int:
+    """Return the width of messages; 0 for spikes of one bit, which is what Lava calls them."""
+    return 0 if op.emits == "spikes" and op.message_bits == 1 else op.message_bits
 
 
 def _check_dense(op: ops.Dense, source: ops.Op) -> None:

@@ -172,7 +172,7 @@ def _channels_of(members: tuple[Member, ...], tensor: str, channels: int | None)
 
 def outlets_of(members: Iterable[Member], sends: Iterable[str] | None) -> dict[str, str]:
     """Name a port for each tensor that is sent; by default the last graded one and last spikes."""
-    spiking = {member.name: member.emits != "graded" for member in members}
+    spiking = {member.name: member.emits == "spikes" for member in members}
     if sends is None:
         last = {spikes: name for name, spikes in spiking.items()}
         sends = [name for name in spiking if name in last.values()]

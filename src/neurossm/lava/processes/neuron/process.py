@@ -24,6 +24,7 @@ from neurossm.lava.neuron_model import NeuronModel
 from neurossm.lava.schedule import Schedule
 from neurossm.lava.stepping import Member, stepper
 from neurossm.lava.unit import Inlet, Unit, unit_of
+from neurossm.program import Op
 
 
 class Neuron(AbstractProcess):  # type: ignore[misc]
@@ -135,7 +136,7 @@ class Neuron(AbstractProcess):  # type: ignore[misc]
 
 
 Declarations = tuple[tuple[str, Any], ...]
-_WIRES: dict[str, Any] = {"binary": bool, "ternary": np.int8}
+_SPIKES: dict[int, Any] = {1: bool, 2: np.int8}
 
 
 def _register(port: str) -> str:
@@ -146,10 +147,11 @@ def _declarations(unit: Unit) -> tuple[str, Declarations, Declarations, Declarat
     """Return the tag, and names and types of input ports, output ports and variables."""
     fixed = unit.tag == "fixed_pt"
     graded = np.int32 if fixed else float
-    emits = {member.name: member.emits for member in unit.members}
+    bits = {
+        m.name: m.message_bits for m in unit.members if isinstance(m, Op) and m.emits == "spikes"
+    }
     outputs = {
-        port: _WIRES.get(emits[tensor], graded) if fixed else graded
-        for port, tensor in unit.outlets.items()
+        port: _SPIKES.get(bits.get(tensor, 0), graded) for port, tensor in unit.outlets.items()
     }
     number = np.int64 if fixed else float
     variables = {_register(port): number for port, inlet in unit.inlets.items() if inlet.delay}
