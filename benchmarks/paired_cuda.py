@@ -3,10 +3,10 @@
     python benchmarks/cuda.py --export FOLDER
     python benchmarks/paired_cuda.py FOLDER --against PATH/TO/OTHER/src [--batch 2048] [--rounds 15]
 
-The second line needs a GPU, and no more than PyTorch, Triton and NumPy. Each version runs in a
-process of its own; both are given the same digits in turn, in changing order, and must give the
-logits that were exported. Printed are samples per second and the median of the rounds' ratios (new
-over old: above 1 is faster), with how far half of the rounds are spread.
+The second line needs a GPU, and no more than PyTorch, Triton, NumPy and SciPy. Each version runs
+in a process of its own; both are given the same digits in turn, in changing order, and must give
+the logits that were exported. Printed are samples per second and the median of the rounds' ratios
+(new over old: above 1 is faster), with how far half of the rounds are spread.
 """
 
 from __future__ import annotations
@@ -22,12 +22,10 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 _CHILD = """
-import dataclasses, json, sys, time, types
+import dataclasses, json, sys, time
 import numpy as np
-try:
-    import h5py
-except ImportError:  # it only reads and writes files, which come as .npz here
-    sys.modules["h5py"] = types.ModuleType("h5py")
+from bare import stand_in
+stand_in()
 from neurossm import program as p
 from neurossm.engine import gpu
 from neurossm.graph import Graph, Input
@@ -68,12 +66,13 @@ class Version:
     """A process that runs one version of the package."""
 
     def __init__(self, source: Path) -> None:
+        here = str(ROOT / "benchmarks")
         self.process = subprocess.Popen(
             [sys.executable, "-c", _CHILD],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
-            env=os.environ | {"PYTHONPATH": str(source.resolve())},
+            env=os.environ | {"PYTHONPATH": os.pathsep.join([str(source.resolve()), here])},
         )
 
     def run(self, path: Path, batch: int, device: str) -> float:
