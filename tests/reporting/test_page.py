@@ -67,7 +67,7 @@ def test_text_of_users_is_text(page: str) -> None:
 
 def test_the_summary_says_what_matters(page: str, evidence: Evidence) -> None:
     head = page.split("<nav")[0]
-    assert "Passed: 1 of 1 checks hold." in head
+    assert "Passed: 2 of 2 checks hold." in head
     assert "proxy (Loihi 1, pre-silicon)" in head
     assert "Only the first 6 of 50 samples were used." in head
     assert "static power of loihi2-sim is unknown" in head

@@ -84,8 +84,7 @@ def command(
                 limit=limit,
                 progress=advance,
             )
-        count = found.verification.samples
-        output.line(f"{'passed' if found.passed else 'FAILED'}: {count} samples")
+        output.line(f"{found.verification.samples} samples; {found.verification.verdict}")
         output.line(f"wrote {page_path}")
         if found.plots:
             output.line(f"wrote {len(found.plots)} figures to {plots_folder}")

@@ -123,7 +123,7 @@ def command(
             _draw(output, outcome, plots_folder)
         for warning in outcome.warnings:
             output.line(f"warning: {warning}")
-        output.line("passed" if outcome.passed else "FAILED")
+        output.line(outcome.verdict)
         output.json(outcome.to_json())
     if not outcome.passed:
         context.exit(1)

@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-from neurossm.parity.results import Check, EngineResult, Verification
+import numpy as np
+
+from neurossm.arrays import IntArray
+from neurossm.parity.results import TOP1, Check, EngineResult, Verification
 from neurossm.program import Program
+
+LEAST_TOP1 = 0.98
+"""Least share of equal predictions for a model to survive, unless a limit is given."""
 
 
 def engine_checks(pairs: Iterable[EngineResult]) -> Iterable[Check]:
@@ -24,11 +30,14 @@ def saturation_check(program: Program, saturations: Mapping[str, int]) -> Check:
 def gates(
     found: Verification, min_agreement: float | None, max_drop: float | None
 ) -> Iterable[Check]:
-    """Hold what was found against limits, where there are some."""
-    if min_agreement is not None and found.highest is not None:
-        named = {f"{layer.name} spikes": layer.spike_agreement for layer in found.layers}
-        for name, value in {"top-1 agreement": found.highest.top1_agreement, **named}.items():
-            yield Check(name, value, min_agreement, value >= min_agreement)
+    """Hold what was found against limits; predictions always, the rest where one was given."""
+    if found.highest is not None:
+        least = LEAST_TOP1 if min_agreement is None else min_agreement
+        value = found.highest.top1_agreement
+        yield Check(TOP1, value, least, value >= least)
+        for layer in found.layers if min_agreement is not None else ():
+            value = layer.spike_agreement
+            yield Check(f"{layer.name} spikes", value, least, value >= least)
     if max_drop is not None and found.paired_difference is not None:
         drop = 0.0 - found.paired_difference.difference
         yield Check("accuracy drop", drop, max_drop, drop <= max_drop)
@@ -45,6 +54,28 @@ def warnings_of(program: Program, saturations: Mapping[str, int]) -> tuple[str, 
         )
         for name, count in saturations.items()
     )
+
+
+def chance_warning(found: Verification, labels: IntArray | None, classes: int) -> tuple[str, ...]:
+    """Say in capitals that a float model is no better than chance, which integers only preserve.
+
+    Chance is the share of the most frequent label, or of one class, whichever is more; "near" is
+    within twice the standard error of that share, or 5 points.
+    """
+    rung = found.highest_rung
+    accuracy = None if rung is None else found.accuracy[rung]
+    if accuracy is None or labels is None:
+        return ()
+    chance = max(float(np.bincount(labels).max()) / len(labels), 1 / classes)
+    near = max(0.05, 2 * float(np.sqrt(chance * (1 - chance) / len(labels))))
+    if accuracy >= chance + near:
+        return ()
+    warning = (
+        f"THE {str(rung).upper()} MODEL ITSELF IS NEAR CHANCE: {accuracy:.1%} of the labels, where "
+        f"always the same answer gives {chance:.1%}; check the data, the labels and how the model "
+        "was read"
+    )
+    return (warning,)
 
 
 def is_proved(program: Program, tensor: str) -> bool:

@@ -8,6 +8,8 @@ from typing import Any
 
 from neurossm.parity.statistics import PairedComparison, Proportion
 
+TOP1 = "top-1 agreement"
+"""Name of the check that a model survives."""
 RUNGS = ("float", "approximated", "fixed")
 
 Decibels = tuple[float | None, ...]
@@ -201,7 +203,7 @@ class Verification:
     checks
         What had to hold.
     warnings
-        Saturated tensors, one line each.
+        Saturated tensors, and a float model near chance; one line each.
     """
 
     samples: int
@@ -227,6 +229,39 @@ class Verification:
     def passed(self) -> bool:
         """Whether every check holds."""
         return all(check.ok for check in self.checks)
+
+    @property
+    def exact(self) -> bool | None:
+        """Whether the engines give equal integers; None where only one ran."""
+        return all(pair.mismatches == 0 for pair in self.engines) if self.engines else None
+
+    @property
+    def survives(self) -> bool | None:
+        """Whether the integers still predict what the highest rung predicts; None without one.
+
+        That is what the check "top-1 agreement" asks: at least 98 %, unless a limit was given.
+        """
+        found = [check.ok for check in self.checks if check.name == TOP1]
+        return all(found) if found else None
+
+    @property
+    def verdict(self) -> str:
+        """Both in one line, for people."""
+        compared = sum(pair.compared for pair in self.engines)
+        engines = {
+            None: "one engine ran, none was compared",
+            True: f"the engines agree in all {compared:,} integers",
+            False: "THE ENGINES DIFFER",
+        }[self.exact]
+        agreement = (
+            "" if self.top1_agreement is None else f" ({self.top1_agreement:.2%} same top-1)"
+        )
+        model = {
+            None: "no float model to compare with",
+            True: f"the model survives{agreement}",
+            False: f"THE MODEL DOES NOT SURVIVE{agreement}",
+        }[self.survives]
+        return f"{'passed' if self.passed else 'FAILED'}: {engines}; {model}"
 
     @property
     def top1_agreement(self) -> float | None:
@@ -265,6 +300,8 @@ class Verification:
             "saturations": dict(self.saturations),
             "engines": [_plain(pair) for pair in self.engines],
             "checks": [_plain(check) for check in self.checks],
+            "exact": self.exact,
+            "survives": self.survives,
             "passed": self.passed,
         }
 

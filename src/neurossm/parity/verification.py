@@ -17,7 +17,13 @@ from neurossm.datafile import Data, samples_of
 from neurossm.errors import InputError
 from neurossm.files import as_path
 from neurossm.graph import Graph
-from neurossm.parity.checks import engine_checks, gates, saturation_check, warnings_of
+from neurossm.parity.checks import (
+    chance_warning,
+    engine_checks,
+    gates,
+    saturation_check,
+    warnings_of,
+)
 from neurossm.parity.comparison import Comparison
 from neurossm.parity.results import Verification
 from neurossm.program import Program, as_program
@@ -66,7 +72,8 @@ def verify(
         The first one's integers are compared with the float rungs; each pair is compared
         integer by integer. A name may have a device: "fast:cuda".
     min_agreement
-        Least spike agreement of every layer, and top-1 agreement, as fractions.
+        Least spike agreement of every layer, and top-1 agreement, as fractions. Without it
+        predictions must agree on 98 % of the samples, and spikes as they will.
     max_drop
         Largest loss of accuracy from the highest rung to the integers, as a fraction.
     progress
@@ -159,5 +166,8 @@ def _outcome(
         saturation_check(comparison.program, found.saturations),
         *gates(found, min_agreement, max_drop),
     )
-    warnings = warnings_of(comparison.program, found.saturations)
+    warnings = (
+        *chance_warning(found, labels, comparison.program.readout.out.channels),
+        *warnings_of(comparison.program, found.saturations),
+    )
     return replace(found, checks=checks, warnings=warnings)

@@ -123,7 +123,7 @@ def _facts(evidence: Evidence) -> list[Fact]:
 def _remarks(evidence: Evidence) -> list[str]:
     """Say what a reader should not overlook."""
     cost, totals = evidence.cost, evidence.cost.totals
-    remarks = list(evidence.verification.warnings)
+    remarks = [evidence.verification.verdict, *evidence.verification.warnings]
     used = cost.samples
     if used < evidence.available:
         remarks.append(f"Only the first {used:,} of {evidence.available:,} samples were used.")
