@@ -48,6 +48,11 @@ class Inspection:
 def inspect(path: str | os.PathLike[str]) -> Inspection:
     """Describe a file: a checkpoint, a float graph or a program.
 
+    Parameters
+    ----------
+    path
+        The file.
+
     Raises
     ------
     InputError, FormatError

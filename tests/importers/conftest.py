@@ -43,10 +43,10 @@ def write(tmp_path: Path) -> Callable[[object], Path]:
 @pytest.fixture
 def options() -> Callable[[Any], Any]:
     """Return a function that says of a kind what its names do not tell."""
-    from neurossm.importers import Options
+    from neurossm.importers import ImportOptions
 
-    def options_of(kind: Any) -> Options:
-        return Options(
+    def options_of(kind: Any) -> ImportOptions:
+        return ImportOptions(
             input=None if kind.tokens else "uint8",
             discretization=kind.rule,
             activation=None if kind.gelu else "none",

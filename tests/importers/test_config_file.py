@@ -9,7 +9,7 @@ import pytest
 import torch
 from click.testing import Result
 
-from neurossm.importers import Imported, Options, import_checkpoint
+from neurossm.importers import Imported, ImportOptions, import_checkpoint
 
 Write = Callable[..., Path]
 State = dict[str, torch.Tensor]
@@ -74,7 +74,7 @@ def imported(changed: Changed, write: Write, tmp_path: Path) -> Callable[..., Im
     def run(text: str, kind: str = "official binary-s4d", **options: str | bool) -> Imported:
         config = tmp_path / "config.yaml"
         config.write_text(text)
-        return import_checkpoint(write(changed({}, kind)), config, Options(**options))  # type: ignore[arg-type]
+        return import_checkpoint(write(changed({}, kind)), config, ImportOptions(**options))  # type: ignore[arg-type]
 
     return run
 

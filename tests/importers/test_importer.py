@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from neurossm.graph.evaluate import evaluate
-from neurossm.importers import Options, import_checkpoint
+from neurossm.importers import ImportOptions, import_checkpoint
 from neurossm.models import load
 from neurossm.models.export import export
 
@@ -39,7 +39,11 @@ def test_every_kind_is_named(foreign: ModuleType) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_same_function_in_float64(
-    name: str, foreign: ModuleType, write: Write, options: Callable[[Any], Options], tmp_path: Path
+    name: str,
+    foreign: ModuleType,
+    write: Write,
+    options: Callable[[Any], ImportOptions],
+    tmp_path: Path,
 ) -> None:
     kind = foreign.KINDS[name]
     state = foreign.random_state(kind)
@@ -64,7 +68,7 @@ def test_same_function_in_float64(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_float32_layer_by_layer_on_the_same_inputs(
-    name: str, foreign: ModuleType, write: Write, options: Callable[[Any], Options]
+    name: str, foreign: ModuleType, write: Write, options: Callable[[Any], ImportOptions]
 ) -> None:
     kind = foreign.KINDS[name]
     state = foreign.random_state(kind)
@@ -98,7 +102,7 @@ def _float32(block: Any, x: torch.Tensor, *, gsu: bool) -> tuple[Any, Any, Any]:
 
 def test_parameters_are_the_files_digit_by_digit(foreign: ModuleType, write: Write) -> None:
     state = foreign.random_state(foreign.KINDS["official binary-s4d"])
-    model = import_checkpoint(write(state), options=Options("uint8")).model
+    model = import_checkpoint(write(state), options=ImportOptions("uint8")).model
     assert model.dtype == torch.float32
     ours = model.state_dict()
     kernel = "model.layers.1.layer.kernel.kernel."
@@ -126,7 +130,9 @@ def test_other_real_transforms(transform: str, foreign: ModuleType, write: Write
         same[key] = torch.from_numpy(np.log(real))
     x = foreign.random_input(kind)
     wanted = foreign.evaluate(kind, same, x)
-    imported = import_checkpoint(write(state), options=Options("uint8", real_transform=transform))
+    imported = import_checkpoint(
+        write(state), options=ImportOptions("uint8", real_transform=transform)
+    )
     assert imported.model.dtype == torch.float64  # rounding the poles would change the function
     with torch.no_grad():
         logits = imported.model(torch.from_numpy(x)).numpy()
@@ -147,7 +153,7 @@ def test_a_dt_per_mode_is_moved_into_a_and_b(foreign: ModuleType, write: Write) 
         same[f"{k}B"] = state[f"{k}B"].double() / factor[:, None]
     x = foreign.random_input(kind)
     wanted = foreign.evaluate(kind, same, x)
-    imported = import_checkpoint(write(spread), options=Options("uint8", prenorm=True))
+    imported = import_checkpoint(write(spread), options=ImportOptions("uint8", prenorm=True))
     with torch.no_grad():
         logits = imported.model(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(logits, wanted.logits, rtol=0, atol=1e-9)
@@ -156,14 +162,14 @@ def test_a_dt_per_mode_is_moved_into_a_and_b(foreign: ModuleType, write: Write) 
 def test_an_encoder_without_bias_gets_a_zero_bias(foreign: ModuleType, write: Write) -> None:
     state = foreign.random_state(foreign.KINDS["official binary-s4d"])
     del state["encoder.0.bias"]
-    model = import_checkpoint(write(state), options=Options("uint8")).model
+    model = import_checkpoint(write(state), options=ImportOptions("uint8")).model
     assert float(model.encoder.bias.detach().abs().max()) == 0.0
 
 
 @pytest.mark.parametrize("input_", ["uint8", "uint8:2", "float:-1:2.5"])
 def test_input_kinds(input_: str, foreign: ModuleType, write: Write) -> None:
     state = foreign.random_state(foreign.KINDS["official binary-s4d"])
-    spec = import_checkpoint(write(state), options=Options(input_)).model.config.input
+    spec = import_checkpoint(write(state), options=ImportOptions(input_)).model.config.input
     assert (spec.kind, spec.size) == (input_.split(":")[0], 2)
     assert (spec.low, spec.high) == ((-1.0, 2.5) if spec.kind == "float" else (0.0, 255.0))
 
@@ -174,7 +180,7 @@ def test_calibration_and_provenance_travel_along(
     kind = foreign.KINDS["official binary-s4d"]
     x = foreign.random_input(kind)
     source = write(foreign.random_state(kind))
-    imported = import_checkpoint(source, options=Options("uint8"), calibration=x)
+    imported = import_checkpoint(source, options=ImportOptions("uint8"), calibration=x)
     imported.save(tmp_path / "model.pt")
     checkpoint = load(tmp_path / "model.pt")
     np.testing.assert_array_equal(checkpoint.calibration, x)

@@ -19,7 +19,7 @@ import torch
 
 from neurossm.errors import UnsupportedError
 from neurossm.graph.evaluate import evaluate
-from neurossm.importers import Imported, Options, import_checkpoint
+from neurossm.importers import Imported, ImportOptions, import_checkpoint
 from neurossm.models.export import export
 
 VARIABLES = {"official": "NEUROSSM_OFFICIAL_CODE", "s4": "NEUROSSM_S4_CODE"}
@@ -72,11 +72,11 @@ def _import(record: Any, folder: Path) -> Imported:
     return import_checkpoint(path, options=_options(record["config"]))
 
 
-def _options(config: dict[str, Any]) -> Options:
+def _options(config: dict[str, Any]) -> ImportOptions:
     """Say what the names do not tell, except for what each code's defaults are."""
     layer = config["layer"]
     arguments = layer if isinstance(layer, dict) else config.get("args", {})
-    return Options(
+    return ImportOptions(
         input=None if "tokens" in config else "uint8",
         discretization=arguments.get("disc"),
         real_transform=arguments.get("real_type", arguments.get("real_transform")),

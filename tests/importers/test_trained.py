@@ -22,7 +22,7 @@ from click.testing import CliRunner, Result
 from neurossm.cli import cli
 from neurossm.compile import compile_model
 from neurossm.graph.evaluate import evaluate
-from neurossm.importers import Options, import_checkpoint
+from neurossm.importers import ImportOptions, import_checkpoint
 from neurossm.models import Network, load
 from neurossm.models.export import export
 
@@ -44,7 +44,7 @@ def _run(*arguments: object) -> Result:
 
 
 def test_the_original_computed_the_same(digits: tuple[np.ndarray, np.ndarray]) -> None:
-    imported = import_checkpoint(DATA / "official_gsu.ckpt", options=Options("uint8"))
+    imported = import_checkpoint(DATA / "official_gsu.ckpt", options=ImportOptions("uint8"))
     x = digits[0][UNSEEN : UNSEEN + 10]
     with np.load(DATA / "official_gsu.npz") as file:
         logits, spikes = file["logits"], file["spikes"]  # (10, 10), (2, 10, 196, 32)
@@ -114,7 +114,7 @@ def test_from_the_official_checkpoint_to_integers(
 def test_the_official_network_on_lava(
     digits: tuple[np.ndarray, np.ndarray], tmp_path: Path
 ) -> None:
-    model = import_checkpoint(DATA / "official_gsu.ckpt", options=Options("uint8")).model
+    model = import_checkpoint(DATA / "official_gsu.ckpt", options=ImportOptions("uint8")).model
     program = compile_model(model, calibration=digits[0][:16])
     x = digits[0][UNSEEN : UNSEEN + 3]
     names = [f"blocks.{i}.{part}" for i in range(2) for part in ("ternary", "second", "add")]
@@ -167,7 +167,7 @@ def test_our_own_parameters_through_the_official_layout(
     state = {k: v for k, v in trained.state_dict().items() if not k.endswith("threshold.running")}
     dynamic.load_state_dict(state)
 
-    options = Options("uint8", discretization="zoh")
+    options = ImportOptions("uint8", discretization="zoh")
     imported = import_checkpoint(write(_official_layout(state)), options=options).model
     assert imported.config.threshold == "dynamic"
     assert imported.config.prenorm == trained.config.prenorm

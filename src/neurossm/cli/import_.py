@@ -58,10 +58,12 @@ def command(
     with open_output(json_path) as output:
         from neurossm.datafile import load_data
         from neurossm.files import require_writable
-        from neurossm.importers import Options, import_checkpoint
+        from neurossm.importers import ImportOptions, import_checkpoint
 
         require_writable(model_path, checkpoint, config, calibration)
-        options = Options(input_, discretization, real_transform, dt_transform, activation, prenorm)
+        options = ImportOptions(
+            input_, discretization, real_transform, dt_transform, activation, prenorm
+        )
         samples = None if calibration is None else load_data(calibration).x
         imported = import_checkpoint(checkpoint, config, options, samples)
         imported.save(model_path)

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from neurossm.importers.importer import Imported, import_checkpoint
-from neurossm.importers.settings import Options, Setting
+from neurossm.importers.settings import ImportOptions, Setting
 
-__all__ = ["Imported", "Options", "Setting", "import_checkpoint"]
+__all__ = ["ImportOptions", "Imported", "Setting", "import_checkpoint"]

@@ -24,7 +24,7 @@ from neurossm.importers.config_file import (
     parse_config,
 )
 from neurossm.importers.network import Found, look, translate
-from neurossm.importers.settings import Options, Setting, Settings
+from neurossm.importers.settings import ImportOptions, Setting, Settings
 from neurossm.models.checkpoint import build, save
 from neurossm.models.config import InputSpec
 from neurossm.models.network import Network
@@ -79,7 +79,7 @@ class Imported:
 def import_checkpoint(
     path: str | os.PathLike[str],
     config: str | os.PathLike[str] | None = None,
-    options: Options | None = None,
+    options: ImportOptions | None = None,
     calibration: NDArray[np.generic] | None = None,
 ) -> Imported:
     """Read a checkpoint of the paper's official code or of state-spaces/s4.
@@ -104,7 +104,7 @@ def import_checkpoint(
     UnsupportedError
         The network is none that can be compiled; the message says which part.
     """
-    path, options = as_path(path, "checkpoint"), options or Options()
+    path, options = as_path(path, "checkpoint"), options or ImportOptions()
     source = read_source(path)
     known = _config(source, config)
     try:
@@ -125,7 +125,7 @@ def _config(source: Source, path: str | os.PathLike[str] | None) -> Config:
 
 
 def _import(
-    source: Source, config: Config, options: Options, calibration: NDArray[np.generic] | None
+    source: Source, config: Config, options: ImportOptions, calibration: NDArray[np.generic] | None
 ) -> Imported:
     found = look(dict(source.tensors))
     check_config(config)

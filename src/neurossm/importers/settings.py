@@ -12,7 +12,7 @@ Origin = Literal["names", "config", "option", "assumed"]
 
 
 @dataclass(frozen=True)
-class Options:
+class ImportOptions:
     """What the user says; None leaves a choice to the configuration or to the usual value.
 
     Parameters
@@ -70,7 +70,7 @@ class Settings:
         The layer's part of the configuration.
     """
 
-    def __init__(self, options: Options, layer: Mapping[str, Any]) -> None:
+    def __init__(self, options: ImportOptions, layer: Mapping[str, Any]) -> None:
         self.options = options
         self.layer = dict(layer)
         self.record: list[Setting] = []
