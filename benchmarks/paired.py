@@ -71,10 +71,8 @@ class Version:
 def compiled(source: Path, model: str, folder: Path) -> Path:
     """Compile a bundled model with the older version, whose programs both can read."""
     path = folder / f"{model}.h5"
-    code = (
-        "from neurossm import compile_model; "
-        f"compile_model({str(ROOT / 'examples' / 'smnist' / (model + '.pt'))!r}).save({str(path)!r})"
-    )
+    trained = str(ROOT / "examples" / "smnist" / f"{model}.pt")
+    code = f"import neurossm; neurossm.compile_model({trained!r}).save({str(path)!r})"
     environment = os.environ | {"PYTHONPATH": str(source)}
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
     return path

@@ -21,7 +21,7 @@ PARAMETERS = {
     "ImportOptions": "input discretization real_transform dt_transform activation prenorm",
     "TuneOptions": "max_drop min_agreement samples confirming only trim seed",
     "Widths": "weight decoder pole readout state drive residual mix graded gain",
-    "compile_model": "model target options calibration",
+    "compile_model": "model target options calibration watch",
     "export": "source",
     "import_checkpoint": "path config options calibration",
     "inspect": "path",
