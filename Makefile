@@ -39,7 +39,8 @@ conformance: $(STAMP)
 # Every altered engine, then the fast one compiled for real: up to half a minute for each.
 mutation: $(STAMP)
 	@NEUROSSM_CONFORMANCE=full OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q \
-		tests/conformance/test_emulation.py tests/conformance/test_mutation.py
+		tests/conformance/test_equations.py tests/conformance/test_emulation.py \
+		tests/conformance/test_mutation.py
 	@PYTHONPATH=tests $(PYTHON) tests/conformance/mutation.py --compiled
 
 lint: $(STAMP)

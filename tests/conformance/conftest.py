@@ -15,7 +15,10 @@ from types import ModuleType
 import pytest
 
 HERE = Path(__file__).parent
-MODULES = ("branches", "programs", "sandbox", "emulation", "checks", "mutants", "mutation")
+MODULES = (
+    *("branches", "programs", "sandbox", "emulation", "checks", "mutants", "mutation"),
+    *("equations", "equivalents", "replay"),
+)
 
 
 def load(path: Path) -> ModuleType:
@@ -68,3 +71,21 @@ def mutants() -> ModuleType:
 def mutation() -> ModuleType:
     """Altered engines: `prepare`, `loaded`, `as_python`, `of_reference`."""
     return sys.modules["mutation"]
+
+
+@pytest.fixture(scope="session")
+def equations() -> ModuleType:
+    """Mutants of equations: `mutants(kind)`."""
+    return sys.modules["equations"]
+
+
+@pytest.fixture(scope="session")
+def equivalents() -> ModuleType:
+    """Mutants that change nothing, with proofs."""
+    return sys.modules["equivalents"]
+
+
+@pytest.fixture(scope="session")
+def replay() -> ModuleType:
+    """Single operations computed again: `parts`, `altered`, `noticed`, `FORMS`."""
+    return sys.modules["replay"]

@@ -74,6 +74,14 @@ def exceeds(a: Vector, b: Vector) -> Vector:
     return np.where(a > b, 1.0, 0.0)
 
 
+def choose(condition: Vector, a: Vector, b: Vector) -> Vector:
+    return np.where(condition != 0, a, b)
+
+
+def lanes_below(count: int) -> Vector:
+    return np.where(np.arange(LANES) < count, 1.0, 0.0)
+
+
 def gather(array: Any, index: Vector) -> Vector:
     return array[index.astype(np.int64)]
 
@@ -128,7 +136,7 @@ def kernel(function: Any) -> Any:
 inlined = entry = kernel
 
 
-def sources_digest() -> str:
+def sources_digest(*derived: str) -> str:
     return ""
 
 

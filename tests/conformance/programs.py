@@ -7,7 +7,7 @@ hand for branches that chance hardly meets.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
 
@@ -389,7 +389,35 @@ def _last_bit(bits: int, A: int, a: int, before: tuple[int, ...], last: int) -> 
     return make
 
 
+def _listed(bits: int, numbers: Sequence[Sequence[int]], *ops: p.Op) -> _Maker:
+    """Return operations on given integers (steps, channels)."""
+    values = np.array(numbers)
+
+    def make(name: str, rng: np.random.Generator) -> Case:
+        case = around(name, rng, bits, values.shape[1], *ops)
+        return case._replace(data=values[None] * 2.0**-bits)
+
+    return make
+
+
 _CORNERS: dict[str, _Maker] = {
+    "layernorm whose roots hang on one bit": _listed(
+        21,
+        [[d, 0] for d in (1048575, 529593, 524290, 524363, 685538, 576269, 741357)],
+        _layernorm(2),
+    ),
+    "layernorm of a deviation of 2^20": _listed(21, [[-(1 << 19), 1, -1]], _layernorm(3)),
+    "layernorm of squares one below a half": _listed(
+        22, [[(1 << 20) + 2, 0]], _layernorm(2, eps=8396790)
+    ),
+    **{
+        f"layernorm of {power}": _listed(14, [[5000, 0]], _layernorm(2, eps=power - 2 * 5000**2))
+        for power in (
+            *(139763712, 139763673, 131826688, 136209419, 71573504),
+            4 * 100001253 - 2,
+        )
+    },
+    "table at every integer": _listed(4, [[x, -x] for x in range(-16, 17)], _table(9)),
     "affine small": _corner(4, 2, _affine("op", "x", 2, 4, gain=[3, -5], shift=[1, 3], offset=1)),
     "affine just beyond floats": _corner(50, 1, _affine("op", "x", 1, 60, gain=9, shift=1)),
     "affine of integers": _corner(

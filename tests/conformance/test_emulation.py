@@ -35,6 +35,8 @@ DOUBLE_PROBES = {
     "lesser": OUT.format("lesser(load(a, 0), load(b, 0))"),
     "exceeds": OUT.format("exceeds(load(a, 0), load(b, 0))"),
     "differs": OUT.format("differs(load(a, 0), load(b, 0))"),
+    "choose": OUT.format("choose(exceeds(load(a, 0), load(b, 0)), load(b, 0), load(c, 0))"),
+    "lanes_below": OUT.format("lanes_below(out.size - 5)"),
     "gather": OUT.format("gather(c, add(load(b, 0), splat(9.0)))"),
     "total": NUMBER.format("total(load(a, 0))"),
     "largest": NUMBER.format("largest(load(a, 0))"),
@@ -60,6 +62,16 @@ EDITS = {
         'fcmp_ordered(">=", *args), one, zero',
     ),
     "differs": ("simd", 'fcmp_ordered("!=", *args)', 'fcmp_ordered(">", *args)'),
+    "choose": (
+        "simd",
+        'fcmp_unordered("!=", args[0], zero), args[1], args[2]',
+        'fcmp_unordered("!=", args[0], zero), args[2], args[1]',
+    ),
+    "lanes_below": (
+        "simd",
+        'fcmp_ordered("<", lanes, limit)',
+        'fcmp_ordered("<=", lanes, limit)',
+    ),
     "gather": (
         "simd",
         "builder.extract_element(positions, at)]",
@@ -136,8 +148,8 @@ def machine(mutation: ModuleType) -> Iterator[Callable[..., tuple[Any, Any]]]:
         if slow:
             edits = (
                 *edits,
-                mutation.Edit("engine/kernels/dot.py", '_has("avx512bw")', "False"),
-                mutation.Edit("engine/kernels/dot.py", '_has("avx512vnni")', "False"),
+                mutation.Edit("engine/cpu/kernels/dot.py", '_has("avx512bw")', "False"),
+                mutation.Edit("engine/cpu/kernels/dot.py", '_has("avx512vnni")', "False"),
             )
         context = mutation.sandbox(("neurossm.engine",), edits)
         context.__enter__()
@@ -194,7 +206,7 @@ def test_altered_vectors_are_noticed(
     kind = "dot of floats" if name == "upper half" else name
     source, arrays = probes(kind)
     expected = run((emulation,), source, arrays, lambda function: function)
-    edit = mutation.Edit(f"engine/kernels/{file}.py", old, new)
+    edit = mutation.Edit(f"engine/cpu/kernels/{file}.py", old, new)
     modules = machine(edit, slow=kind.endswith("slowly"))
     if not kind.endswith("slowly") and kind.startswith("dot") and not _fast(modules[1], kind):
         pytest.skip("this processor has no such instruction")

@@ -69,18 +69,22 @@ class _Walk:
             reach = self._leaf(item)
             if reach is None:
                 args = [self._spread(item, arg) for arg in item.args]
-                if item.known is None:
-                    self._check(item, args)
-                with np.errstate(over="ignore", invalid="ignore"):
-                    reach = _RULES[item.kind](*args)
-                if item.axis == "row" or item.kind in ("total", "largest"):
-                    reach = Reach(np.min(reach.low), np.max(reach.high))
-            if item.known is not None:
-                reach = _meet(reach, item.known)
+                reach = self._computed(item, args)
             if number in self.following:
                 reach = self.states[self.following[number]]
             self.done.append(reach)
         return tuple(self.done)
+
+    def _computed(self, item: Instruction, args: Sequence[Reach]) -> Reach:
+        """Return what an instruction can be, or what is promised where 62 bits cannot tell."""
+        size = _SIZES.get(item.kind)
+        worst = float(np.max(size(*args))) if size else 0.0
+        if not worst < 2.0**EXACT_BITS:
+            return self._promised(item, worst)
+        reach = _RULES[item.kind](*args)
+        if item.axis == "row" or item.kind in ("total", "largest"):
+            reach = Reach(np.min(reach.low), np.max(reach.high))
+        return reach if item.known is None else reach.clipped(*item.known)
 
     def _leaf(self, item: Instruction) -> Reach | None:
         if item.kind == "input":
@@ -102,26 +106,14 @@ class _Walk:
             return Reach(reach.low[:, None], reach.high[:, None])
         return reach
 
-    def _check(self, item: Instruction, args: Sequence[Reach]) -> None:
-        """Refuse arithmetic that 62 bits could not hold."""
-        size = _SIZES.get(item.kind)
-        if size is None:
-            return
-        worst = float(np.max(size(*args)))
-        if not worst < 2.0**EXACT_BITS:
-            raise LimitError(
-                f"{self.op.name}: {item.expression.equation} can reach 2^{np.log2(worst):.1f}, "
-                f"beyond the {EXACT_BITS} bits of exact integer arithmetic; use narrower widths"
-            )
-
-
-def _meet(reach: Reach, known: tuple[int, int]) -> Reach:
-    """Return bounds proved elsewhere where they are narrower, or where the others overflowed."""
-    low, high = known
-    return Reach(
-        np.where((reach.low >= low) & (reach.low <= high), reach.low, low),
-        np.where((reach.high >= low) & (reach.high <= high), reach.high, high),
-    )
+    def _promised(self, item: Instruction, worst: float) -> Reach:
+        """Return bounds that are proved elsewhere; refuse arithmetic that 62 bits cannot hold."""
+        if item.known is not None:
+            return Reach(*map(np.asarray, item.known))
+        raise LimitError(
+            f"{self.op.name}: {item.expression.equation} can reach 2^{np.log2(worst):.1f}, "
+            f"beyond the {EXACT_BITS} bits of exact integer arithmetic; use narrower widths"
+        )
 
 
 def _corners(function: Callable[[Ends, Ends], Ends], a: Reach, b: Reach) -> Reach:
