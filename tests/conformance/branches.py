@@ -34,6 +34,8 @@ def count(program: p.Program, data: np.ndarray, tensors: Tensors, logits: np.nda
             parts = _readout(op, inputs[0], logits)
         elif isinstance(op, p.SSM):
             parts = _ssm(op, inputs[0], *(tensors[f"{op.name}:state_{s}"] for s in ("re", "im")))
+        elif isinstance(op, p.LIF):
+            parts = _lif(op, inputs[0], tensors[f"{op.name}:state"], tensors[op.name])
         elif isinstance(op, p.Dense):
             parts = _dense(op, program[op.inputs[0]], inputs[0], tensors[op.name])
         else:
@@ -205,6 +207,45 @@ def _ssm(op: p.SSM, u: np.ndarray, s_re: np.ndarray, s_im: np.ndarray) -> Parts:
     }
 
 
+def _relu(op: p.Relu, x: np.ndarray) -> Parts:
+    positive = np.maximum(x, 0)
+    parts = {
+        "above 0": x > 0,
+        "at 0": x == 0,
+        "below 0": x < 0,
+        **rounding("output", positive, op.shift),
+        **saturation("output", rshift(positive, op.shift), op.out.bits),
+    }
+    never = ("half below 0", "the lower limit", "below", "one below the limit")
+    return {name: part for name, part in parts.items() if not f"output {name}".endswith(never)} | {
+        "below 0": parts["below 0"]
+    }
+
+
+def _lif(op: p.LIF, x: np.ndarray, kept: np.ndarray, fired: np.ndarray) -> Parts:
+    old = np.zeros_like(kept)  # (B, L, H)
+    old[:, 1:] = kept[:, :-1]
+    product = op.decay * old
+    v = rshift(product, op.decay_shift) + x
+    high, low = (1 << (op.state_bits - 1)) - 1, -(1 << (op.state_bits - 1))
+    clipped = np.clip(v, low, high)
+    decays = rounding("decay", product, op.decay_shift)
+    del decays["decay shifted left"]
+    return {
+        "fires": fired == 1,
+        "silent": fired == 0,
+        "at the threshold": clipped == op.threshold,
+        "one above": clipped == op.threshold + 1,
+        "fires twice in a row": (fired[:, 1:] == 1) & (fired[:, :-1] == 1),
+        "silent after firing": (fired[:, 1:] == 0) & (fired[:, :-1] == 1),
+        "threshold below 0": (op.threshold < 0) & (x == x),
+        "decay 0": (op.decay == 0) & (x == x),
+        "no decay": (op.decay == np.int64(1) << op.decay_shift) & (old != 0),
+        **decays,
+        **saturation("state", v, op.state_bits),
+    }
+
+
 def _spike(op: p.Spike, x: np.ndarray) -> Parts:
     return {
         "above the threshold": x > op.threshold,
@@ -359,6 +400,7 @@ def _readout(op: p.Readout, x: np.ndarray, logits: np.ndarray) -> Parts:
 _OTHERS: dict[type, Callable[..., Parts]] = {
     p.Embedding: _embedding,
     p.Affine: _affine,
+    p.Relu: _relu,
     p.Spike: _spike,
     p.Ternary: _ternary,
     p.Table: _table,

@@ -60,7 +60,7 @@ def fast(program: Any, wanted: Vectors) -> str | None:
     data = wanted["data"]
     run = importlib.import_module("neurossm.engine.cpu.batches").run
     names = tuple(program.recordings)
-    tensors = tuple(name for name in names if ":state_" not in name)
+    tensors = tuple(name for name, kept in program.recordings.items() if kept.state is None)
     # fused where nobody watches; states as floats; all in integers
     found = run(program, data, threads=1)
     place = first_difference(found, wanted, ())

@@ -323,6 +323,17 @@ def _layernorm(channels: int, bits: int = 40, **fields: Any) -> p.LayerNorm:
     return p.LayerNorm("op", ("x",), p.unchecked(bits, 0, channels), eps=eps, **arrays)
 
 
+def _relu(bits: int, *shift: int) -> p.Relu:
+    return p.Relu("op", ("x",), p.unchecked(bits, 0, len(shift)), np.array(shift))
+
+
+def _lif(bits: int, channels: int, **fields: Any) -> p.LIF:
+    """Return neurons of several decays and thresholds."""
+    default = {"decay": [1, 3, 0, 4], "decay_shift": [1, 2, 3, 2], "threshold": [9, 2, -3, 20]}
+    arrays = {key: np.resize(value, channels) for key, value in (default | fields).items()}
+    return p.LIF("op", ("x",), p.unchecked(2, 0, channels), **arrays, state_bits=bits)
+
+
 def _dense(weight: Any) -> p.Dense:
     weight = np.array(weight)
     return p.Dense("op", ("x",), p.unchecked(63, 0, len(weight)), weight)
@@ -417,6 +428,16 @@ _CORNERS: dict[str, _Maker] = {
             4 * 100001253 - 2,
         )
     },
+    "relu at every integer": _listed(
+        4, [[x, -x, x, x, x] for x in range(-16, 17)], _relu(5, -1, 0, 1, 2, 3)
+    ),
+    "relu beyond floats": _corner(54, 2, _relu(60, 1, -1)),
+    "relu of integers that saturates": _corner(54, 2, _relu(53, 1, 2)),
+    "lif small": _corner(5, 9, _lif(6, 9), steps=60),
+    "lif that never fires": _corner(4, 4, _lif(7, 4, threshold=63), steps=60),
+    "lif beyond floats": _corner(
+        39, 3, _lif(40, 3, decay=[(1 << 20) - 1, 3, 1], decay_shift=[20, 2, 1], threshold=1 << 38)
+    ),
     "table at every integer": _listed(4, [[x, -x] for x in range(-16, 17)], _table(9)),
     "affine small": _corner(4, 2, _affine("op", "x", 2, 4, gain=[3, -5], shift=[1, 3], offset=1)),
     "affine just beyond floats": _corner(50, 1, _affine("op", "x", 1, 60, gain=9, shift=1)),

@@ -23,7 +23,7 @@ Say = Callable[[str], None]
 def compared(program: Program, data: np.ndarray, name: str) -> tuple[reference.Run, Counter[str]]:
     """Compare the engines on every tensor and state; return the reference's, and how many."""
     names = tuple(program.recordings)
-    tensors = [tensor for tensor in names if ":state_" not in tensor]
+    tensors = [name for name, kept in program.recordings.items() if kept.state is None]
     expected = reference.run(program, data, record=names, count=tensors)
     # States are recorded as integers, tensors alone as floats; unwatched operations are fused.
     for record, count in ((names, ()), (tensors, tensors), ((), ())):
@@ -39,9 +39,9 @@ def compared(program: Program, data: np.ndarray, name: str) -> tuple[reference.R
         assert found.saturations == expected.saturations, name
     same = Counter({"Readout": expected.logits.size})
     for tensor in names:
-        owner, is_state, _ = tensor.rpartition(":state_")
-        kind = type(program[owner if is_state else tensor]).__name__
-        same[f"{kind} states" if is_state else kind] += expected.tensors[tensor].size
+        kept = program.recordings[tensor]
+        kind = type(kept.op).__name__
+        same[f"{kind} states" if kept.state else kind] += expected.tensors[tensor].size
     return expected, same
 
 

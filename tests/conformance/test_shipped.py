@@ -50,9 +50,9 @@ def compared(program: Program, data: np.ndarray, names: tuple[str, ...]) -> Coun
     for name in names:
         wanted = expected.tensors.pop(name)
         np.testing.assert_array_equal(found.tensors.pop(name), wanted, name)
-        owner, is_state, _ = name.rpartition(":state_")
-        kind = type(program[owner if is_state else name]).__name__
-        counts[f"{kind} states" if is_state else kind] += wanted.size
+        kept = program.recordings[name]
+        kind = type(kept.op).__name__
+        counts[f"{kind} states" if kept.state else kind] += wanted.size
     return counts
 
 
@@ -63,7 +63,7 @@ def test_every_integer(
 ) -> None:
     program = compile_model(FOLDER / f"{model}.pt")
     names = tuple(program.recordings)
-    tensors = tuple(name for name in names if ":state_" not in name)
+    tensors = tuple(name for name, kept in program.recordings.items() if kept.state is None)
     counts: Counts = Counter()
     for first in range(0, DIGITS, BATCH):  # recurrences in floats
         counts += compared(program, digits[first : first + BATCH], tensors)
