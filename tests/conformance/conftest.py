@@ -16,8 +16,8 @@ import pytest
 
 HERE = Path(__file__).parent
 MODULES = (
-    *("branches", "programs", "sandbox", "emulation", "checks", "mutants", "mutation"),
-    *("equations", "equivalents", "replay"),
+    *("branches", "programs", "sandbox", "emulation", "checks", "replay", "probes", "mutants"),
+    *("mutation", "equations", "equivalents"),
 )
 
 

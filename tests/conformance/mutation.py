@@ -21,6 +21,7 @@ import checks
 import emulation
 import mutants
 import numpy as np
+import probes
 import programs
 from sandbox import Edit, sandbox
 
@@ -98,7 +99,7 @@ def as_python(
     replaced: dict[str, dict[str, Any]] = emulation.exports()
     replaced["neurossm.engine.cpu.kernels.dot"] |= flags or {}
     with sandbox(("neurossm.derive", "neurossm.engine"), edits, replaced):
-        return difference(cases, checks.fast)
+        return probes.difference() or difference(cases, checks.fast)
 
 
 def of_reference(edit: Edit, paths: Iterable[Path]) -> str | None:
@@ -116,12 +117,13 @@ def compiled(name: str, edit: Edit, folder: Path) -> str | None:
 
 def uncached() -> Edit:
     """Return the edit that keeps altered kernels from the cache on disk."""
-    return Edit("engine/cpu/kernels/jit.py", "njit(cache=True, **_OPTIONS)", "njit(**_OPTIONS)")
+    old, new = "return compiled(function, _OPTIONS)", "return njit(**_OPTIONS)(function)"
+    return Edit("engine/cpu/kernels/jit.py", old, new)
 
 
 def every() -> dict[str, Edit]:
     """Return all edits of the fast engine by kind and name."""
-    kinds = {"floats": mutants.FLOATS, "integers": mutants.INTEGERS, "lowering": mutants.LOWERING}
+    kinds = {"kernels": mutants.HAND, "printers": mutants.PRINTERS, "lowering": mutants.LOWERING}
     return {f"{kind}, {name}": e for kind, table in kinds.items() for name, e in table.items()}
 
 
@@ -137,9 +139,11 @@ def main() -> int:
         cases = likely_first(loaded(found(chosen.cases)), chosen.one)
         edit = every()[chosen.one]
         # What is not in the kernels runs with those on disk.
-        edits = (edit, uncached()) if "kernels" in edit.file else (edit,)
+        compiles = "kernels" in edit.file or "derive" in edit.file
+        edits = (edit, uncached()) if compiles else (edit,)
         with sandbox(("neurossm.derive", "neurossm.engine"), edits):
-            print(difference(cases, checks.fast) or "", flush=True)  # noqa: T201
+            place = probes.difference() or difference(cases, checks.fast)
+            print(place or "", flush=True)  # noqa: T201
         return 0
     return _compile_all(chosen.words)
 

@@ -434,6 +434,15 @@ _CORNERS: dict[str, _Maker] = {
     "relu beyond floats": _corner(54, 2, _relu(60, 1, -1)),
     "relu of integers that saturates": _corner(54, 2, _relu(53, 1, 2)),
     "lif small": _corner(5, 9, _lif(6, 9), steps=60),
+    "lif of no shift": _corner(
+        5, 2, _lif(8, 2, decay=[1, 0], decay_shift=0, threshold=40), steps=30
+    ),
+    "lif beside what was there before": _corner(
+        *(5, 2),
+        replace(_lif(6, 2), name="y"),
+        p.Dense("op", ("y",), p.unchecked(20, 0, 16), np.full((16, 2), 99)),
+        steps=70,
+    ),
     "lif that never fires": _corner(4, 4, _lif(7, 4, threshold=63), steps=60),
     "lif beyond floats": _corner(
         39, 3, _lif(40, 3, decay=[(1 << 20) - 1, 3, 1], decay_shift=[20, 2, 1], threshold=1 << 38)
@@ -446,6 +455,23 @@ _CORNERS: dict[str, _Maker] = {
     ),
     "affine with an offset beyond floats": _corner(
         50, 1, _affine("op", "x", 1, 60, gain=1, shift=1, offset=1 << 52)
+    ),
+    "affine whose sum alone is beyond floats": _listed(
+        52,
+        [[(1 << 52) - 3], [1 - (1 << 52)], [0]],
+        _affine("op", "x", 1, 60, gain=1, shift=2, offset=(1 << 51) - 1),
+    ),
+    "dense and affine whose sum is beyond floats": _listed(
+        15,
+        [[(1 << 15) - 1], [0], [-9]],
+        replace(_dense([[1]]), name="y"),
+        _affine("op", "y", 1, 60, gain=(1 << 37) - 1, shift=2, offset=(1 << 51) - 1),
+    ),
+    "dense and affine that is shifted beyond floats": _listed(
+        15,
+        [[(1 << 15) - 1], [0], [-9]],
+        replace(_dense([[1]]), name="y"),
+        _affine("op", "y", 1, 60, gain=(1 << 30) + 1, shift=-10, offset=1),
     ),
     "affine that loses its half": _corner(40, 1, _affine("op", "x", 1, 60, gain=1, shift=-12)),
     "affine of all shifts": _corner(

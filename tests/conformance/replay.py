@@ -8,6 +8,7 @@ what differs here differs in a run, and the other way round. Steps become sample
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -18,9 +19,6 @@ from unittest import mock
 import emulation
 import numpy as np
 
-from neurossm.derive import exactness, integers
-from neurossm.derive.floats import FloatKernel
-from neurossm.derive.forms import Lowered, NotLinearError
 from neurossm.errors import NeuroSSMError
 from neurossm.program import operation
 from neurossm.program.arithmetic import MAX_SHIFT, saturate
@@ -29,6 +27,11 @@ from neurossm.program.evaluate import Evaluator
 from neurossm.program.expression import Step
 from neurossm.program.operation import Op
 from neurossm.program.tensor import Interval
+
+
+def _derive(name: str) -> Any:
+    """Return a module of the printers as it is at the moment, altered or not."""
+    return importlib.import_module(f"neurossm.derive.{name}")
 
 
 class NotInFloatsError(Exception):
@@ -61,6 +64,7 @@ class Part:
 def parts(cases: Iterable[Any]) -> dict[type[Op], list[Part]]:
     """Return the operations with equations of some programs, by type, small ones first."""
     found: dict[type[Op], list[Part]] = {}
+    exactness = _derive("exactness")
     for case in cases:
         intervals: dict[str, Interval] = {}
         for op in case.program.ops:
@@ -156,7 +160,7 @@ def bounds(part: Part) -> str | None:
 
 def in_integers(part: Part) -> str | None:
     """Return what differs in the kernel of integers, run as plain Python, or None."""
-    op, rows = part.op, len(part.output)
+    op, rows, integers = part.op, len(part.output), _derive("integers")
     kernel = _integer_kernel(op)
     state = [part.before[s.name].reshape(rows, -1) for s in op.states]
     states = np.stack(state, axis=2).reshape(rows, -1) if state else np.zeros((rows, 0), np.int64)
@@ -186,6 +190,7 @@ class _Sized(list[int]):
 
 
 def _integer_kernel(op: Op) -> Callable[..., int]:
+    integers = _derive("integers")
     forms = {"floor_shift": "floor_shift({0}, {1})"}  # which says what it refuses
     with mock.patch.dict(integers._FORMS, forms):
         source = integers.kernel_source("kernel", type(op))
@@ -213,13 +218,14 @@ def _built(source: str, names: dict[str, Any]) -> Callable[..., int]:
     return made
 
 
-def float_kernel(kind: type[Op]) -> FloatKernel | None:
+def float_kernel(kind: type[Op]) -> Any:
     """Return the float kernel of an equation, None where it has none; never a remembered one."""
     step = kind.traced()
     assert step is not None
+    floats, forms = _derive("floats"), _derive("forms")
     try:
-        return FloatKernel(kind, Lowered(code_of(step)))
-    except NotLinearError:
+        return floats.FloatKernel(kind, forms.Lowered(code_of(step)))
+    except forms.NotLinearError:
         return None
 
 
@@ -227,7 +233,7 @@ def in_floats(part: Part) -> str | None:
     """Return what differs in the kernel of floats where it is said to be exact, or None."""
     op, rows, H = part.op, len(part.output), part.op.out.channels
     kernel = float_kernel(type(op))
-    if kernel is None or not all(exactness.holds(interval) for interval in part.bounds):
+    if kernel is None or not all(map(_derive("exactness").holds, part.bounds)):
         raise NotInFloatsError
     for item in op.code.of_kind("rshift", "floor_shift"):
         by = op.code.instructions[item.args[1]]

@@ -20,7 +20,7 @@ LANES = 8
 
 def states(session: Session, program: Program) -> dict[str, np.ndarray]:
     """Return the states (H, N) by name, of the SSMs that are computed in floats."""
-    memory = session._worker._states
+    memory = session._workspace._states
     rows = [row for row in session._tape.instructions if row[columns.KIND] == kinds.RECUR]
     ops = [op for op in program.ops if isinstance(op, SSM)]
     assert len(rows) == len(ops)

@@ -39,7 +39,7 @@ def test_nothing_is_noticed_without_an_edit(
 def test_every_edit_of_the_fast_engine_is_noticed(
     mutation: ModuleType, cases: list[Any], say: Say
 ) -> None:
-    """More than 150 edits of kernels, of lowering, of memory and of bounds."""
+    """More than 150 edits of kernels, printers, lowering, memory and exactness."""
     edits = mutation.every()
     places = {
         name: mutation.as_python((edit,), mutation.likely_first(cases, name))
@@ -73,7 +73,7 @@ def _report(say: Say, engine: str, places: dict[str, str | None]) -> None:
 def test_an_edit_of_text_that_is_not_there_is_refused(
     mutation: ModuleType, cases: list[Any]
 ) -> None:
-    edit = mutation.Edit("engine/lower.py", "no such text", "")
+    edit = mutation.Edit("engine/cpu/planner.py", "no such text", "")
     with pytest.raises(LookupError, match="occurs 0 times"):
         mutation.as_python((edit,), cases)
 
