@@ -36,6 +36,7 @@ _EQUATIONS: dict[str, Equation] = {
     "a product": lambda f, x, y: x * y,
     "a product of what is rounded": lambda f, x, y: f.gain * rshift(x, f.shift),
     "a product of two rounded": lambda f, x, y: rshift(x, f.shift) * rshift(y, 1),
+    "rounded and shifted left": lambda f, x, y: rshift(rshift(x, f.shift), -1),
     "rounded twice": lambda f, x, y: rshift(rshift(x, f.shift), 1),
     "a rounded difference": lambda f, x, y: x - rshift(y, f.shift),
     "a difference of rounded": lambda f, x, y: rshift(x, f.shift) - rshift(y, 2),

@@ -257,13 +257,19 @@ def corners() -> Iterator[Case]:
 
 
 def around(
-    name: str, rng: np.random.Generator, bits: int, channels: int, *ops: p.Op, steps: int = 9
+    name: str,
+    rng: np.random.Generator,
+    bits: int,
+    channels: int,
+    *ops: p.Op,
+    steps: int = 9,
+    shift: int = 40,
 ) -> Case:
     """Return a program that ends in `ops`, on integers of magnitude up to 2^bits from input `x`."""
     source = p.Input("x", (), p.unchecked(bits + 2, bits, channels), "float", channels, -1.0, 1.0)
     last = ops[-1]
     H = last.out.channels
-    narrow = _affine("small", last.name, H, 20, gain=1, shift=min(40, last.out.bits))
+    narrow = _affine("small", last.name, H, 20, gain=1, shift=min(shift, last.out.bits))
     decoder = p.Readout(
         "decoder",
         ("small",),
@@ -361,8 +367,8 @@ def _table(bits: int = 62, **fields: Any) -> p.Table:
 _Maker = Callable[[str, np.random.Generator], Case]
 
 
-def _corner(bits: int, channels: int, *ops: p.Op, steps: int = 9) -> _Maker:
-    return lambda name, rng: around(name, rng, bits, channels, *ops, steps=steps)
+def _corner(bits: int, channels: int, *ops: p.Op, steps: int = 9, shift: int = 40) -> _Maker:
+    return lambda name, rng: around(name, rng, bits, channels, *ops, steps=steps, shift=shift)
 
 
 def _two_readers(name: str, rng: np.random.Generator) -> Case:
@@ -400,15 +406,28 @@ def _last_bit(bits: int, A: int, a: int, before: tuple[int, ...], last: int) -> 
     return make
 
 
-def _listed(bits: int, numbers: Sequence[Sequence[int]], *ops: p.Op) -> _Maker:
+def _listed(bits: int, numbers: Sequence[Sequence[int]], *ops: p.Op, shift: int = 40) -> _Maker:
     """Return operations on given integers (steps, channels)."""
     values = np.array(numbers)
 
     def make(name: str, rng: np.random.Generator) -> Case:
-        case = around(name, rng, bits, values.shape[1], *ops)
+        case = around(name, rng, bits, values.shape[1], *ops, shift=shift)
         return case._replace(data=values[None] * 2.0**-bits)
 
     return make
+
+
+def _dense_affine_spike(gain: int, shift: int, offset: int, below: int) -> _Maker:
+    """Return a sum, scaled to so large a number that its last bit decides on a spike."""
+    x = (1 << 15) - 1
+    value = (gain * x + (1 << shift >> 1) >> shift if shift > 0 else gain * x << -shift) + offset
+    return _listed(
+        *(15, [[x], [0], [-9]]),
+        replace(_dense([[1]]), name="y"),
+        _affine("z", "y", 1, 60, gain=gain, shift=shift, offset=offset),
+        p.Spike("op", ("z",), p.unchecked(2, 0, 1), np.array([value - below])),
+        shift=0,
+    )
 
 
 _CORNERS: dict[str, _Maker] = {
@@ -442,6 +461,7 @@ _CORNERS: dict[str, _Maker] = {
         replace(_lif(6, 2), name="y"),
         p.Dense("op", ("y",), p.unchecked(20, 0, 16), np.full((16, 2), 99)),
         steps=70,
+        shift=0,
     ),
     "lif that never fires": _corner(4, 4, _lif(7, 4, threshold=63), steps=60),
     "lif beyond floats": _corner(
@@ -461,17 +481,11 @@ _CORNERS: dict[str, _Maker] = {
         [[(1 << 52) - 3], [1 - (1 << 52)], [0]],
         _affine("op", "x", 1, 60, gain=1, shift=2, offset=(1 << 51) - 1),
     ),
-    "dense and affine whose sum is beyond floats": _listed(
-        15,
-        [[(1 << 15) - 1], [0], [-9]],
-        replace(_dense([[1]]), name="y"),
-        _affine("op", "y", 1, 60, gain=(1 << 37) - 1, shift=2, offset=(1 << 51) - 1),
+    "dense and affine whose sum is beyond floats": _dense_affine_spike(
+        (1 << 37) - 1, 2, (1 << 51) - 1, below=0
     ),
-    "dense and affine that is shifted beyond floats": _listed(
-        15,
-        [[(1 << 15) - 1], [0], [-9]],
-        replace(_dense([[1]]), name="y"),
-        _affine("op", "y", 1, 60, gain=(1 << 30) + 1, shift=-10, offset=1),
+    "dense and affine that is shifted beyond floats": _dense_affine_spike(
+        (1 << 30) + 1, -10, 1, below=1
     ),
     "affine that loses its half": _corner(40, 1, _affine("op", "x", 1, 60, gain=1, shift=-12)),
     "affine of all shifts": _corner(

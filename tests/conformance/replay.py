@@ -256,7 +256,7 @@ def in_floats(part: Part) -> str | None:
     samples, steps = (rows, 1) if op.states else (1, rows)
     run = _built(kernel.source("kernel"), _FLOATS)
     clipped = run(flat[0], flat[-1], out, kept, p, samples, steps, H, stride, room)
-    found = out.reshape(rows, stride)[:, :H]
+    found = out.reshape(rows, stride)[:, :H].astype(np.int64)
     after = kept.reshape(states.shape)
     following = {state.name: after[:, i, :H] for i, state in enumerate(op.states)}
     return _saturated(part, found, following, clipped)
