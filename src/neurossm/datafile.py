@@ -16,6 +16,8 @@ from neurossm.files import as_path, atomic_path
 from neurossm.graph.data import DeclaredInput, check_data, check_labels
 from neurossm.program import Program, Run
 
+_OTHER_LABELS = ("labels", "label", "targets", "target", "Y")
+
 
 @dataclass(frozen=True, eq=False)
 class Data:
@@ -75,6 +77,12 @@ def load_data(path: str | os.PathLike[str]) -> Data:
             if "x" not in archive.files:
                 found = ", ".join(archive.files) or "nothing"
                 raise InputError(f"{path}: holds {found}; expected samples under the name x")
+            other = next((name for name in _OTHER_LABELS if name in archive.files), None)
+            if other is not None and "y" not in archive.files:
+                raise InputError(
+                    f"{path}: holds {other} but no y; class numbers are read under the name y: "
+                    "save them as y, or leave them out"
+                )
             x = archive["x"]
             y = archive["y"] if "y" in archive.files else None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:

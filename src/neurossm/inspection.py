@@ -11,6 +11,7 @@ from typing import Any
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path
 from neurossm.graph import graph as graph_room
+from neurossm.origin import imported_line, imported_line_of
 from neurossm.program import program as program_room
 from neurossm.storage import schema_of
 
@@ -74,11 +75,16 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
     return _checkpoint(path)
 
 
+def _imported(line: str | None) -> dict[str, str]:
+    return {} if line is None else {"origin": line}
+
+
 def _program(program: program_room.Program) -> Inspection:
     return Inspection(
         kind=f"{program_room.SCHEMA} version {program_room.VERSION}",
         properties={
             "target": program.target,
+            **_imported(imported_line_of(program.provenance)),
             "max_steps": program.max_steps,
             "approximations": {item.name: item.max_error for item in program.approximations},
             "provenance": program.provenance,
@@ -122,7 +128,10 @@ def _graph(graph: graph_room.Graph) -> Inspection:
     channels = graph.channels()
     return Inspection(
         kind=f"{graph_room.SCHEMA} version {graph_room.VERSION}",
-        properties={"provenance": graph.provenance},
+        properties={
+            **_imported(imported_line(graph.provenance.get("training"))),
+            "provenance": graph.provenance,
+        },
         title="Nodes",
         columns=("node", "type", "reads", "channels"),
         rows=tuple(
@@ -140,6 +149,7 @@ def _checkpoint(path: Path) -> Inspection:
     return Inspection(
         kind=f"{FORMAT} version {VERSION}",
         properties={
+            **_imported(imported_line(checkpoint.training)),
             "sha256": checkpoint.sha256,
             "parameters": sum(p.numel() for p in checkpoint.model.parameters()),
             "config": checkpoint.config.to_dict(),

@@ -49,8 +49,9 @@ def options() -> Callable[[Any], Any]:
         return ImportOptions(
             input=None if kind.tokens else "uint8",
             discretization=kind.rule,
-            activation=None if kind.gelu else "none",
+            activation="spike" if kind.layer != "gsu" else None if kind.gelu else "none",
             prenorm=kind.prenorm if kind.backbone == "example" else None,
+            norm="none" if kind.norm == "none" else None,
         )
 
     return options_of

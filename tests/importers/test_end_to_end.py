@@ -17,6 +17,9 @@ from neurossm.cli import cli
 
 Write = Callable[..., Path]
 
+SPIKES = ("--input", "uint8", "--activation", "spike")
+NO_NORM = ("--activation", "spike", "--norm", "none")
+
 
 def _run(*arguments: object) -> Result:
     return CliRunner().invoke(cli, [str(argument) for argument in arguments])
@@ -54,8 +57,8 @@ def _verify(folder: Path, other: str = "fast") -> Any:
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("official binary-s4d", ("--input", "uint8")),
-        ("s4 in example.py, prenorm", ("--input", "uint8", "--prenorm")),
+        ("official binary-s4d", SPIKES),
+        ("s4 in example.py, prenorm", (*SPIKES, "--prenorm")),
     ],
 )
 def test_binary_s4d(name: str, options: tuple[str, ...], folder: Callable[[str], Path]) -> None:
@@ -106,15 +109,15 @@ def test_gsu_brings_its_calibration_along(folder: Callable[[str], Path]) -> None
 @pytest.mark.parametrize(
     ("name", "options"),
     [
-        ("official binary-s4d", ("--input", "uint8")),
-        ("official binary-s4d, postnorm", ("--input", "uint8", "--discretization", "zoh")),
-        ("official binary-s4d, tokens, no norm", ()),
+        ("official binary-s4d", SPIKES),
+        ("official binary-s4d, postnorm", (*SPIKES, "--discretization", "zoh")),
+        ("official binary-s4d, tokens, no norm", NO_NORM),
         ("official gsu", ("--input", "uint8")),
         ("official gsu, postnorm, no activation", ("--input", "uint8", "--activation", "none")),
         ("official gsu, stand-alone kernel", ("--input", "uint8")),
-        ("s4d.py in example.py", ("--input", "uint8", "--activation", "spike")),
-        ("s4 in example.py, prenorm", ("--input", "uint8", "--prenorm")),
-        ("s4 in train.py", ("--input", "float:0:255")),
+        ("s4d.py in example.py", (*SPIKES, "--postnorm")),
+        ("s4 in example.py, prenorm", (*SPIKES, "--prenorm")),
+        ("s4 in train.py", ("--input", "float:0:255", "--activation", "spike")),
     ],
 )
 def test_lava_equals_the_reference(
@@ -140,7 +143,7 @@ def test_lava_equals_the_reference(
 
 def test_json(folder: Callable[[str], Path]) -> None:
     at = folder("official binary-s4d, tokens, no norm")
-    result = _ok("import", at / "source.ckpt", "-o", at / "model.pt", "--json", "-")
+    result = _ok("import", at / "source.ckpt", "-o", at / "model.pt", *NO_NORM, "--json", "-")
     content = json.loads(result.stdout)
     assert content["config"]["input"]["kind"] == "tokens"
     assert content["settings"]["encoder"] == {"value": "embedding of 9", "origin": "names"}

@@ -102,7 +102,9 @@ def _float32(block: Any, x: torch.Tensor, *, gsu: bool) -> tuple[Any, Any, Any]:
 
 def test_parameters_are_the_files_digit_by_digit(foreign: ModuleType, write: Write) -> None:
     state = foreign.random_state(foreign.KINDS["official binary-s4d"])
-    model = import_checkpoint(write(state), options=ImportOptions("uint8")).model
+    model = import_checkpoint(
+        write(state), options=ImportOptions("uint8", activation="spike")
+    ).model
     assert model.dtype == torch.float32
     ours = model.state_dict()
     kernel = "model.layers.1.layer.kernel.kernel."
@@ -131,7 +133,7 @@ def test_other_real_transforms(transform: str, foreign: ModuleType, write: Write
     x = foreign.random_input(kind)
     wanted = foreign.evaluate(kind, same, x)
     imported = import_checkpoint(
-        write(state), options=ImportOptions("uint8", real_transform=transform)
+        write(state), options=ImportOptions("uint8", activation="spike", real_transform=transform)
     )
     assert imported.model.dtype == torch.float64  # rounding the poles would change the function
     with torch.no_grad():
@@ -153,7 +155,9 @@ def test_a_dt_per_mode_is_moved_into_a_and_b(foreign: ModuleType, write: Write) 
         same[f"{k}B"] = state[f"{k}B"].double() / factor[:, None]
     x = foreign.random_input(kind)
     wanted = foreign.evaluate(kind, same, x)
-    imported = import_checkpoint(write(spread), options=ImportOptions("uint8", prenorm=True))
+    imported = import_checkpoint(
+        write(spread), options=ImportOptions("uint8", activation="spike", prenorm=True)
+    )
     with torch.no_grad():
         logits = imported.model(torch.from_numpy(x)).numpy()
     np.testing.assert_allclose(logits, wanted.logits, rtol=0, atol=1e-9)
@@ -162,14 +166,18 @@ def test_a_dt_per_mode_is_moved_into_a_and_b(foreign: ModuleType, write: Write) 
 def test_an_encoder_without_bias_gets_a_zero_bias(foreign: ModuleType, write: Write) -> None:
     state = foreign.random_state(foreign.KINDS["official binary-s4d"])
     del state["encoder.0.bias"]
-    model = import_checkpoint(write(state), options=ImportOptions("uint8")).model
+    model = import_checkpoint(
+        write(state), options=ImportOptions("uint8", activation="spike")
+    ).model
     assert float(model.encoder.bias.detach().abs().max()) == 0.0
 
 
 @pytest.mark.parametrize("input_", ["uint8", "uint8:2", "float:-1:2.5"])
 def test_input_kinds(input_: str, foreign: ModuleType, write: Write) -> None:
     state = foreign.random_state(foreign.KINDS["official binary-s4d"])
-    spec = import_checkpoint(write(state), options=ImportOptions(input_)).model.config.input
+    spec = import_checkpoint(
+        write(state), options=ImportOptions(input_, activation="spike")
+    ).model.config.input
     assert (spec.kind, spec.size) == (input_.split(":")[0], 2)
     assert (spec.low, spec.high) == ((-1.0, 2.5) if spec.kind == "float" else (0.0, 255.0))
 
@@ -180,13 +188,16 @@ def test_calibration_and_provenance_travel_along(
     kind = foreign.KINDS["official binary-s4d"]
     x = foreign.random_input(kind)
     source = write(foreign.random_state(kind))
-    imported = import_checkpoint(source, options=ImportOptions("uint8"), calibration=x)
+    imported = import_checkpoint(
+        source, options=ImportOptions("uint8", activation="spike"), calibration=x
+    )
     imported.save(tmp_path / "model.pt")
     checkpoint = load(tmp_path / "model.pt")
     np.testing.assert_array_equal(checkpoint.calibration, x)
-    assert checkpoint.training["imported_from"] == source.name
-    assert checkpoint.training["source_sha256"] == imported.sha256
-    assert checkpoint.training["settings"]["discretization"] == {
+    record = checkpoint.training["imported"]
+    assert record["imported_from"] == source.name
+    assert record["source_sha256"] == imported.sha256
+    assert record["settings"]["discretization"] == {
         "value": "bilinear",
         "origin": "assumed",
     }

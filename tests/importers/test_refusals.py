@@ -234,7 +234,14 @@ def test_an_embedding_takes_tokens(
     [
         ("official binary-s4d", ("--discretization", "dss")),
         ("official binary-s4d", ("--real-transform", "tanh")),
-        ("official binary-s4d", ("--no-prenorm",)),
+        ("official binary-s4d", ("--postnorm",)),
+        ("official binary-s4d", ("--norm", "layer")),
+        ("official binary-s4d", ("--norm", "cube")),
+        ("official binary-s4d", ("--norm-eps", "-1")),
+        ("official binary-s4d", ("--residual", "half")),
+        ("official binary-s4d", ("--std", "0")),
+        ("official binary-s4d", ("--mean", "1,2,3")),
+        ("s4d.py in example.py", ("--norm", "batch")),
         ("official binary-s4d", ("--dt-transform", "softplus")),
         ("s4d.py in example.py", ("--dt-transform", "none")),
         ("official gsu", ("--activation", "relu")),
@@ -255,7 +262,9 @@ def test_calibration_that_does_not_suit(
 
     data = tmp_path / "data.npz"
     np.savez(data, x=np.zeros((2, 5, 3), np.uint8))
-    message = refused(write(changed({})), "--input", "uint8", "--calibration", str(data))
+    message = refused(
+        write(changed({})), "--input", "uint8", "--activation", "spike", "--calibration", str(data)
+    )
     assert "--calibration" in message
     assert "(2, 5, 3)" in message
 
@@ -271,23 +280,62 @@ def test_a_folder_that_does_not_exist_is_found_first(
 def test_what_is_assumed_is_printed(
     changed: Changed, write: Write, run_import: Callable[..., Result]
 ) -> None:
-    result = run_import(write(changed({})), "--input", "uint8")
+    result = run_import(write(changed({})), "--input", "uint8", "--activation", "spike")
     assert result.exit_code == 0
     for line in (
         "assumed: discretization = bilinear",
         "assumed: real_transform = exp",
-        "assumed: activation = spike",
+        "assumed: residual = sum",
+        "assumed: norm_eps = 1e-05",
         "assumed: readout = mean over time",
     ):
         assert line in result.stdout
+    assert "assumed: activation" not in result.stdout
 
 
-def test_the_gelu_of_the_s4_code_is_named(
-    changed: Changed, write: Write, run_import: Callable[..., Result]
+@pytest.mark.parametrize("kind", ["official binary-s4d", "s4d.py in example.py", "s4 in train.py"])
+def test_the_activation_is_asked_for(
+    kind: str, changed: Changed, write: Write, refused: Refused
 ) -> None:
-    source = write(changed({}, "s4d.py in example.py"))
-    assert "in place of the GELU that its code has" in run_import(source, "--input", "uint8").stdout
-    assert "GELU" not in run_import(source, "--input", "uint8", "--activation", "spike").stdout
+    message = refused(
+        write(changed({}, kind)),
+        "--input",
+        "uint8",
+        "--postnorm" if "py in ex" in kind else "--residual=sum",
+    )
+    assert "--activation spike, gelu or relu" in message
+    assert "GELU" in message  # what suggests which
+
+
+def test_everything_that_is_open_is_asked_for_in_one_line(
+    changed: Changed, write: Write, refused: Refused
+) -> None:
+    state = {k: v for k, v in changed({}, "s4d.py in example.py").items() if "norms." not in k}
+    message = refused(write(state))
+    for option in ("--activation spike", "--norm none or layer", "--prenorm or --postnorm"):
+        assert option in message
+    for part in ("--input uint8", "--mean", "--std", "float:LOW:HIGH", "float:L1,L2:H1,H2"):
+        assert part in message
+
+
+@pytest.mark.parametrize("norm", ["group", "instance"])
+def test_norms_over_time_are_refused(
+    norm: str, changed: Changed, write: Write, refused: Refused
+) -> None:
+    arguments = ("--input", "uint8", "--activation", "spike", "--prenorm", "--norm", norm)
+    message = refused(write(changed({}, "s4d.py in example.py")), *arguments)
+    assert f"norm {norm}" in message
+    assert "cannot stream" in message
+
+
+@pytest.mark.parametrize(("option", "value"), [("--residual", "none"), ("--norm-eps", "1e-3")])
+def test_other_blocks_are_refused(
+    option: str, value: str, changed: Changed, write: Write, refused: Refused
+) -> None:
+    arguments = ("--input", "uint8", "--activation", "spike", "--prenorm", option, value)
+    message = refused(write(changed({}, "s4d.py in example.py")), *arguments)
+    assert option[2:].replace("-", "_") in message
+    assert "support" in message
 
 
 def test_a_configuration_that_is_missing(changed: Changed, write: Write, refused: Refused) -> None:

@@ -199,11 +199,13 @@ def _with_precision(options: CompileOptions, path: Path) -> CompileOptions:
 
 
 def _results(program: Program, placement: Placement) -> dict[str, Any]:
+    from neurossm.origin import imported_line_of
     from neurossm.place.latency import latency_steps
     from neurossm.program.certificate import certificates
 
     return {
         "target": program.target,
+        "origin": imported_line_of(program.provenance),
         "cores_used": placement.cores_used,
         "chips_used": placement.chips_used,
         "least_cores": placement.least_cores,
@@ -225,6 +227,8 @@ def _show(output: Output, path: Path, results: dict[str, Any], options: CompileO
     rounding = results["rounding"]
     widths = _listed(asdict(options.widths))
     output.line(f"Compiled for {results['target']}: {path}")
+    if results["origin"] is not None:
+        output.line(f"Model {results['origin']}")
     output.line(f"Widths in bits: {widths}")
     for layer, own in options.layers.items():
         output.line(f"  {layer}: {_listed(own)}")

@@ -10,7 +10,7 @@ import click
 from neurossm.cli.output import Output, json_option, open_output
 
 if TYPE_CHECKING:
-    from neurossm.importers import Imported
+    from neurossm.importers import Checked, Imported, ImportOptions
 
 __all__ = ["command"]
 
@@ -21,61 +21,170 @@ __all__ = ["command"]
     "-o",
     "--output",
     "model_path",
-    required=True,
     type=click.Path(path_type=Path),
-    help="Checkpoint to write.",
+    help="Checkpoint to write; needed without --check.",
 )
+@click.option(
+    "--check",
+    "check_path",
+    type=click.Path(path_type=Path),
+    metavar="DATA.npz",
+    help="Write nothing; show the accuracy of every reading of CKPT on labelled samples.",
+)
+@click.option("--limit", type=int, help="With --check: only the first N samples. [default: 1000]")
 @click.option("--config", type=click.Path(path_type=Path), help="The YAML it was trained with.")
+@click.option("--which", metavar="NAME", help="The weights to take, where CKPT holds several.")
 @click.option(
     "--input",
     "input_",
     metavar="KIND",
-    help="What a linear encoder reads: uint8[:SIZE] (pixels) or float:LOW:HIGH.",
+    help="What a linear encoder reads: uint8[:SIZE] (pixels), float:LOW:HIGH, or per channel "
+    "float:L1,L2:H1,H2.",
 )
+@click.option("--mean", metavar="M[,M]", help="What was subtracted from pixels divided by 255.")
+@click.option("--std", metavar="S[,S]", help="What they were divided by then.")
+@click.option(
+    "--activation",
+    help="After the SSM: spike, gelu or relu. In a GSU, after the norm: gelu or none.",
+)
+@click.option("--prenorm/--postnorm", " /--no-prenorm", default=None, help="Where the norms stand.")
+@click.option("--norm", help="batch, layer, group, instance or none. [default: what names say]")
+@click.option("--norm-eps", type=float, help="Added to the variance in norms. [default: 1e-5]")
+@click.option("--residual", help="sum or none, around each layer. [default: sum]")
 @click.option("--discretization", help="bilinear or zoh. [default: its code's default]")
 @click.option("--real-transform", help="How the real part of A is stored. [default: exp]")
 @click.option("--dt-transform", help="How dt is stored. [default: exp]")
-@click.option("--activation", help="After the SSM: spike. In a GSU, after the norm: gelu or none.")
-@click.option("--prenorm/--no-prenorm", default=None, help="Where example.py had its norms.")
 @click.option(
     "--calibration", type=click.Path(path_type=Path), help="DATA.npz to keep for compiling."
 )
 @json_option
 def command(
     checkpoint: Path,
-    model_path: Path,
+    model_path: Path | None,
+    check_path: Path | None,
+    limit: int | None,
     config: Path | None,
+    which: str | None,
     input_: str | None,
+    mean: str | None,
+    std: str | None,
+    activation: str | None,
+    prenorm: bool | None,
+    norm: str | None,
+    norm_eps: float | None,
+    residual: str | None,
     discretization: str | None,
     real_transform: str | None,
     dt_transform: str | None,
-    activation: str | None,
-    prenorm: bool | None,
     calibration: Path | None,
     json_path: str | None,
 ) -> None:
-    """Import CKPT, of the paper's official code or of state-spaces/s4; nothing in it is run."""
-    with open_output(json_path) as output:
-        from neurossm.datafile import load_data
-        from neurossm.files import require_writable
-        from neurossm.importers import ImportOptions, import_checkpoint
+    """Import CKPT, of the paper's official code or of state-spaces/s4; nothing in it is run.
 
-        require_writable(model_path, checkpoint, config, calibration)
+    What changes the function and stands neither in CKPT nor in its configuration is asked for.
+    """
+    _one_of(model_path, check_path, limit, calibration)
+    with open_output(json_path) as output:
+        from neurossm.importers import ImportOptions
+
         options = ImportOptions(
-            input_, discretization, real_transform, dt_transform, activation, prenorm
+            input=input_,
+            discretization=discretization,
+            real_transform=real_transform,
+            dt_transform=dt_transform,
+            activation=activation,
+            prenorm=prenorm,
+            norm=norm,
+            norm_eps=norm_eps,
+            residual=residual,
+            mean=mean,
+            std=std,
+            which=which,
         )
-        samples = None if calibration is None else load_data(calibration).x
-        imported = import_checkpoint(checkpoint, config, options, samples)
-        imported.save(model_path)
-        _show(output, model_path, imported)
-        output.json(
-            {
-                **imported.provenance(),
-                "config": imported.model.config.to_dict(),
-                "parameters": imported.model.parameter_count(),
-                "notes": imported.notes,
-            }
-        )
+        if check_path is not None:
+            _check(output, checkpoint, check_path, config, options, limit)
+        elif model_path is not None:
+            _import(output, checkpoint, model_path, config, options, calibration)
+
+
+def _one_of(
+    model_path: Path | None, check_path: Path | None, limit: int | None, calibration: Path | None
+) -> None:
+    if model_path is None and check_path is None:
+        raise click.UsageError("Missing option '-o' / '--output', or '--check'.")
+    if check_path is None and limit is not None:
+        raise click.UsageError("--limit goes with --check.")
+    for name, value in (("-o", model_path), ("--calibration", calibration)):
+        if check_path is not None and value is not None:
+            raise click.UsageError(f"--check writes nothing; leave {name} out.")
+
+
+def _import(
+    output: Output,
+    checkpoint: Path,
+    model_path: Path,
+    config: Path | None,
+    options: ImportOptions,
+    calibration: Path | None,
+) -> None:
+    from neurossm.datafile import load_data
+    from neurossm.files import require_writable
+    from neurossm.importers import import_checkpoint
+
+    require_writable(model_path, checkpoint, config, calibration)
+    samples = None if calibration is None else load_data(calibration).x
+    imported = import_checkpoint(checkpoint, config, options, samples)
+    imported.save(model_path)
+    _show(output, model_path, imported)
+    output.json(
+        {
+            **imported.provenance(),
+            "config": imported.model.config.to_dict(),
+            "parameters": imported.model.parameter_count(),
+            "notes": imported.notes,
+        }
+    )
+
+
+def _check(
+    output: Output,
+    checkpoint: Path,
+    data: Path,
+    config: Path | None,
+    options: ImportOptions,
+    limit: int | None,
+) -> None:
+    from neurossm.datafile import load_data
+    from neurossm.importers import CHECK_SAMPLES, check_checkpoint
+
+    samples = load_data(data)
+    samples = samples.limited(min(CHECK_SAMPLES, len(samples.x)) if limit is None else limit)
+    found = check_checkpoint(checkpoint, samples, config, options)
+    _show_check(output, checkpoint, found)
+    output.json(found.to_json())
+
+
+def _show_check(output: Output, path: Path, found: Checked) -> None:
+    scores = ", ".join(f"{name} {value:g}" for name, value in found.scores.items())
+    output.line(f"{path}: {len(found.readings)} readings on {found.samples:,} samples")
+    output.line(f"The file says: {scores or 'nothing of its accuracy'}")
+    verdicts = {True: "yes", False: "no", None: ""}
+    output.table(
+        "Readings",
+        ["options", "accuracy", "as the file says"],
+        [
+            (tried.arguments or "(as given)", f"{tried.accuracy:.2%}", verdicts[tried.reproduces])
+            for tried in found.readings
+        ],
+    )
+    output.line(f"The commonest class alone is {found.chance:.2%} of the samples.")
+    if found.proposals:
+        ways = " or ".join(tried.arguments or "as given" for tried in found.proposals)
+        output.line(f"Proposed: {ways}. Nothing was taken or written.")
+    elif found.scores:
+        output.line("No reading reproduces what the file says: other data, or another network.")
+    else:
+        output.line("The file says nothing to compare with: the most accurate reading comes first.")
 
 
 def _show(output: Output, path: Path, imported: Imported) -> None:

@@ -94,6 +94,7 @@ def command(
     """
     with open_output(json_path) as output:
         from neurossm.datafile import load_data
+        from neurossm.origin import imported_line_of
         from neurossm.parity import verify
         from neurossm.program import Program
 
@@ -121,6 +122,9 @@ def command(
         show(output, outcome)
         if plots_folder is not None:
             _draw(output, outcome, plots_folder)
+        origin = imported_line_of(loaded.provenance)
+        if origin is not None:
+            output.line(f"Model {origin}")
         for warning in outcome.warnings:
             output.line(f"warning: {warning}")
         output.line(outcome.verdict)

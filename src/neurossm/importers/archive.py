@@ -8,18 +8,23 @@ keeps the plain values the file gives it and can do nothing.
 from __future__ import annotations
 
 import pickle
+import re
 import types
 import zipfile
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from neurossm.errors import FormatError
 from neurossm.files import sha256_of
+from neurossm.importers.containers import Foreign, find_weights
+from neurossm.importers.recognise import SAVE_ANEW, refuse_other_kinds
+from neurossm.importers.safetensors import is_safetensors, read_safetensors
+from neurossm.importers.tidy import Tidied
 from neurossm.models.checkpoint import FORMAT
 
 _ALLOWED = {
@@ -28,10 +33,7 @@ _ALLOWED = {
     ("torch._utils", "_rebuild_parameter"),
     ("torch._utils", "_rebuild_tensor_v2"),
 }
-_HOLDERS = ("state_dict", "model", "model_state_dict")
-_SAVE_ANEW = (
-    "where it was made, write the weights alone: torch.save(model.state_dict(), 'state.pt')"
-)
+_SCORE = re.compile(r"acc(uracy)?(_|$)|^acc")
 _DAMAGE = (
     pickle.UnpicklingError,
     zipfile.BadZipFile,
@@ -46,34 +48,6 @@ _DAMAGE = (
 )
 
 
-class Foreign:
-    """Stands for an object whose class is not loaded."""
-
-    name: ClassVar[str] = ""
-
-    def __new__(cls, *_: Any, **__: Any) -> Foreign:
-        """Take any arguments; run nothing."""
-        return object.__new__(cls)
-
-    def __init__(self, *_: Any, **__: Any) -> None:
-        self.state: Any = None
-
-    def __setstate__(self, state: Any) -> None:
-        self.state = state
-
-    def __call__(self, *_: Any, **__: Any) -> Foreign:
-        """Stand for the result, too."""
-        return self
-
-    def __setitem__(self, *_: Any) -> None: ...
-
-    def append(self, _: Any) -> None:
-        """Drop what the file adds."""
-
-    def extend(self, _: Any) -> None:
-        """Drop what the file adds."""
-
-
 @dataclass(frozen=True, eq=False)
 class Source:
     """What a file holds.
@@ -82,62 +56,88 @@ class Source:
     ----------
     path, sha256
         The file and its digest.
-    tensors
-        The state dict.
+    weights
+        The state dict, under the names of a plain network.
     config
         A Lightning file's hyper-parameters as plain containers; None if there are none.
+    scores
+        What the file says of its own accuracy: the numbers beside the weights whose name says so.
     left_out
         Names of the classes whose objects were left out.
     """
 
     path: Path
     sha256: str
-    tensors: Mapping[str, Tensor]
-    config: Mapping[str, Any] | None
-    left_out: tuple[str, ...]
+    weights: Tidied
+    config: Mapping[str, Any] | None = None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
 
-def read_source(path: Path) -> Source:
-    """Read a state dict, bare or inside a dict or a Lightning checkpoint. No code is run.
+def read_source(path: Path, which: str | None = None) -> Source:
+    """Read the weights of a file: of ``torch.save``, Lightning or safetensors. No code is run.
+
+    Parameters
+    ----------
+    path
+        The file.
+    which
+        The set of weights to take, where it holds several.
 
     Raises
     ------
     InputError
-        If there is no such file.
+        If there is no such file, or it holds several sets of weights and none is named.
     FormatError
         If it holds no state dict, or one that cannot be had without running code.
     """
-    digest = sha256_of(path)
+    if not path.is_dir():
+        digest = sha256_of(path)
+    refuse_other_kinds(path)
+    if is_safetensors(path):
+        weights = find_weights(read_safetensors(path), path, which)
+        return Source(path, digest, weights)
     left_out: set[str] = set()
     content = _load(path, left_out)
-    state = _find_state(content, path, left_out)
-    hyper = content.get("hyper_parameters") if isinstance(content, dict) else None
+    if isinstance(content, dict) and content.get("format") == FORMAT:
+        raise FormatError(f"{path}: a NeuroSSM checkpoint already; there is nothing to import")
+    weights = find_weights(content, path, which)
+    hyper = content.get("hyper_parameters")
     config = _plain(hyper) if hyper is not None else None
-    return Source(
-        path,
-        digest,
-        state,
-        config if isinstance(config, dict) and config else None,
-        tuple(sorted(left_out)),
-    )
+    config = config if isinstance(config, dict) and config else None
+    return Source(path, digest, weights, config, _scores(content), tuple(sorted(left_out)))
+
+
+def _scores(content: Mapping[Any, Any]) -> dict[str, float]:
+    found = {}
+    for name, value in content.items():
+        if isinstance(name, str) and _SCORE.search(name):
+            if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
+                value = value.item()
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                found[name] = float(value)
+    return found
 
 
 def _load(path: Path, left_out: set[str]) -> Any:
     if not zipfile.is_zipfile(path):
         raise FormatError(
-            f"{path}: no archive written by torch.save (PyTorch 1.6 or later); {_SAVE_ANEW}"
+            f"{path}: neither an archive written by torch.save (PyTorch 1.6 or later) nor a "
+            f".safetensors file; {SAVE_ANEW}"
         )
     try:
-        with zipfile.ZipFile(path) as archive:
-            if any(name.endswith("/constants.pkl") for name in archive.namelist()):
-                raise FormatError(f"{path}: a TorchScript program, which is code; {_SAVE_ANEW}")
         return torch.load(
             path, map_location="cpu", pickle_module=_restricted(left_out), weights_only=False
         )
     except _DAMAGE as error:
         raise FormatError(
-            f"{path}: damaged, or no archive of tensors written by torch.save; {_SAVE_ANEW}"
+            f"{path}: damaged, or no archive of tensors written by torch.save; {SAVE_ANEW}"
         ) from error
+
+
+def _parameter(data: Tensor, *_: Any) -> Tensor:
+    """Stand for ``_rebuild_parameter_with_state``, without the attributes it would set."""
+    return data
 
 
 def _restricted(left_out: set[str]) -> Any:
@@ -147,6 +147,8 @@ def _restricted(left_out: set[str]) -> Any:
         def find_class(self, module: str, name: str) -> Any:
             if (module, name) in _ALLOWED:
                 return super().find_class(module, name)
+            if (module, name) == ("torch._utils", "_rebuild_parameter_with_state"):
+                return _parameter
             left_out.add(f"{module}.{name}")
             return type("Foreign", (Foreign,), {"name": f"{module}.{name}"})
 
@@ -154,34 +156,6 @@ def _restricted(left_out: set[str]) -> Any:
     module.Unpickler = Unpickler
     module.load = lambda file, **options: Unpickler(file, **options).load()
     return module
-
-
-def _find_state(content: Any, path: Path, left_out: set[str]) -> Mapping[str, Tensor]:
-    if isinstance(content, dict) and content.get("format") == FORMAT:
-        raise FormatError(f"{path}: a NeuroSSM checkpoint already; there is nothing to import")
-    for found in _candidates(content):
-        if isinstance(found, Foreign):
-            raise FormatError(
-                f"{path}: holds a pickled object ({type(found).name}), not loaded because that "
-                f"could run code; {_SAVE_ANEW}"
-            )
-        if isinstance(found, dict) and any(isinstance(value, Tensor) for value in found.values()):
-            return _tensors_only(found, path)
-    raise FormatError(f"{path}: holds no state dict, bare or under {', '.join(_HOLDERS)}")
-
-
-def _candidates(content: Any) -> list[Any]:
-    if not isinstance(content, dict):
-        return [content]
-    return [*(content[key] for key in _HOLDERS if key in content), content]
-
-
-def _tensors_only(state: Mapping[Any, Any], path: Path) -> dict[str, Tensor]:
-    for key, value in state.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            kind = type(value).name if isinstance(value, Foreign) else type(value).__name__
-            raise FormatError(f"{path}: {key} of the state dict is no tensor but {kind}")
-    return dict(state)
 
 
 def _plain(value: Any, depth: int = 0) -> Any:

@@ -1,47 +1,62 @@
-"""Decide what names and shapes leave open: activation, place of the norms, kind of input."""
+"""Decide what names and shapes leave open: activation, norms, residual.
+
+What an option or the configuration says is taken; what the code that writes such names has always
+had is assumed, and said; the rest is asked for.
+"""
 
 from __future__ import annotations
 
-import math
-
-from neurossm.errors import InputError, UnsupportedError
-from neurossm.importers.config_file import NO_ACTIVATION, Config, number, spiking_kind
+from neurossm.errors import FormatError, InputError, UnsupportedError
+from neurossm.importers.config_file import (
+    ACTIVATIONS,
+    NO_ACTIVATION,
+    Config,
+    activation_said,
+    named,
+    number,
+)
 from neurossm.importers.network import Found
 from neurossm.importers.settings import Settings
-from neurossm.models.config import InputSpec
+
+USUAL_EPS = 1e-5
+NORMS = ("batch", "layer", "group", "instance", "none")
+_RESIDUALS = ("sum", "none")
 
 
 def activation(found: Found, config: Config, settings: Settings) -> str:
-    """Decide what stands after the SSM, and return what stands after the norm of a GSU.
+    """Decide what stands after the SSM, or after the norm of a GSU.
 
     Raises
     ------
-    UnsupportedError
-        If it is known that the layer does not spike.
-    InputError
-        If the option is not possible here.
+    InputError, UnsupportedError, FormatError
+        If the option or the configuration names something that is not possible here.
     """
     given = settings.options.activation
-    known = spiking_kind(config, given, found.layer, found.dialect)
     if found.layer == "gsu":
+        activation_said(config, found.layer, found.dialect)
         return _gsu_activation(found, settings)
-    if given not in (None, "spike"):
-        raise UnsupportedError(
-            f"--activation {given}: after the SSM of a layer that is to spike there must be a "
-            "spike; models with GELU cannot be imported: Binary S4D or GSU is needed"
-        )
-    if given == "spike":
-        settings.add("activation", "spike", "option")
-    elif known is not None:
-        settings.add("activation", "spike", "config")
-    else:
-        instead = "" if found.dialect == "official" else "in place of the GELU that its code has; "
-        note = (
-            f"{instead}a model with GELU has the same names, but is another function and cannot be "
-            "imported; --activation spike confirms"
-        )
-        settings.add("activation", "spike", "assumed", note)
-    return "gelu"  # of no effect in Binary S4D
+    if given is not None:
+        if given not in ACTIVATIONS:
+            raise InputError(f"--activation {given}: possible here: {', '.join(ACTIVATIONS)}")
+        settings.add("activation", given, "option")
+        return given
+    said = activation_said(config, found.layer, found.dialect)
+    if said is not None:
+        settings.add("activation", said, "config")
+        return said
+    suggestion = (
+        "the paper's s4_surrogate has a spike and the third version of S4 a GELU under the same "
+        "names"
+        if found.dialect == "official"
+        else "these are names of state-spaces/s4, whose code has GELU; only a network that was "
+        "trained with a spike in its place has spike"
+    )
+    settings.ask(
+        "activation",
+        f"--activation spike, gelu or relu, what follows the SSM ({suggestion}; --check DATA.npz "
+        "tries them)",
+    )
+    return "spike"
 
 
 def _gsu_activation(found: Found, settings: Settings) -> str:
@@ -55,7 +70,93 @@ def _gsu_activation(found: Found, settings: Settings) -> str:
     )
 
 
-def prenorm(found: Found, config: Config, settings: Settings) -> bool:
+def norm(found: Found, config: Config, settings: Settings) -> str:
+    """Decide of which kind the norms are.
+
+    Raises
+    ------
+    InputError, UnsupportedError, FormatError
+        If the option or the configuration contradicts the names, or is not known.
+    """
+    given, said = settings.options.norm, named(config.model.get("norm")).get("_name_")
+    if given is not None and given not in NORMS:
+        raise InputError(f"--norm {given}: possible are {', '.join(NORMS)}")
+    if said is not None and said not in NORMS:
+        raise UnsupportedError(f"{config.where}: model.norm: {said}; possible: batch, layer, none")
+    possible = _norms_of(found)
+    if given is not None and given not in possible:
+        raise InputError(
+            f"--norm {given}, but the state dict has {found.norm} norms; possible here: "
+            f"{', '.join(possible)}"
+        )
+    if given is None and said is not None and said not in possible:
+        raise FormatError(
+            f"{config.where}: model.norm: {said}, but the state dict has {found.norm} norms"
+        )
+    if given is not None or said is not None:
+        value = str(given or said)
+        settings.add("norm", value, "option" if given else "config")
+    elif found.norm == "batch":
+        value = "batch"
+        settings.add("norm", value, "names")
+    elif found.norm == "layer":
+        value = "layer"
+        settings.add(
+            "norm",
+            value,
+            "assumed",
+            "the default of its code; GroupNorm, InstanceNorm and BatchNorm without statistics "
+            "have the same names; --norm changes it",
+        )
+    else:
+        value = "layer"
+        settings.ask(
+            "norm",
+            "--norm none or layer (the file has no weights of norms: either there are none, or "
+            "they are without weights, elementwise_affine=False)",
+        )
+    return value
+
+
+def _norms_of(found: Found) -> tuple[str, ...]:
+    """Return the kinds of norms that would have written these names."""
+    if found.norm == "batch":
+        return ("batch",)
+    affine = ("layer", "group", "instance")
+    return affine if found.norm == "layer" else ("none", *affine)
+
+
+def norm_eps(kind: str, config: Config, settings: Settings) -> float:
+    """Decide what is added to the variance in a norm.
+
+    Raises
+    ------
+    InputError, UnsupportedError
+        If it is no positive number.
+    """
+    if kind == "none":
+        return USUAL_EPS
+    given, said = settings.options.norm_eps, named(config.model.get("norm")).get("eps")
+    if given is not None:
+        if not 0 < given < 1:
+            raise InputError(f"--norm-eps {given:g}: must be between 0 and 1")
+        settings.add("norm_eps", f"{given:g}", "option")
+        return given
+    if said is not None:
+        value = number(said)
+        if value is None or not 0 < value < 1:
+            raise UnsupportedError(f"{config.where}: model.norm.eps: {said} is no small number")
+        settings.add("norm_eps", f"{value:g}", "config")
+        return value
+    if "norm" in config.model:  # whose other values are the default of PyTorch
+        settings.add("norm_eps", "1e-05", "config")
+    else:
+        note = "the default of PyTorch; --norm-eps changes it"
+        settings.add("norm_eps", "1e-05", "assumed", note)
+    return USUAL_EPS
+
+
+def prenorm(found: Found, kind: str, config: Config, settings: Settings) -> bool:
     """Decide whether the norms of the blocks stand before their layers.
 
     Raises
@@ -64,13 +165,13 @@ def prenorm(found: Found, config: Config, settings: Settings) -> bool:
         If the option or the configuration contradicts the names.
     """
     given, said = settings.options.prenorm, config.model.get("prenorm")
-    if found.norm == "none":
+    if kind == "none":
         return bool(given if given is not None else said)
-    if found.backbone.name == "sequence":
-        name = found.backbone.final_norm[:-1]
+    if found.backbone.name == "sequence" and found.norm != "none":
+        name = found.state.key(found.backbone.final_norm)[:-1]
         because = f"{name} is {'there' if found.final_norm else 'missing'}"
         if given not in (None, found.final_norm):
-            raise InputError(f"--{'' if given else 'no-'}prenorm, but {because}")
+            raise InputError(f"--{'prenorm' if given else 'postnorm'}, but {because}")
         config.expect("model", "prenorm", found.final_norm, because)
         settings.add("prenorm", _yes(found.final_norm), "names")
         return found.final_norm
@@ -80,64 +181,34 @@ def prenorm(found: Found, config: Config, settings: Settings) -> bool:
     if isinstance(said, bool):
         settings.add("prenorm", _yes(said), "config")
         return said
-    settings.add("prenorm", "no", "assumed", "the default of example.py; --prenorm changes it")
+    settings.ask(
+        "prenorm",
+        "--prenorm or --postnorm, the place of the norms (example.py has postnorm unless it was "
+        "called with --prenorm)",
+    )
     return False
+
+
+def residual(config: Config, settings: Settings) -> str:
+    """Decide whether the input of a block is added to its output.
+
+    Raises
+    ------
+    InputError
+        If the option is not known.
+    """
+    given = settings.options.residual
+    if given is not None:
+        if given not in _RESIDUALS:
+            raise InputError(f"--residual {given}: possible are {', '.join(_RESIDUALS)}")
+        settings.add("residual", given, "option")
+        return given
+    if "residual" in config.model:
+        settings.add("residual", "sum", "config")  # check_config refuses all others
+    else:
+        settings.add("residual", "sum", "assumed", "as in its code; --residual changes it")
+    return "sum"
 
 
 def _yes(value: bool) -> str:
     return "yes" if value else "no"
-
-
-def input_spec(found: Found, config: Config, settings: Settings) -> InputSpec:
-    """Decide what the network reads.
-
-    Raises
-    ------
-    InputError
-        If nothing tells, or the option contradicts the encoder.
-    """
-    given, size = settings.options.input, found.input_size
-    if found.tokens:
-        spec = parse_input(given or "tokens", size)
-        if spec.kind != "tokens":
-            raise InputError(f"--input {given}, but the encoder is an embedding: it takes tokens")
-        settings.add("input", f"tokens below {size}", "option" if given else "names")
-        return spec
-    if given is None and config.dataset.get("_name_") == "mnist":
-        settings.add("input", f"uint8 (pixels) of {size}", "config")
-        return InputSpec.uint8(size)
-    if given is None:
-        raise InputError(
-            f"{found.backbone.encoder}weight reads {size} value{'s' * (size != 1)} per step, whose "
-            "kind no name tells: give --input uint8 (pixels, divided by 255) or --input "
-            "float:LOW:HIGH"
-        )
-    spec = parse_input(given, size)
-    if spec.kind == "tokens":
-        raise InputError("--input tokens, but the encoder is linear: give uint8 or float:LOW:HIGH")
-    shown = f"{spec.kind} of {size}"
-    shown += f" in [{spec.low:g}, {spec.high:g}]" if spec.kind == "float" else ""
-    settings.add("input", shown, "option")
-    return spec
-
-
-def parse_input(text: str, size: int) -> InputSpec:
-    """Return what ``--input`` says of an encoder that reads `size` values or tokens.
-
-    Raises
-    ------
-    InputError
-        If it is not understood, or names another size.
-    """
-    kind, *rest = text.split(":")
-    if kind == "float":
-        ends = [number(part) for part in rest]
-        low, high = ends if len(ends) == 2 else (None, None)
-        if low is None or high is None or not math.isfinite(low) or not math.isfinite(high):
-            raise InputError(f"--input {text}: give the range as float:LOW:HIGH, like float:-1:1")
-        return InputSpec.real(size, low, high)
-    if kind not in ("uint8", "tokens") or len(rest) > 1:
-        raise InputError(f"--input {text}: expected uint8[:SIZE], tokens[:SIZE] or float:LOW:HIGH")
-    if rest and rest[0] != str(size):
-        raise InputError(f"--input {text}: the encoder reads {size}, not {rest[0]}")
-    return InputSpec.uint8(size) if kind == "uint8" else InputSpec.tokens(size)

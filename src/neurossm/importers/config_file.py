@@ -11,6 +11,7 @@ import yaml
 
 from neurossm.errors import FormatError, InputError, UnsupportedError
 
+ACTIVATIONS = ("spike", "gelu", "relu")
 NO_ACTIVATION = (None, "id", "identity", "linear")
 _BINARY = ("s4_surrogate",)
 _GSU = ("s4_gsu", "s4dfunnel", "s4d_funnel")
@@ -120,11 +121,11 @@ def parse_config(content: Mapping[str, Any], where: str) -> Config:
         layers = layers[0] if layers else {}
     layer = {"_name_": layers} if isinstance(layers, str) else layers
     layer = layer if isinstance(layer, Mapping) else {}
-    dataset = _named(plain.get("dataset", composed.get("dataset", composed.get("pipeline"))))
-    decoder = dict(_named(plain.get("decoder")))
+    dataset = named(plain.get("dataset", composed.get("dataset", composed.get("pipeline"))))
+    decoder = dict(named(plain.get("decoder")))
     if composed.get("pipeline") in _PIPELINE_MODES:
         decoder.setdefault("mode", _PIPELINE_MODES[composed["pipeline"]])
-    encoder = _named(plain.get("encoder")).get("_name_")
+    encoder = named(plain.get("encoder")).get("_name_")
     if not (model or layer or dataset or decoder or encoder or composed):
         raise FormatError(f"{where}: no model:, dataset:, encoder: or decoder: in it")
     name = layer.get("_name_") or composed.get("layer") or composed.get("model")
@@ -161,44 +162,34 @@ def _model_problems(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if model.get("bidirectional"):
         yield "bidirectional: true", "it reads the future and cannot stream; train without"
     if "residual" in model:
-        residual = _named(model["residual"])
+        residual = named(model["residual"])
         plain = residual.get("_name_") in ("R", "residual")
         if not plain or residual.get("alpha", 1.0) != 1.0 or residual.get("beta", 1.0) != 1.0:
             yield f"residual: {model['residual']}", "only the plain sum (R) is supported"
-    pool = _named(model.get("pool"))
+    pool = named(model.get("pool"))
     if pool.get("stride", 1) not in (1, None) or pool.get("expand") is not None:
         yield f"pool: {dict(pool)}", "blocks that change the sequence's length or width"
     for part in ("encoder", "decoder"):
         if model.get(part) is not None:
             yield f"{part}: {model[part]}", "further encoders and decoders are not supported"
-    eps = _named(model.get("norm")).get("eps", 1e-5)
-    if number(eps) != 1e-5:
-        yield f"norm.eps: {eps}", "only 1e-5 is supported"
 
 
-def spiking_kind(config: Config, activation: str | None, names: str, dialect: str) -> str | None:
-    """Say what the configuration knows of the activation after the SSM.
+def activation_said(config: Config, names: str, dialect: str) -> str | None:
+    """Return what the configuration says of the activation after the SSM, None if nothing.
 
     Parameters
     ----------
     config
         The configuration.
-    activation
-        What an option says: it stands above the configuration.
     names
         What the state dict has: ``binary-s4d`` or ``gsu``.
     dialect
         How it writes its kernels.
 
-    Returns
-    -------
-    str or None
-        "config" if the layer is known to spike, None if the configuration does not tell.
-
     Raises
     ------
     UnsupportedError
-        If the layer does not spike, or at random.
+        If it is none that is known, or the layer spikes at random.
     FormatError
         If it is not the kind of layer that the state dict has.
     """
@@ -208,22 +199,24 @@ def spiking_kind(config: Config, activation: str | None, names: str, dialect: st
         raise UnsupportedError(f"{place}: its spikes are drawn at random; {_NOT_SPIKING}")
     if (name in _GSU and names != "gsu") or (name in _BINARY and names == "gsu"):
         raise FormatError(f"{place}, but the state dict has {names} layers")
-    if name in _GSU or name in _BINARY:
-        return "config"
+    if name in _BINARY:
+        return "spike"
+    if names == "gsu":
+        return None
     if name is not None and name not in _CONTINUOUS:
         raise UnsupportedError(f"{place}: {_NOT_SPIKING}")
-    if activation == "spike" or names == "gsu":
-        return None
     if said in _SPIKES:
-        return "config"
+        return "spike"
     # The official s4_surrogate has `activation: gelu` in its configuration, too, and ignores it.
-    if name in _CONTINUOUS or (said is not None and dialect != "official"):
-        shown = said if "activation" in config.layer else "gelu"
+    if name not in _CONTINUOUS and (said is None or dialect == "official"):
+        return None
+    said = said if "activation" in config.layer else "gelu"
+    if said not in ACTIVATIONS:
         raise UnsupportedError(
-            f"{config.where}: activation {shown} after the SSM: {_NOT_SPIKING}; if the run had a "
-            "spike in its place, say --activation spike"
+            f"{config.where}: activation {said} after the SSM; known are {', '.join(ACTIVATIONS)}; "
+            "if the run had another one in its place, say --activation"
         )
-    return None
+    return str(said)
 
 
 def number(value: Any) -> float | None:
@@ -260,7 +253,7 @@ def _defaults(entries: Any) -> Iterator[tuple[str, str]]:
                 yield str(key).removeprefix("override ").rpartition("/")[2], value
 
 
-def _named(value: Any) -> Mapping[str, Any]:
+def named(value: Any) -> Mapping[str, Any]:
     """Return a section that may be a bare name, a list of one, or absent."""
     if isinstance(value, list):
         value = value[0] if len(value) == 1 else {"_name_": str(value)} if value else None

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
-from neurossm.errors import FormatError, NeuroSSMError, UnsupportedError
+from neurossm.errors import FormatError, NeuroSSMError
 from neurossm.files import as_path
 from neurossm.graph.data import check_data
 from neurossm.importers import choices
@@ -23,13 +21,15 @@ from neurossm.importers.config_file import (
     number,
     parse_config,
 )
+from neurossm.importers.deployable import GRADED_LAYER, check_deployable, with_usual_eps
+from neurossm.importers.inputs import input_spec
 from neurossm.importers.network import Found, look, translate
+from neurossm.importers.reading import Reading
 from neurossm.importers.settings import ImportOptions, Setting, Settings
 from neurossm.models.checkpoint import build, save
 from neurossm.models.config import InputSpec
 from neurossm.models.network import Network
 
-_NORMS = ("batch", "layer", "none")
 _INITIALISATIONS = {"diag-inv": "inv", "diag-lin": "lin"}
 
 
@@ -61,8 +61,8 @@ class Imported:
     calibration: NDArray[np.generic] | None = None
 
     def save(self, path: str | os.PathLike[str]) -> None:
-        """Write a checkpoint; where it came from stands in its ``training``."""
-        save(path, self.model, self.calibration, self.provenance())
+        """Write a checkpoint; where it came from stands in ``training["imported"]``."""
+        save(path, self.model, self.calibration, {"imported": self.provenance()})
 
     def provenance(self) -> dict[str, Any]:
         """Return where the network comes from as plain values."""
@@ -105,15 +105,16 @@ def import_checkpoint(
         The network is none that can be compiled; the message says which part.
     """
     path, options = as_path(path, "checkpoint"), options or ImportOptions()
-    source = read_source(path)
-    known = _config(source, config)
+    source = read_source(path, options.which)
+    known = config_of(source, config)
     try:
         return _import(source, known, options, calibration)
     except NeuroSSMError as error:
         raise type(error)(f"{path}: {error}") from error
 
 
-def _config(source: Source, path: str | os.PathLike[str] | None) -> Config:
+def config_of(source: Source, path: str | os.PathLike[str] | None) -> Config:
+    """Return the configuration of a file: one of its own, or the one given."""
     if path is not None:
         return load_config(as_path(path, "config"))
     if source.config is not None:
@@ -124,27 +125,60 @@ def _config(source: Source, path: str | os.PathLike[str] | None) -> Config:
     return Config()
 
 
+def decide(source: Source, config: Config, options: ImportOptions) -> tuple[Reading, Settings]:
+    """Read a file in one way; what only the user can tell stands in the settings' `questions`.
+
+    Raises
+    ------
+    NeuroSSMError
+        If the file is no network of these projects, or contradicts options or configuration.
+    """
+    found = look(source.weights)
+    check_config(config)
+    settings = Settings(options, config.layer)
+    norm = choices.norm(found, config, settings)
+    _record_names(found, config, settings)
+    activation = choices.activation(found, config, settings)
+    prenorm = choices.prenorm(found, norm, config, settings)
+    eps = choices.norm_eps(norm, config, settings)
+    residual = choices.residual(config, settings)
+    bare = norm != "none" and found.norm == "none"  # norms without weights
+    found = replace(
+        found,
+        norm="batch" if norm == "batch" else "none" if norm == "none" else "layer",
+        final_norm=prenorm and found.backbone.name == "sequence" if bare else found.final_norm,
+    )
+    spec, normalisation = input_spec(found, config, settings)
+    state, kernel = translate(found, settings)
+    if normalisation is not None:
+        state = normalisation.fold(state)
+    reading = Reading(
+        found,
+        activation,
+        norm,
+        eps,
+        prenorm,
+        residual,
+        kernel.discretization,
+        spec,
+        kernel.exact,
+        state,
+    )
+    return reading, settings
+
+
 def _import(
     source: Source, config: Config, options: ImportOptions, calibration: NDArray[np.generic] | None
 ) -> Imported:
-    found = look(dict(source.tensors))
-    check_config(config)
-    settings = Settings(options, config.layer)
-    _record_names(found, config, settings)
-    activation = choices.activation(found, config, settings)
-    prenorm = choices.prenorm(found, config, settings)
-    state, kernel = translate(found, settings)
-    spec = choices.input_spec(found, config, settings)
-    values = _model_config(found, config, state) | {
-        "discretization": kernel.discretization,
-        "input": {"kind": spec.kind, "size": spec.size, "low": spec.low, "high": spec.high},
-        "prenorm": prenorm,
-        "final_norm": found.final_norm,
-        "activation": activation,
-    }
-    model = build(values, state)
+    reading, settings = decide(source, config, options)
+    check_deployable(reading)  # of what is already known; no use in asking further
+    settings.require_answers()
+    spec, state = reading.input, reading.state
+    if reading.norm == "batch" and reading.norm_eps != choices.USUAL_EPS:
+        state = with_usual_eps(state, reading.norm_eps)
+    model = build(_model_config(reading, config), state)
     samples = None if calibration is None else _samples(spec, calibration)
-    notes = tuple(_notes(source, config, kernel.exact))
+    notes = tuple(_notes(source, config, reading))
     return Imported(model, tuple(settings.record), notes, source.path.name, source.sha256, samples)
 
 
@@ -158,14 +192,12 @@ def _record_names(found: Found, config: Config, settings: Settings) -> None:
     if isinstance(repeats, int) and isinstance(config.model.get("n_layers"), int):
         said = {"n_layers": repeats * config.model["n_layers"]}
         Config(config.where, said).expect("model", "n_layers", found.blocks, "the state dict")
-    _check_norm(found, config)
     _check_encoder(found, config)
     settings.add("layer", found.layer, "names")
     settings.add("blocks", found.blocks, "names")
     settings.add("d_model", sizes.channels, "names")
     settings.add("d_state", 2 * sizes.modes, "names")
     settings.add("n_ssm", sizes.independent, "names")
-    settings.add("norm", found.norm, "names")
     encoder = "embedding" if found.tokens else "linear"
     settings.add("encoder", f"{encoder} of {found.input_size}", "names")
     settings.add("classes", found.classes, "names")
@@ -174,20 +206,6 @@ def _record_names(found: Found, config: Config, settings: Settings) -> None:
 
 
 _POOL_NOTE = "decoder mode pool; others cannot be imported"
-
-
-def _check_norm(found: Found, config: Config) -> None:
-    said = config.model.get("norm")
-    if isinstance(said, Mapping):
-        said = said.get("_name_")
-    if said is None:
-        return
-    if said not in _NORMS:
-        raise UnsupportedError(f"{config.where}: model.norm: {said}; possible: batch, layer, none")
-    if said != found.norm:
-        raise FormatError(
-            f"{config.where}: model.norm: {said}, but the state dict has {found.norm} norms"
-        )
 
 
 def _check_encoder(found: Found, config: Config) -> None:
@@ -199,19 +217,28 @@ def _check_encoder(found: Found, config: Config) -> None:
         )
 
 
-def _model_config(found: Found, config: Config, state: Mapping[str, Tensor]) -> dict[str, Any]:
+def _model_config(reading: Reading, config: Config) -> dict[str, Any]:
+    found, spec = reading.found, reading.input
     channels = found.sizes.channels
-    independent = len(state["blocks.0.mixer.ssm.A_imag"])
+    independent = len(reading.state["blocks.0.mixer.ssm.A_imag"])
     values: dict[str, Any] = {
         "layer": found.layer,
+        "input": {"kind": spec.kind, "size": spec.size, "low": spec.low, "high": spec.high},
         "classes": found.classes,
         "n_layers": found.blocks,
         "d_model": channels,
         "d_state": 2 * found.sizes.modes,
         "n_ssm": None if independent == channels else independent,
-        "norm": found.norm,
+        "discretization": reading.discretization,
+        "norm": reading.norm,
+        "prenorm": reading.prenorm,
+        "final_norm": found.final_norm,
         "threshold": "dynamic",
     }
+    if found.layer == "gsu":
+        values["activation"] = reading.activation
+    elif reading.activation != "spike":
+        values |= {"layer": GRADED_LAYER, "activation": reading.activation}
     # The rest has no effect on the function; it is kept for training on.
     measure = config.layer.get("measure") or config.layer.get("init")
     if measure in _INITIALISATIONS:
@@ -230,8 +257,8 @@ def _samples(spec: InputSpec, calibration: NDArray[np.generic]) -> NDArray[np.ge
     return samples[..., 0] if spec.kind == "tokens" else samples
 
 
-def _notes(source: Source, config: Config, exact: bool) -> list[str]:
-    notes = []
+def _notes(source: Source, config: Config, reading: Reading) -> list[str]:
+    notes = [*source.weights.notes]
     if source.left_out:
         shown = ", ".join(source.left_out[:3])
         more = f" and {len(source.left_out) - 3} more" if len(source.left_out) > 3 else ""
@@ -245,6 +272,6 @@ def _notes(source: Source, config: Config, exact: bool) -> list[str]:
         )
     if config.dataset.get("_name_") == "mnist" and config.dataset.get("permute", True):
         notes.append("permuted MNIST: give the pixels in the permuted order")
-    if not exact:
+    if not reading.exact:
         notes.append("kernel parameters converted; the checkpoint is in float64 to keep them")
     return notes

@@ -28,6 +28,7 @@ from neurossm.errors import FormatError, InputError, UnsupportedError
 from neurossm.importers.settings import Settings
 from neurossm.importers.state import State
 from neurossm.importers.transforms import POSITIVE, TRANSFORMS, log_of
+from neurossm.models.ssm import discretise
 
 Dialect = Literal["official", "s4d", "s4"]
 
@@ -36,6 +37,11 @@ _KERNEL: dict[Dialect, str] = {
     "official": "kernel.kernel.",
     "s4": "layer.kernel.",
     "s4d": "kernel.",
+}
+_RANGES: dict[Dialect, tuple[str, str]] = {
+    "official": ("log_dt", "inv_A_real"),
+    "s4": ("inv_dt", "A_real"),
+    "s4d": ("log_dt", "log_A_real"),
 }
 _LOW_RANK = ("P", "Q", "inv_w_real", "w_imag", "l_kernel")
 
@@ -80,12 +86,15 @@ def dialect_of(state: State, layer: str) -> Dialect:
         if state.has(layer + kernel):
             low_rank = [name for name in _LOW_RANK if layer + kernel + name in state]
             if low_rank:
+                key = state.key(layer + kernel + low_rank[0])
                 raise UnsupportedError(
-                    f"{layer}{kernel}{low_rank[0]}: an nplr (dplr) kernel, whose state matrix is "
-                    "not diagonal; train with mode: diag"
+                    f"{key}: an nplr (dplr) kernel, whose state matrix is not diagonal; "
+                    "train with mode: diag"
                 )
             return dialect
-    raise FormatError(f"{layer}kernel: missing from the state dict; no S4D kernel is known there")
+    raise FormatError(
+        f"{state.key(layer)}kernel: missing from the state dict; no S4D kernel is known there"
+    )
 
 
 def sizes_of(state: State, layer: str, dialect: Dialect) -> Sizes:
@@ -98,10 +107,27 @@ def sizes_of(state: State, layer: str, dialect: Dialect) -> Sizes:
     """
     d_name, _ = _outer_names(layer, dialect)
     a_name = f"{layer}{_KERNEL[dialect]}A_imag"
-    channels, a = state.shape(d_name)[-1], state.shape(a_name)
+    channels, a = _direct_sizes(state.shape(d_name))[1], state.shape(a_name)
+    a_key, d_key = state.key(a_name), state.key(d_name)
     if len(a) != 2 or 0 in a or channels % a[0]:
-        raise FormatError(f"{a_name}: shape {a}, but {d_name} has {channels} channels")
-    return Sizes(channels, a[1], a[0], f"{a_name} with {d_name}")
+        raise FormatError(f"{a_key}: shape {a}, but {d_key} has {channels} channels")
+    return Sizes(channels, a[1], a[0], f"{a_key} with {d_key}")
+
+
+def _direct_sizes(shape: tuple[int, ...]) -> tuple[int, int]:
+    """Return the kernels per channel and the channels, of D as (C, H), (H) or, last, (H, 1)."""
+    if len(shape) == 2 and shape[1] == 1:
+        return 1, shape[0]
+    return (shape[0] if len(shape) == 2 else 1), (shape[-1] if shape else 0)
+
+
+def _direct(state: State, name: str, sizes: Sizes, axes: int) -> Tensor:
+    """Take D (H), stored with a leading axis of one (axes 2), without, or with a trailing one."""
+    shape = state.shape(name)
+    wanted = (sizes.channels,) if axes == 1 else (1, sizes.channels)
+    if shape == (sizes.channels, 1):
+        wanted = shape
+    return state.take(name, wanted, sizes.source).reshape(sizes.channels)
 
 
 def check_channels(state: State, layer: str, dialect: Dialect) -> None:
@@ -117,11 +143,12 @@ def check_channels(state: State, layer: str, dialect: Dialect) -> None:
     d_name, c_name = _outer_names(layer, dialect)
     d, c = state.shape(d_name), state.shape(c_name)
     axes = (1, 3) if dialect == "s4d" else (2, 4)
-    for name, shape, wanted in ((d_name, d, axes[0]), (c_name, c, axes[1])):
+    last = len(d) == 2 and d[1] == 1
+    for name, shape, wanted in ((d_name, d, len(d) if last else axes[0]), (c_name, c, axes[1])):
         if len(shape) != wanted or 0 in shape:
-            raise FormatError(f"{name}: shape {shape}, expected {wanted} axes")
+            raise FormatError(f"{state.key(name)}: shape {shape}, expected {wanted} axes")
     if dialect != "s4d":
-        _refuse_channels(c_name, c[0], d[0])
+        _refuse_channels(state.key(c_name), c[0], _direct_sizes(d)[0])
 
 
 def _outer_names(layer: str, dialect: Dialect) -> tuple[str, str]:
@@ -194,7 +221,37 @@ def read_kernel(
         If a transform gives a dt or a ``-Re A`` that is not positive.
     """
     read = {"official": _read_official, "s4d": _read_s4d, "s4": _read_s4}[dialect]
-    return read(state, layer, sizes, settings)
+    parameters = read(state, layer, sizes, settings)
+    _check_poles(state, layer, dialect, settings.discretization, parameters)
+    return parameters
+
+
+def _check_poles(
+    state: State, layer: str, dialect: Dialect, rule: str, parameters: dict[str, Tensor]
+) -> None:
+    """Refuse numbers that are no positive dt or no pole inside the unit circle in float64."""
+    dt_name, real_name = _RANGES[dialect]
+    kernel = layer + _KERNEL[dialect]
+    for name, values in ((dt_name, parameters["log_dt"]), (real_name, parameters["A_real_log"])):
+        positive = torch.exp(values.double())
+        wrong = ~(torch.isfinite(positive) & (positive > 0))
+        if bool(wrong.any()):
+            number = float(values.double()[wrong][0])
+            what = "dt" if name == dt_name else "-Re A"
+            raise UnsupportedError(
+                f"{state.key(kernel + name)}: {what} is exp({number:g}), out of the range of "
+                "positive float64 numbers; no pole inside the unit circle"
+            )
+    names = ("log_dt", "A_real_log", "A_imag", "B")
+    a_bar, _ = discretise(rule, *(parameters[name] for name in names))  # type: ignore[arg-type]
+    outside = ~(a_bar.abs() < 1)
+    if bool(outside.any()):
+        channel, mode = (int(axis[0]) for axis in torch.nonzero(outside, as_tuple=True))
+        raise UnsupportedError(
+            f"{state.key(kernel + dt_name)} with {real_name}: channel {channel}, mode {mode}: the "
+            f"pole ({rule}) has modulus {float(a_bar[channel, mode].abs()):.17g}, not inside the "
+            "unit circle; dt or -Re A is out of range"
+        )
 
 
 def _read_official(
@@ -205,11 +262,11 @@ def _read_official(
     real = state.take(f"{kernel}inv_A_real", (m, n), source)
     return {
         "log_dt": state.take(f"{kernel}log_dt", (h,), source),
-        "A_real_log": log_of(settings.real, real, f"{kernel}inv_A_real"),
+        "A_real_log": log_of(settings.real, real, state.key(f"{kernel}inv_A_real")),
         "A_imag": state.take(f"{kernel}A_imag", (m, n), source),
         "B": state.take(f"{kernel}B", (m, n, 2), source),
         "C": state.take(f"{kernel}C", (1, h, n, 2), source)[0],
-        "D": state.take(f"{layer}D", (1, h), source)[0],
+        "D": _direct(state, f"{layer}D", sizes, 2),
     }
 
 
@@ -224,7 +281,7 @@ def _read_s4d(state: State, layer: str, sizes: Sizes, _: KernelSettings) -> dict
         "A_imag": state.take(f"{kernel}A_imag", (m, n), source),
         "B": ones,
         "C": state.take(f"{kernel}C", (h, n, 2), source),
-        "D": state.take(f"{layer}D", (h,), source),
+        "D": _direct(state, f"{layer}D", sizes, 1),
     }
 
 
@@ -235,13 +292,13 @@ def _read_s4(state: State, layer: str, sizes: Sizes, settings: KernelSettings) -
     dt = state.take(f"{kernel}inv_dt", dt_shape, source)
     real = state.take(f"{kernel}A_real", (m, n), source)
     imag = state.take(f"{kernel}A_imag", (m, n), source)
-    log_dt = log_of(settings.dt, dt, f"{kernel}inv_dt")  # (H, N) or (H, 1)
+    log_dt = log_of(settings.dt, dt, state.key(f"{kernel}inv_dt"))  # (H, N) or (H, 1)
     parameters = {
-        "A_real_log": log_of(settings.real, real, f"{kernel}A_real"),
+        "A_real_log": log_of(settings.real, real, state.key(f"{kernel}A_real")),
         "A_imag": -(imag if settings.imag == "none" else POSITIVE[settings.imag](imag.double())),
         "B": state.take(f"{kernel}B", (1, m, n, 2), source)[0],
         "C": state.take(f"{kernel}C", (1, h, n, 2), source)[0],
-        "D": state.take(f"{layer}layer.D", (1, h), source)[0],
+        "D": _direct(state, f"{layer}layer.D", sizes, 2),
     }
     if settings.per_mode_dt:
         return _one_dt_per_channel(log_dt, parameters)

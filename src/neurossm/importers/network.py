@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
@@ -23,6 +23,7 @@ from neurossm.importers.kernels import (
 )
 from neurossm.importers.settings import Settings
 from neurossm.importers.state import State
+from neurossm.importers.tidy import Tidied
 from neurossm.models.config import LayerKind, NormKind
 
 
@@ -67,6 +68,7 @@ class Found:
     dialect: Dialect
     sizes: Sizes
     norm: NormKind
+    norm_affine: bool
     final_norm: bool
     tokens: bool
     input_size: int
@@ -78,7 +80,7 @@ class Found:
         return self.backbone.layer.format(0)
 
 
-def look(tensors: dict[str, Tensor]) -> Found:
+def look(weights: Tidied) -> Found:
     """Recognise a network by its names and shapes, without taking anything yet.
 
     Raises
@@ -88,29 +90,33 @@ def look(tensors: dict[str, Tensor]) -> Found:
     UnsupportedError
         If a kernel is bidirectional, not diagonal, or has several channels.
     """
-    state, backbone = _backbone(tensors)
+    state, backbone = _backbone(weights)
     blocks = _count_blocks(state, backbone)
     kinds = [_layer_kind(state, backbone.layer.format(i)) for i in range(blocks)]
     layer, dialect = kinds[0]
     for index, kind in enumerate(kinds):
         if kind != kinds[0]:
+            key = state.key(backbone.layer.format(index))[:-1]
             raise FormatError(
-                f"{backbone.layer.format(index)[:-1]}: a {_shown(kind)} layer, but block 0 has "
-                f"{_shown(kinds[0])}; all layers must be of one kind"
+                f"{key}: a {_shown(kind)} layer, but block 0 has {_shown(kinds[0])}; "
+                "all layers must be of one kind"
             )
     for index in range(blocks):
         check_channels(state, backbone.layer.format(index), dialect)
     sizes = sizes_of(state, backbone.layer.format(0), dialect)
     encoder = state.shape(f"{backbone.encoder}weight")
     if len(encoder) != 2:
-        raise FormatError(f"{backbone.encoder}weight: shape {encoder}, expected two axes")
+        raise FormatError(
+            f"{state.key(backbone.encoder + 'weight')}: shape {encoder}, expected two axes"
+        )
     if state.has("model.layers.0.reverse_layer."):
         raise UnsupportedError(
-            "model.layers.0.reverse_layer: a bidirectional network reads the future and cannot "
-            "stream; train with bidirectional: false"
+            f"{state.key('model.layers.0.reverse_layer')}: a bidirectional network reads the "
+            "future and cannot stream; train with bidirectional: false"
         )
     if f"{backbone.decoder}weight" not in state and state.has("decoder.0.retrieval."):
-        raise UnsupportedError("decoder.0.retrieval: a decoder of pairs of texts; only sequence")
+        where = state.key("decoder.0.retrieval")
+        raise UnsupportedError(f"{where}: a decoder of pairs of texts; only sequence")
     tokens = f"{backbone.encoder}bias" not in state and encoder[1] == sizes.channels
     return Found(
         state,
@@ -120,6 +126,7 @@ def look(tensors: dict[str, Tensor]) -> Found:
         dialect,
         sizes,
         _norm_kind(state, backbone.norm.format(0)),
+        f"{backbone.norm.format(0)}weight" in state,
         bool(backbone.final_norm) and state.has(backbone.final_norm),
         tokens,
         encoder[0] if tokens else encoder[1],
@@ -127,16 +134,27 @@ def look(tensors: dict[str, Tensor]) -> Found:
     )
 
 
-def _backbone(tensors: dict[str, Tensor]) -> tuple[State, Backbone]:
-    for backbone in (SEQUENCE, EXAMPLE):
-        pattern = re.compile(rf"(.*?\.)??{re.escape(backbone.layers)}\d+\.")
-        for name in tensors:
+def _pattern(backbone: Backbone) -> re.Pattern[str]:
+    return re.compile(rf"(.*?\.)??{re.escape(backbone.layers)}\d+\.")
+
+
+def prefixes(names: Iterable[str]) -> list[str]:
+    """Return what the names of each network among these begin with, such as ``module.``."""
+    found: dict[str, None] = {}
+    patterns = [_pattern(backbone) for backbone in (SEQUENCE, EXAMPLE)]
+    for name in names:
+        for pattern in patterns:
             if match := pattern.match(name):
-                return State(tensors, match[1] or ""), backbone
-    raise FormatError(
-        f"no key begins with {SEQUENCE.layers}0. or {EXAMPLE.layers}0.; neither a network of the "
-        "official code nor one of state-spaces/s4"
-    )
+                found.setdefault(match[1] or "")
+    return list(found)
+
+
+def _backbone(weights: Tidied) -> tuple[State, Backbone]:
+    for backbone in (SEQUENCE, EXAMPLE):
+        for name in weights.tensors:
+            if match := _pattern(backbone).match(name):
+                return State(weights, match[1] or ""), backbone
+    raise FormatError(f"no key begins with {SEQUENCE.layers}0. or {EXAMPLE.layers}0.")
 
 
 def _count_blocks(state: State, backbone: Backbone) -> int:
@@ -146,7 +164,8 @@ def _count_blocks(state: State, backbone: Backbone) -> int:
     }
     for index in range(len(found)):
         if str(index) not in found:
-            raise FormatError(f"{backbone.layers}{index}: missing; there are {len(found)} blocks")
+            where = state.key(f"{backbone.layers}{index}")
+            raise FormatError(f"{where}: missing; there are {len(found)} blocks")
     return len(found)
 
 
@@ -165,10 +184,12 @@ def _norm_kind(state: State, norm: str) -> NormKind:
         ("ln.weight", "the LayerNorm of transposed: true with scalar: false has other names"),
     ):
         if norm + name in state:
-            raise UnsupportedError(f"{norm}{name}: {reason}; train with transposed: false")
+            raise UnsupportedError(
+                f"{state.key(norm + name)}: {reason}; train with transposed: false"
+            )
     if f"{norm}running_mean" in state:
         return "batch"
-    return "layer" if state.has(norm) else "none"
+    return "layer" if state.has(norm) else "none"  # none, or without weights: names cannot tell
 
 
 def translate(found: Found, settings: Settings) -> tuple[dict[str, Tensor], KernelSettings]:
@@ -230,11 +251,16 @@ def _norm(found: Found, norm: str) -> Iterator[tuple[str, Tensor]]:
         return
     kind = _norm_kind(state, norm)
     if kind not in (found.norm, "none"):
-        raise FormatError(f"{norm[:-1]}: a {kind} norm, but block 0 has a {found.norm} norm")
-    statistics = ("running_mean", "running_var") if found.norm == "batch" else ()
-    for name in ("weight", "bias", *statistics):
-        yield name, state.take(f"{norm}{name}", (size,), source)
+        raise FormatError(
+            f"{state.key(norm)[:-1]}: a {kind} norm, but block 0 has a {found.norm} norm"
+        )
+    affine = found.norm_affine or any(norm + name in state for name in ("weight", "bias"))
+    for name, value in (("weight", 1.0), ("bias", 0.0)):
+        key = f"{norm}{name}"
+        yield name, state.take(key, (size,), source) if affine else torch.full((size,), value)
     if found.norm == "batch":
+        for name in ("running_mean", "running_var"):
+            yield name, state.take(f"{norm}{name}", (size,), source)
         counter = f"{norm}num_batches_tracked"
         counted = counter in state  # older files have none
         yield (

@@ -25,10 +25,21 @@ class ImportOptions:
         How the file writes the real part of A, and dt: ``exp`` (the logarithm is stored),
         ``none``, ``relu``, ``sigmoid`` or ``softplus``.
     activation
-        After the SSM of a Binary S4D layer (``spike``) or after the norm in a GSU (``gelu`` or
+        After the SSM (``spike``, ``gelu`` or ``relu``) or after the norm in a GSU (``gelu`` or
         ``none``).
     prenorm
         Whether the norm of a block stands before its layer.
+    norm
+        ``batch``, ``layer``, ``group`` (one group), ``instance`` or ``none``.
+    norm_eps
+        What is added to the variance in a norm.
+    residual
+        ``sum`` (the input of a block is added to its output) or ``none``.
+    mean, std
+        Of ``uint8``: what was subtracted from pixels divided by 255, and what they were divided by
+        then; one number, or one per channel separated by commas.
+    which
+        The set of weights, where the file holds several.
     """
 
     input: str | None = None
@@ -37,6 +48,12 @@ class ImportOptions:
     dt_transform: str | None = None
     activation: str | None = None
     prenorm: bool | None = None
+    norm: str | None = None
+    norm_eps: float | None = None
+    residual: str | None = None
+    mean: str | None = None
+    std: str | None = None
+    which: str | None = None
 
 
 @dataclass(frozen=True)
@@ -74,10 +91,29 @@ class Settings:
         self.options = options
         self.layer = dict(layer)
         self.record: list[Setting] = []
+        self.questions: dict[str, str] = {}
 
     def add(self, name: str, value: object, origin: Origin, note: str = "") -> None:
         """Remember a setting that is decided."""
         self.record.append(Setting(name, str(value), origin, note))
+
+    def ask(self, name: str, question: str) -> None:
+        """Remember that only the user can tell a setting; all are asked for at once."""
+        self.questions[name] = question
+
+    def require_answers(self) -> None:
+        """Check that nothing is left to ask.
+
+        Raises
+        ------
+        InputError
+            With every option that is needed, and what suggests which value.
+        """
+        if self.questions:
+            raise InputError(
+                f"nothing in the file tells {', '.join(self.questions)}: give "
+                + "; ".join(self.questions.values())
+            )
 
     def choose(
         self,

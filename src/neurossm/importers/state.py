@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import torch
 from torch import Tensor
 
 from neurossm.errors import FormatError
+from neurossm.importers.tidy import Tidied
 
 _FLOATS = (torch.float32, torch.float64)
 _COUNTER = "num_batches_tracked"
@@ -18,19 +17,24 @@ class State:
 
     Parameters
     ----------
-    tensors
-        The state dict.
+    weights
+        The state dict, under plain names.
     prefix
         What all names of the model begin with, such as ``module.``; left out of `take`'s names.
     """
 
-    def __init__(self, tensors: Mapping[str, Tensor], prefix: str = "") -> None:
-        self._tensors = tensors
+    def __init__(self, weights: Tidied, prefix: str = "") -> None:
+        self._tensors = weights.tensors
+        self._keys = weights.keys
         self._prefix = prefix
         self._taken: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
         return self._prefix + name in self._tensors
+
+    def key(self, name: str) -> str:
+        """Return the file's whole key for a name, for messages; also for a part of a name."""
+        return self._keys.get(self._prefix + name, self._prefix + name)
 
     @property
     def names(self) -> list[str]:
@@ -69,12 +73,11 @@ class State:
         FormatError
             If it is missing, has another shape, or is not float32 or float64 and finite.
         """
-        tensor = self._get(name)
-        key = self._prefix + name
+        tensor, key = self._get(name), self.key(name)
         if tuple(tensor.shape) != shape:
             raise FormatError(f"{key}: shape {tuple(tensor.shape)}, but {because} asks for {shape}")
         _check_values(key, tensor)
-        self._taken.add(key)
+        self._taken.add(self._prefix + name)
         return tensor.detach().clone()
 
     def finish(self) -> None:
@@ -89,14 +92,14 @@ class State:
         if left:
             more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
             raise FormatError(
-                f"{left[0]}: extra key{more}; it belongs to no part of a Binary S4D or GSU network"
+                f"{self._keys[left[0]]}: extra key{more}; it belongs to no part of a Binary S4D or "
+                "GSU network"
             )
 
     def _get(self, name: str) -> Tensor:
-        key = self._prefix + name
-        if key not in self._tensors:
-            raise FormatError(f"{key}: missing from the state dict")
-        return self._tensors[key]
+        if name not in self:
+            raise FormatError(f"{self.key(name)}: missing from the state dict")
+        return self._tensors[self._prefix + name]
 
 
 def _check_values(key: str, tensor: Tensor) -> None:

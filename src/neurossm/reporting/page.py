@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 import neurossm
 from neurossm.files import atomic_path, require_writable
+from neurossm.origin import imported_line_of
 from neurossm.reporting import plots_cost, plots_parity, plots_spikes
 from neurossm.reporting.drawing import Plot, drawing, save_all, to_svg
 from neurossm.reporting.evidence import Evidence
@@ -152,6 +153,7 @@ def _source(evidence: Evidence) -> list[tuple[str, Any]]:
     entries = [
         ("Model", model.get("source")),
         ("Model's sha256", model.get("sha256")),
+        ("Model's origin", imported_line_of(program.provenance)),
         ("Target", program.target),
         ("Scaling", program.provenance.get("options", {}).get("scaling")),
         ("Widths (bits)", ", ".join(f"{name} {bits}" for name, bits in widths.items())),
