@@ -81,9 +81,17 @@ def _options(config: dict[str, Any]) -> ImportOptions:
         discretization=arguments.get("disc"),
         real_transform=arguments.get("real_type", arguments.get("real_transform")),
         dt_transform=arguments.get("dt_transform"),
-        activation="none" if "activation" in arguments else None,
+        activation=_activation(layer),
         prenorm=None if isinstance(layer, dict) else config["prenorm"],
+        norm="none" if config.get("norm") == "none" else None,
     )
+
+
+def _activation(layer: Any) -> str | None:
+    """The spike that `original.py` puts in place of GELU; of a GSU, what it is made with."""
+    if isinstance(layer, dict) and layer["_name_"] in ("s4_gsu", "s4dfunnel"):
+        return "none" if "activation" in layer else None
+    return "spike"
 
 
 def _spikes(imported: Imported, run: Any, block: int, steps: int) -> tuple[Any, Any]:
