@@ -92,6 +92,7 @@ def _data(folder: Path, x: np.ndarray) -> None:
     np.savez(folder / "no-steps.npz", x=x[:, :0])
     np.savez(folder / "no-samples.npz", x=x[:0])
     np.savez(folder / "no-x.npz", z=x)
+    np.savez(folder / "other-name.npz", x=x, labels=np.array([0, 1, 2, 0, 1]))
     np.savez(folder / "labels-short.npz", x=x, y=np.array([0, 1]))
     np.savez(folder / "labels-float.npz", x=x, y=np.array([0.0, 1, 2, 0, 1]))
     np.savez(folder / "labels-out.npz", x=x, y=np.array([0, 1, 2, 3, 1]))
@@ -207,6 +208,7 @@ DATA = {
     "no-steps.npz": "0",
     "no-samples.npz": "0|no samples",
     "no-x.npz": "expected samples under the name x",
+    "other-name.npz": "holds labels but no y; class numbers are read under the name y",
     "labels-short.npz": "labels",
     "labels-float.npz": "labels",
     "objects.npz": "npz",

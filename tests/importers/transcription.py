@@ -19,7 +19,7 @@ H, N, CLASSES, INPUTS, TOKENS = 6, 4, 3, 2, 9
 
 @dataclass(frozen=True)
 class Kind:
-    """What a network is made of; `rule` and `gelu` are not in its names."""
+    """What a network is made of; what stands from `rule` to `residual` is not in its names."""
 
     dialect: str = "official"  # official, s4d, s4
     layer: str = "binary-s4d"
@@ -28,6 +28,10 @@ class Kind:
     prenorm: bool = True
     rule: str = "bilinear"
     gelu: bool = True
+    activation: str = "spike"  # after the SSM: spike, gelu, relu
+    norm_as: str = ""  # of a norm with weights alone: layer unless group or instance
+    eps: float = 1e-5
+    residual: bool = True
     tokens: bool = False
     independent: int = H
     blocks: int = 2
@@ -150,21 +154,27 @@ def random_input(kind: Kind, seed: int = 0, samples: int = 3, steps: int = 50) -
     return rng.integers(0, 256, (samples, steps, INPUTS), dtype=np.uint8)
 
 
-def evaluate(kind: Kind, state: dict[str, torch.Tensor], x: np.ndarray) -> Trace:
-    """Compute a network in evaluation, pixels divided by 255."""
+def evaluate(
+    kind: Kind,
+    state: dict[str, torch.Tensor],
+    x: np.ndarray,
+    mean: np.ndarray | float = 0.0,
+    std: np.ndarray | float = 1.0,
+) -> Trace:
+    """Compute a network in evaluation; pixels are divided by 255, then normalised."""
     w = double(state)
     encoder, decoder = kind.ends
     trace = Trace()
     if kind.tokens:
         z = w[f"{encoder}weight"][x]  # (B, L, H)
     else:
-        z = x / 255 @ w[f"{encoder}weight"].T + w[f"{encoder}bias"]
+        z = (x / 255 - mean) / std @ w[f"{encoder}weight"].T + w[f"{encoder}bias"]
     for i in range(kind.blocks):
         trace.inputs.append(z)
         trace.blocks.append(block(kind, w, i, z))
         z = trace.blocks[-1].out
     if kind.final_norm:
-        z = normed(kind.norm, w, kind.final_norm, z)
+        z = normed(kind.norm_as or kind.norm, w, kind.final_norm, z, kind.eps)
     trace.logits = z.mean(axis=1) @ w[f"{decoder}weight"].T + w[f"{decoder}bias"]
     return trace
 
@@ -176,11 +186,13 @@ def double(state: dict[str, torch.Tensor]) -> dict[str, np.ndarray]:
 def block(kind: Kind, w: dict[str, Any], i: int, z: np.ndarray) -> Step:
     """Compute block i of its input z (B, L, H)."""
     layer, norm = kind.layer_prefix.format(i), kind.norm_prefix.format(i)
-    y = ssm(kind, w, layer, normed(kind.norm, w, norm, z) if kind.prenorm else z)
+    of = kind.norm_as or kind.norm
+    y = ssm(kind, w, layer, normed(of, w, norm, z, kind.eps) if kind.prenorm else z)
     mix = gsu if kind.layer == "gsu" else binary
     out, spikes = mix(kind, w, layer, y)
-    total = z + out
-    return Step(y, spikes, total, total if kind.prenorm else normed(kind.norm, w, norm, total))
+    total = z + out if kind.residual else out
+    after = total if kind.prenorm else normed(of, w, norm, total, kind.eps)
+    return Step(y, spikes, total, after)
 
 
 def ssm(kind: Kind, w: dict[str, Any], layer: str, u: np.ndarray) -> np.ndarray:
@@ -215,7 +227,12 @@ def ssm(kind: Kind, w: dict[str, Any], layer: str, u: np.ndarray) -> np.ndarray:
 
 
 def binary(kind: Kind, w: dict[str, Any], layer: str, y: np.ndarray) -> Any:
-    spikes = np.where(y > 0, 1.0, 0.0)
+    after = {
+        "spike": lambda v: np.where(v > 0, 1.0, 0.0),
+        "gelu": lambda v: v * 0.5 * (1 + np.vectorize(erf)(v / np.sqrt(2))),
+        "relu": lambda v: np.maximum(v, 0.0),
+    }
+    spikes = after[kind.activation](y)
     weight = w[f"{layer}output_linear.0.weight"].reshape(2 * H, H)
     mixed = spikes @ weight.T + w[f"{layer}output_linear.0.bias"]
     return mixed[..., :H] / (1 + np.exp(-mixed[..., H:])), spikes
@@ -234,11 +251,15 @@ def gsu(kind: Kind, w: dict[str, Any], layer: str, y: np.ndarray) -> Any:
     return out, spikes
 
 
-def normed(norm: str, w: dict[str, Any], prefix: str, z: np.ndarray) -> np.ndarray:
+def normed(
+    norm: str, w: dict[str, Any], prefix: str, z: np.ndarray, eps: float = 1e-5
+) -> np.ndarray:
     if norm == "none":
         return z
     if norm == "batch":
         mean, var = w[f"{prefix}running_mean"], w[f"{prefix}running_var"]
     else:
-        mean, var = z.mean(-1, keepdims=True), z.var(-1, keepdims=True)
-    return (z - mean) / np.sqrt(var + 1e-5) * w[f"{prefix}weight"] + w[f"{prefix}bias"]
+        over = {"layer": (2,), "group": (1, 2), "instance": (1,)}[norm]  # of (B, L, H)
+        mean, var = z.mean(over, keepdims=True), z.var(over, keepdims=True)
+    weight, bias = w.get(f"{prefix}weight", np.ones(H)), w.get(f"{prefix}bias", np.zeros(H))
+    return (z - mean) / np.sqrt(var + eps) * weight + bias

@@ -31,7 +31,8 @@ class Normalisation:
 
     def fold(self, state: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Return weights, in float64, that compute the same of pixels that are only divided."""
-        mean, std = torch.tensor(self.mean).double(), torch.tensor(self.std).double()
+        mean = torch.tensor(self.mean, dtype=torch.float64)
+        std = torch.tensor(self.std, dtype=torch.float64)
         weight = state["encoder.weight"].double() / std  # (H, size)
         double = {k: v.double() if v.is_floating_point() else v for k, v in state.items()}
         bias = double["encoder.bias"] - weight @ mean
