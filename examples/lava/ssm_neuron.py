@@ -20,8 +20,9 @@ from lava.proc.io.sink import RingBuffer as Sink
 from lava.proc.io.source import RingBuffer as Source
 
 from neurossm import program
+from neurossm.compile import integer_neuron
 from neurossm.graph import SSM, Node, Spike
-from neurossm.lava import Neuron, Schedule, integer_neuron
+from neurossm.lava import Neuron, Schedule
 from neurossm.program import Op, unchecked
 
 TONES = np.array([0.1, 0.25, 0.5, 1.0])  # radians per step

@@ -9,10 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from neurossm.compile import CompileOptions, Widths
+from neurossm.compile import CompileOptions, Widths, integer_neuron
 from neurossm.errors import LimitError, UnsupportedError
 from neurossm.graph import SSM, Mean
-from neurossm.lava import integer_neuron
 from neurossm.lava.stepping import initial_states, stepper
 from neurossm.program import Tally
 

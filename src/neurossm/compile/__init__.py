@@ -6,6 +6,7 @@ poles) -> `formats` (widths and exponents) -> `emit` (operations, by the table i
 """
 
 from neurossm.compile.compiler import Prepared, compile_model, prepare
+from neurossm.compile.neuron import integer_neuron
 from neurossm.compile.options import CompileOptions, Widths
 
-__all__ = ["CompileOptions", "Prepared", "Widths", "compile_model", "prepare"]
+__all__ = ["CompileOptions", "Prepared", "Widths", "compile_model", "integer_neuron", "prepare"]

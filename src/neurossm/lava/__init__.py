@@ -2,8 +2,8 @@
 
 `run` runs an integer program on the fixed_pt models, `run_graph` a float graph on the floating_pt
 models, both in a process of their own. `build` makes the processes in this process, for users who
-wire networks themselves; `integer_neuron` gives a neuron of theirs its integers. Only processes,
-`Network` and `build` import Lava here.
+wire networks themselves (`neurossm.compile.integer_neuron` gives a neuron its integers). Only
+processes, `Network` and `build` import Lava here.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from neurossm.lava.unit import Inlet, Unit
 from neurossm.lava.worker import Worker
 
 if TYPE_CHECKING:
-    from neurossm.lava.integers import integer_neuron
     from neurossm.lava.network import Network, build
     from neurossm.lava.processes.neuron.process import Neuron
     from neurossm.lava.processes.player.process import Player
@@ -36,7 +35,6 @@ __all__ = [
     "Unit",
     "Worker",
     "build",
-    "integer_neuron",
     "plan_graph",
     "plan_program",
     "require_lava",
@@ -53,14 +51,9 @@ _NEED_LAVA = {
 }
 
 
-_NEED_COMPILER = {"integer_neuron": "integers"}
-
-
 def __getattr__(name: str) -> Any:
-    """Import what needs Lava, or the compiler, when it is first asked for."""
-    module = _NEED_LAVA.get(name) or _NEED_COMPILER.get(name)
-    if module is None:
+    """Import what needs Lava when it is first asked for."""
+    if name not in _NEED_LAVA:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if name in _NEED_LAVA:
-        prepare_lava()
-    return getattr(importlib.import_module(f"{__name__}.{module}"), name)
+    prepare_lava()
+    return getattr(importlib.import_module(f"{__name__}.{_NEED_LAVA[name]}"), name)

@@ -1,4 +1,4 @@
-"""Integers for neurons that Lava users wire themselves; programs have theirs from the compiler."""
+"""Integers for a single neuron, for networks that users wire themselves."""
 
 from __future__ import annotations
 
@@ -10,9 +10,11 @@ from neurossm import graph, program
 from neurossm.compile.emit.ssm import integer_ssm
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.poles import prepare_poles
-from neurossm.lava.parts import ACCUMULATOR_BITS
 
 __all__ = ["integer_neuron"]
+
+ACCUMULATOR_BITS = 32
+"""Of what is exact in 32-bit messages between neurons."""
 
 
 def integer_neuron(
