@@ -34,7 +34,8 @@ test-modern: $(MODERN_STAMP)
 # More than 10^9 integers of the shipped models, and every branch; see docs/conformance.md.
 conformance: $(STAMP)
 	@NEUROSSM_CONFORMANCE=full OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q \
-		tests/conformance/test_branches.py tests/conformance/test_shipped.py
+		tests/conformance/test_branches.py tests/conformance/test_shipped.py \
+		tests/conformance/test_random_structures.py
 
 # Every altered engine, then the fast one compiled for real: up to half a minute for each.
 mutation: $(STAMP)

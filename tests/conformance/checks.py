@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import itertools
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -101,3 +102,31 @@ def _pieces(steps: int) -> Iterator[tuple[int, int]]:
     """Yield pieces of one step, of some, and the rest."""
     ends = sorted({0, min(1, steps), min(4, steps), steps})
     yield from itertools.pairwise(ends)
+
+
+def compared(program: Any, data: np.ndarray, name: str) -> tuple[Any, Counter[str]]:
+    """Compare the engines on every tensor and state; return the reference's, and how many."""
+    from neurossm.engine import cpu
+    from neurossm.program.reference import run
+
+    names = tuple(program.recordings)
+    tensors = [name for name, kept in program.recordings.items() if kept.state is None]
+    expected = run(program, data, record=names, count=tensors)
+    # States are recorded as integers, tensors alone as floats; unwatched operations are fused.
+    for record, count in ((names, ()), (tensors, tensors), ((), ())):
+        found = cpu.run(program, data, record=record, count=count, threads=1)
+        for tensor in record:
+            np.testing.assert_array_equal(
+                found.tensors[tensor], expected.tensors[tensor], f"{name}: {tensor}"
+            )
+        for tensor in count:
+            np.testing.assert_array_equal(found.nonzeros[tensor], expected.nonzeros[tensor])
+        np.testing.assert_array_equal(found.logits, expected.logits, name)
+        np.testing.assert_array_equal(found.totals, expected.totals, name)
+        assert found.saturations == expected.saturations, name
+    same = Counter({"Readout": expected.logits.size})
+    for tensor in names:
+        kept = program.recordings[tensor]
+        kind = type(kept.op).__name__
+        same[f"{kind} states" if kept.state else kind] += expected.tensors[tensor].size
+    return expected, same

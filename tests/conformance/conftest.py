@@ -33,6 +33,7 @@ def load(path: Path) -> ModuleType:
 
 
 load(HERE.parent / "random_networks.py")
+load(HERE.parent / "random_structures.py")
 for _name in MODULES:
     load(HERE / f"{_name}.py")
 
@@ -53,6 +54,18 @@ def branches() -> ModuleType:
 def programs() -> ModuleType:
     """Programs and data: `networks()`, `compiled()`, `loose()`, `corners()`."""
     return sys.modules["programs"]
+
+
+@pytest.fixture(scope="session")
+def checks() -> ModuleType:
+    """Comparisons of engines: `compared`, `fast`, `reference`."""
+    return sys.modules["checks"]
+
+
+@pytest.fixture(scope="session")
+def structures() -> ModuleType:
+    """Random float graphs of any names and links: `random_structure(seed)`."""
+    return sys.modules["random_structures"]
 
 
 @pytest.fixture(scope="session")

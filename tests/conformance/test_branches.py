@@ -13,41 +13,14 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from neurossm.engine import cpu as fast
-from neurossm.program import Program, reference
 from neurossm.program.operations import OP_TYPES
 
 Say = Callable[[str], None]
 
 
-def compared(program: Program, data: np.ndarray, name: str) -> tuple[reference.Run, Counter[str]]:
-    """Compare the engines on every tensor and state; return the reference's, and how many."""
-    names = tuple(program.recordings)
-    tensors = [name for name, kept in program.recordings.items() if kept.state is None]
-    expected = reference.run(program, data, record=names, count=tensors)
-    # States are recorded as integers, tensors alone as floats; unwatched operations are fused.
-    for record, count in ((names, ()), (tensors, tensors), ((), ())):
-        found = fast.run(program, data, record=record, count=count, threads=1)
-        for tensor in record:
-            np.testing.assert_array_equal(
-                found.tensors[tensor], expected.tensors[tensor], f"{name}: {tensor}"
-            )
-        for tensor in count:
-            np.testing.assert_array_equal(found.nonzeros[tensor], expected.nonzeros[tensor])
-        np.testing.assert_array_equal(found.logits, expected.logits, name)
-        np.testing.assert_array_equal(found.totals, expected.totals, name)
-        assert found.saturations == expected.saturations, name
-    same = Counter({"Readout": expected.logits.size})
-    for tensor in names:
-        kept = program.recordings[tensor]
-        kind = type(kept.op).__name__
-        same[f"{kind} states" if kept.state else kind] += expected.tensors[tensor].size
-    return expected, same
-
-
 @pytest.mark.slow
 def test_every_branch_of_every_operation(
-    programs: ModuleType, branches: ModuleType, say: Say
+    programs: ModuleType, branches: ModuleType, checks: ModuleType, say: Say
 ) -> None:
     """At least 200 random networks, all tensors, all branches counted, none zero."""
     counts: Counter[tuple[str, str]] = Counter()
@@ -56,7 +29,7 @@ def test_every_branch_of_every_operation(
     clipping = 0
     for maker in (programs.shaped, programs.compiled, programs.loose, programs.corners):
         for case in maker():
-            expected, integers = compared(case.program, case.data, case.name)
+            expected, integers = checks.compared(case.program, case.data, case.name)
             counts.update(
                 branches.count(case.program, case.data, expected.tensors, expected.logits)
             )

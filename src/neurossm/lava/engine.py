@@ -162,7 +162,7 @@ class _Stream:
         ):
             job, clock = self._job(folder)
             length, total = self.x.shape[1], len(self.x) * self.x.shape[1]
-            total += self.plan.latency_steps
+            total += self.plan.drain_steps
 
             def watch() -> None:
                 if progress is not None:

@@ -43,7 +43,8 @@ class Network:
     processes
         By the name of every operation; several operations can have one process.
     steps
-        Lava steps until the last logits are out: all samples and the pipeline's latency.
+        Lava steps until the last value of every tensor is out: all samples, and what is on its
+        way through the pipeline then.
     latency_steps
         Steps from the last input of a sample to its logits.
     tag
@@ -164,7 +165,7 @@ def lay_out(
         for port, wire in stage.wires.items():
             getattr(processes[wire.stage], wire.port).connect(getattr(process, port))
         processes |= dict.fromkeys((stage.name, *(m.name for m in stage.members)), process)
-    return Network(processes, rows + plan.latency_steps, plan.latency_steps, plan.tag, plan)
+    return Network(processes, rows + plan.drain_steps, plan.latency_steps, plan.tag, plan)
 
 
 def _by_stage(plan: Plan, traces: Mapping[str, str | Path]) -> dict[str, dict[str, str]]:

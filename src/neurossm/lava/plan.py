@@ -77,6 +77,11 @@ class Plan:
         return self.readout.depth
 
     @property
+    def drain_steps(self) -> int:
+        """Steps from the last input to the last value of any tensor, which logits may not need."""
+        return max(stage.depth for stage in self.stages)
+
+    @property
     def source(self) -> Stage:
         """The stage that plays the data."""
         return self.stages[0]
