@@ -143,6 +143,14 @@ def test_without_an_accuracy_nothing_is_proposed(
     assert "Proposed" not in done.stdout
 
 
+def test_an_accuracy_that_is_no_number_is_none(
+    labelled: Callable[..., tuple[Path, Path]],
+) -> None:
+    source, data = labelled(acc=float("nan"), best_acc="high", test_acc=10**400, val_acc=True)
+    done = _run("import", source, "--check", data, "--input", "uint8")
+    assert "nothing of its accuracy" in done.stdout
+
+
 def test_an_accuracy_that_no_reading_has(labelled: Callable[..., tuple[Path, Path]]) -> None:
     source, data = labelled(acc=0.02)
     done = _run("import", source, "--check", data, "--input", "uint8")

@@ -7,6 +7,7 @@ keeps the plain values the file gives it and can do nothing.
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 import types
@@ -21,6 +22,7 @@ from torch import Tensor
 
 from neurossm.errors import FormatError
 from neurossm.files import sha256_of
+from neurossm.importers.config_file import number
 from neurossm.importers.containers import Foreign, find_weights
 from neurossm.importers.recognise import SAVE_ANEW, refuse_other_kinds
 from neurossm.importers.safetensors import is_safetensors, read_safetensors
@@ -114,8 +116,9 @@ def _scores(content: Mapping[Any, Any]) -> dict[str, float]:
         if isinstance(name, str) and _SCORE.search(name):
             if isinstance(value, Tensor) and value.numel() == 1 and not value.is_complex():
                 value = value.item()
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                found[name] = float(value)
+            score = number(value) if isinstance(value, (int, float)) else None
+            if score is not None and math.isfinite(score):
+                found[name] = score
     return found
 
 

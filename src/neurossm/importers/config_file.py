@@ -223,7 +223,7 @@ def number(value: Any) -> float | None:
     """Return a number; YAML 1.1 reads 1e-4 as text."""
     try:
         return None if value is None or isinstance(value, bool) else float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
 
 

@@ -88,7 +88,7 @@ def _leave_out(plain: dict[str, Tensor]) -> list[str]:
     left = [name for name in plain if _TRAINING.match(name)]
     notes = []
     if "n_averaged" in plain:
-        count = int(plain["n_averaged"].double().sum())
+        count = plain["n_averaged"].tolist()
         notes.append(f"the weights are an average over {count} states of the training (SWA or EMA)")
     for name in left:
         del plain[name]
@@ -119,8 +119,11 @@ def _weight_norms(plain: dict[str, Tensor], keys: dict[str, str]) -> list[str]:
 
 
 def _fit(g: Tensor, v: Tensor) -> bool:
+    """Tell whether g has a number for each part of v, or one for all of it."""
     return g.ndim == 0 or (
-        g.ndim == v.ndim and all(a in (1, b) for a, b in zip(g.shape, v.shape, strict=True))
+        g.ndim == v.ndim
+        and 1 in g.shape
+        and all(a in (1, b) for a, b in zip(g.shape, v.shape, strict=True))
     )
 
 
