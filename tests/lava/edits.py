@@ -31,8 +31,8 @@ EDITS: dict[str, tuple[str, str, str]] = {
     "offset: none": (NETWORK, "reset_offset=stage.depth", "reset_offset=0"),
     "latency: one step less to run": (
         NETWORK,
-        "rows + plan.latency_steps, plan",
-        "rows + plan.latency_steps - 1, plan",
+        "rows + plan.drain_steps, plan",
+        "rows + plan.drain_steps - 1, plan",
     ),
     # resets
     "states: kept from sample to sample": (MODEL, "values[...] = 0", "pass"),
