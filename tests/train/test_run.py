@@ -55,7 +55,11 @@ def test_training_needs_torch_and_numpy_only() -> None:
 def test_recipes() -> None:
     task = make_task("token-order")
     for (model, _), found in RECIPES.items():
-        assert found.model(task).layer == model
+        config = found.model(task)
+        if config.layer == "s4d":
+            assert f"s4d-{config.activation}" == model
+        else:
+            assert config.layer == model
         assert found.training.epochs >= 1
     assert recipe("gsu", "full", 3).training.epochs == 3
     assert recipe("gsu", "full").model(task).prenorm

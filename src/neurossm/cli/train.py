@@ -17,7 +17,7 @@ __all__ = ["command"]
 
 @click.command("train")
 @click.option("--task", required=True, help="smnist or token-order.")
-@click.option("--model", required=True, help="binary-s4d or gsu.")
+@click.option("--model", required=True, help="binary-s4d, gsu, s4d-gelu or s4d-relu.")
 @click.option("--size", default="full", show_default=True, help="full or small.")
 @click.option(
     "-o",
@@ -43,7 +43,7 @@ def command(
     device: str | None,
     json_path: str | None,
 ) -> None:
-    """Train a spiking state-space model and evaluate it once on the test samples."""
+    """Train a state-space model and evaluate it once on the test samples."""
     with open_output(json_path) as output:
         from neurossm.files import require_writable
         from neurossm.train import make_device, make_task, recipe, save_outcome, train

@@ -26,8 +26,9 @@ def show(output: Output, found: Verification) -> None:
         output.line(f"{found.samples} samples, {found.highest_rung} model against integers")
         _show_accuracy(output, found)
         _show_agreement(output, found, found.highest)
-        _show_layers(output, found)
-        _show_time(output, found)
+        if found.layers:
+            _show_layers(output, found)
+            _show_time(output, found)
     _show_engines(output, found)
     output.table(
         "Checks",
@@ -41,7 +42,9 @@ def _show_agreement(output: Output, found: Verification, pair: RungResult) -> No
     assert share is not None  # as there is a pair of rungs
     output.line(f"top-1 agreement {share.value:.2%} ({share.low:.2%} to {share.high:.2%})")
     diverged = pair.divergence
-    if diverged.first_divergence_step is None:
+    if not pair.layers:
+        output.line("no layer spikes: predictions alone are compared")
+    elif diverged.first_divergence_step is None:
         output.line("no spike differs in any sample")
     else:
         output.line(

@@ -176,6 +176,13 @@ def sums_are_read_raw(graph: Graph, node: n.Linear) -> bool:
     )
 
 
+def feeds_weights(graph: Graph, node: n.Node) -> bool:
+    """Tell a function of single channels whose values weights multiply, as in graded S4D."""
+    return isinstance(node, (n.PiecewiseLinear, n.ReLU)) and any(
+        rule_of(reader).needs is Need.SUMMED for reader in graph.readers(node.name)
+    )
+
+
 def is_fixed(node: n.Node) -> bool:
     """Tell whether a node's format follows from itself; scaled data come out of an Affine."""
     return rule_of(node).fixed and not (isinstance(node, n.Input) and is_scaled(node))
@@ -233,9 +240,12 @@ class _Planner:
             return _shared(fine.bits, exponent, size)
         rule, widths = rule_of(node), self.options.widths_of(node.layer)
         from_data = isinstance(node, n.Linear) and isinstance(self.graph[node.inputs[0]], n.Input)
-        if rule.width == "residual" or from_data:
+        feeds = feeds_weights(self.graph, node)
+        if from_data or (rule.width == "residual" and not feeds):
             return self._uniform(node.name, self.options.widths.residual)
         bits = getattr(widths, rule.width)
+        if feeds:
+            bits = self._summable(widths.graded, self.graph.readers(node.name))
         if isinstance(node, n.PiecewiseLinear):  # its values are known exactly, but for rounding
             return self._uniform(node.name, bits, largest_mantissa(bits) - 1.0)
         if any(
@@ -271,14 +281,20 @@ class _Planner:
             return self._for_table(node)
         widths = self.options.widths_of(node.layer)
         bits = widths.graded if isinstance(node, n.SSM) else self.own[node.name].bits
-        sums = [
-            np.abs(self.weights[reader.name].integers).sum(axis=1).max()
-            for reader in self.graph.readers(node.name)
-            if self.reads.get((reader.name, node.name)) is part and reader.name in self.weights
-        ]
-        if sums:  # the widest whose every value the accumulator holds as often as weights ask
-            bits = min(bits, int(self._sum_limit() // max(1, *sums)).bit_length())
-        return self._uniform(node.name, max(bits, 2))
+        readers = self.graph.readers(node.name)
+        of_part = [r for r in readers if self.reads.get((r.name, node.name)) is part]
+        return self._uniform(node.name, self._summable(bits, of_part))
+
+    def _summable(self, bits: int, readers: Iterable[n.Node]) -> int:
+        """Return the widest width whose every value the accumulator holds as often as weights ask.
+
+        At most `bits`.
+        """
+        integers = [self.weights[r.name].integers for r in readers if r.name in self.weights]
+        if not integers:
+            return max(bits, 2)
+        most = max(1, *(np.abs(weight).sum(axis=1).max() for weight in integers))
+        return max(2, min(bits, int(self._sum_limit() // most).bit_length()))
 
     def _sum_fits(self, own: Format, node: n.Node, reader: n.Node) -> bool:
         """Tell whether a weighted sum of a tensor fits the accumulator."""
@@ -325,7 +341,8 @@ class _Planner:
         The table's segments must be several integers wide. A tensor that reaches far beyond the
         table is made wider for that; it stays inside its neuron.
         """
-        bits = self.options.widths_of(node.layer).mix
+        widths = self.options.widths_of(node.layer)
+        bits = widths.graded if isinstance(node, n.SSM) else widths.mix
         largest = self._largest(node.name).max(keepdims=True)
         exponent = min(int(fitting_exponent(largest, value_limit(bits))[0]), bits - 6)
         tables = self._tables(node.name)

@@ -49,7 +49,8 @@ class Widths:
     mix
         Both halves of a gated linear unit after the bias, and table outputs.
     graded
-        The SSM output that a GSU sends into its ternary weights.
+        The SSM output that a GSU sends into its ternary weights; what graded S4D sends into its
+        weights, and the SSM output that its table reads.
     gain
         Factors of Affine operations.
     """

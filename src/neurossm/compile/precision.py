@@ -22,6 +22,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from neurossm.compile.formats import feeds_weights
 from neurossm.compile.options import (
     SCALINGS,
     WIDTH_RANGES,
@@ -41,6 +42,7 @@ else:
 
 SCHEMA = "neurossm-precision"
 VERSION = 1
+_GRADED_NEEDS = {Need.GRADED, Need.UNIFORM, Need.SUMMED, Need.TABULATED}
 _KEYS = ("schema", "version", "scaling", "default", "layers")
 
 
@@ -92,7 +94,9 @@ def _widths_of(node: n.Node, graph: Graph) -> set[str]:
     used = set(rule_of(node).uses)
     if isinstance(node, n.SSM):
         needs = {rule_of(reader).needs for reader in graph.readers(node.name)}
-        return used | ({"graded"} if needs & {Need.GRADED, Need.UNIFORM, Need.SUMMED} else set())
+        return used | ({"graded"} if needs & _GRADED_NEEDS else set())
+    if feeds_weights(graph, node):
+        return {"graded"}
     if isinstance(node, n.Linear):
         before = graph[node.inputs[0]]
         if isinstance(before, n.Mean):

@@ -1,4 +1,4 @@
-"""PyTorch models: the S4D kernel, Binary S4D and GSU layers, networks, checkpoints."""
+"""PyTorch models: the S4D kernel, Binary S4D, GSU and graded S4D layers, networks, checkpoints."""
 
 from __future__ import annotations
 

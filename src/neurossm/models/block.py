@@ -6,9 +6,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neurossm.models.binary_s4d import BinaryS4D
-from neurossm.models.config import ModelConfig
+from neurossm.models.config import LayerKind, ModelConfig
+from neurossm.models.graded_s4d import GradedS4D
 from neurossm.models.gsu import GSU
 from neurossm.models.mixer import Mixer
+
+_MIXERS: dict[LayerKind, type[Mixer]] = {"binary-s4d": BinaryS4D, "gsu": GSU, "s4d": GradedS4D}
 
 
 class ChannelLayerNorm(nn.LayerNorm):
@@ -32,8 +35,8 @@ def make_norm(config: ModelConfig) -> nn.Module:
 
 
 def make_mixer(config: ModelConfig) -> Mixer:
-    """Return the spiking layer that the configuration asks for."""
-    return BinaryS4D(config) if config.layer == "binary-s4d" else GSU(config)
+    """Return the layer that the configuration asks for."""
+    return _MIXERS[config.layer](config)
 
 
 class Block(nn.Module):

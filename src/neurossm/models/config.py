@@ -9,13 +9,18 @@ from typing import Any, Literal, TypeVar, get_args, get_type_hints
 from neurossm.errors import FormatError, InputError
 
 InputKind = Literal["uint8", "tokens", "float"]
-LayerKind = Literal["binary-s4d", "gsu"]
+LayerKind = Literal["binary-s4d", "gsu", "s4d"]
 Initialisation = Literal["inv", "lin"]
 Discretization = Literal["bilinear", "zoh"]
 NormKind = Literal["batch", "layer", "none"]
 ThresholdKind = Literal["dynamic", "static"]
 GateNormKind = Literal["layer", "batch"]
-Activation = Literal["gelu", "none"]
+Activation = Literal["gelu", "relu", "none"]
+
+_ACTIVATIONS: dict[LayerKind, tuple[Activation, ...]] = {
+    "gsu": ("gelu", "none"),
+    "s4d": ("gelu", "relu"),
+}
 
 _Kind = TypeVar("_Kind")
 
@@ -71,7 +76,7 @@ class ModelConfig:
     Parameters
     ----------
     layer
-        The mixer of each block: ``binary-s4d`` or ``gsu``.
+        The mixer of each block: ``binary-s4d``, ``gsu``, or ``s4d``, which does not spike.
     input
         Kind and size of the input.
     classes
@@ -94,8 +99,11 @@ class ModelConfig:
     threshold, threshold_factor
         GSU: ``dynamic`` compares y with ``factor * max_h |y_h|`` at each step, ``static`` with
         one number per layer, the mean of that over data. The factor also serves the weights.
-    gate_norm, activation
-        GSU: ``layer`` or ``batch``, then ``gelu`` or ``none``, after the product.
+    gate_norm
+        GSU: ``layer`` or ``batch``, after the product.
+    activation
+        GSU: ``gelu`` or ``none`` after that norm; None is ``gelu``. ``s4d``: ``gelu`` or ``relu``
+        after the SSM; it must be given.
     """
 
     layer: LayerKind
@@ -116,10 +124,13 @@ class ModelConfig:
     threshold: ThresholdKind = "static"
     threshold_factor: float = 0.15
     gate_norm: GateNormKind = "layer"
-    activation: Activation = "gelu"
+    activation: Activation | None = None
 
     def __post_init__(self) -> None:
+        if self.layer == "gsu" and self.activation is None:
+            object.__setattr__(self, "activation", "gelu")
         _check_choices(self, "model")
+        self._check_activation()
         for name in ("classes", "n_layers", "d_model"):
             _check_at_least(name, getattr(self, name), 1)
         _check_at_least("d_state", self.d_state, 2)
@@ -133,6 +144,18 @@ class ModelConfig:
             raise InputError(f"dropout: {self.dropout} is outside [0, 1)")
         if not 0.0 <= self.threshold_factor < 1.0:
             raise InputError(f"threshold_factor: {self.threshold_factor} is outside [0, 1)")
+
+    def _check_activation(self) -> None:
+        possible = _ACTIVATIONS.get(self.layer)
+        if possible is None:  # checkpoints of Binary S4D may hold one, which has no effect
+            known = (None, *get_args(Activation))
+            possible = get_args(Activation)
+        else:
+            known = possible
+        if self.activation not in known:
+            found = "missing" if self.activation is None else repr(self.activation)
+            listed = ", ".join(possible)
+            raise InputError(f"model: activation is {found}; layer {self.layer} has {listed}")
 
     @property
     def modes(self) -> int:

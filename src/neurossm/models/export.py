@@ -27,6 +27,7 @@ from neurossm.graph import (
     Mean,
     Node,
     Product,
+    ReLU,
     Sigmoid,
     Spike,
     Ternary,
@@ -34,6 +35,8 @@ from neurossm.graph import (
 from neurossm.models.binary_s4d import BinaryS4D
 from neurossm.models.block import Block
 from neurossm.models.checkpoint import Checkpoint, load
+from neurossm.models.gated import GatedMixer
+from neurossm.models.graded_s4d import GradedS4D
 from neurossm.models.gsu import GSU, StaticThreshold
 from neurossm.models.network import UINT8_SCALE, Network
 from neurossm.models.ssm import S4D
@@ -117,8 +120,8 @@ def _block(block: Block, prefix: str, source: str) -> Iterator[Node]:
             yield norm
             inner = norm.name
     yield _ssm(block.mixer.ssm, f"{prefix}.ssm", inner)
-    if isinstance(block.mixer, BinaryS4D):
-        nodes = _binary_s4d(block.mixer, prefix)
+    if isinstance(block.mixer, GatedMixer):
+        nodes = _gated(block.mixer, prefix)
     elif isinstance(block.mixer, GSU):
         nodes = _gsu(block.mixer, prefix)
     else:
@@ -139,14 +142,26 @@ def _ssm(ssm: S4D, name: str, source: str) -> SSM:
     return SSM(name, (source,), a, b, c, _array(ssm.D))
 
 
-def _binary_s4d(layer: BinaryS4D, prefix: str) -> Iterator[Node]:
+def _gated(layer: GatedMixer, prefix: str) -> Iterator[Node]:
     weight, bias = _array(layer.dense.weight), _array(layer.dense.bias)
     size = len(bias) // 2
-    yield Spike(f"{prefix}.spike", (f"{prefix}.ssm",), np.zeros(size))
-    yield Linear(f"{prefix}.value", (f"{prefix}.spike",), weight[:size], bias[:size])
-    yield Linear(f"{prefix}.gate", (f"{prefix}.spike",), weight[size:], bias[size:])
+    first = _activation(layer, prefix, size)
+    yield first
+    yield Linear(f"{prefix}.value", (first.name,), weight[:size], bias[:size])
+    yield Linear(f"{prefix}.gate", (first.name,), weight[size:], bias[size:])
     yield Sigmoid(f"{prefix}.sigmoid", (f"{prefix}.gate",))
     yield Product(f"{prefix}.glu", (f"{prefix}.value", f"{prefix}.sigmoid"))
+
+
+def _activation(layer: GatedMixer, prefix: str, size: int) -> Node:
+    """Return the node between the SSM and the weights."""
+    source = (f"{prefix}.ssm",)
+    if isinstance(layer, BinaryS4D):
+        return Spike(f"{prefix}.spike", source, np.zeros(size))
+    if isinstance(layer, GradedS4D):
+        kind = GELU if layer.activation == "gelu" else ReLU
+        return kind(f"{prefix}.{layer.activation}", source)
+    raise UnsupportedError(f"{prefix}: no export for a {type(layer).__name__} layer")
 
 
 def _gsu(layer: GSU, prefix: str) -> Iterator[Node]:

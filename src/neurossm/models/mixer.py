@@ -1,4 +1,4 @@
-"""What the two spiking layers have in common: an SSM, then a function of one time step."""
+"""What all layers have in common: an SSM, then a function of one time step."""
 
 from __future__ import annotations
 

@@ -132,7 +132,7 @@ def _remarks(evidence: Evidence) -> list[str]:
     if states > totals.Dense - synapses:
         remarks.append(
             f"The states take {states / used:,.0f} operations per sample, more than the "
-            f"{(totals.Dense - synapses) / used:,.0f} synaptic operations that spikes save."
+            f"{(totals.Dense - synapses) / used:,.0f} synaptic operations that zeros save."
         )
     if cost.energy.is_proxy:
         remarks.append(

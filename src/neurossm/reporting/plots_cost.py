@@ -65,12 +65,20 @@ def operations(evidence: Evidence) -> Plot:
     axis.grid(axis="x")
     figure.legend(ncols=2, loc="outside upper left", fontsize=8.5)
     caption = (
-        "What each layer does per sample, counted from real spikes; below, the whole network as a "
-        "dense float model, a multiplication and an addition per multiply-add. Spikes turn the "
-        "mixing of channels into additions, and few of them; the state updates run at every step, "
-        "whether or not anything spikes."
+        "What each layer does per sample, counted on real samples; below, the whole network as a "
+        f"dense float model, a multiplication and an addition per multiply-add. {_mixing(evidence)}"
     )
     return Plot("operations", "Operations by layer", caption, figure)
+
+
+def _mixing(evidence: Evidence) -> str:
+    """Say what the mixing of channels is made of."""
+    if not any(op.emits == "spikes" for op in evidence.program.ops):
+        return "No layer spikes: the mixing of channels multiplies graded values."
+    return (
+        "Spikes turn the mixing of channels into additions, and few of them; the state updates run "
+        "at every step, whether or not anything spikes."
+    )
 
 
 def energy(evidence: Evidence) -> Plot:

@@ -176,9 +176,8 @@ def margins(found: Verification) -> Plot:
 
 def of_verification(found: Verification) -> list[Plot]:
     """Return every figure that the results of a verification give."""
-    if not found.layers:
-        return []
-    plots = [make(found) for make in (accuracy, agreement, in_time, noise, margins)]
+    by_layer = (agreement, in_time, noise, margins) if found.layers else ()
+    plots = [make(found) for make in (accuracy, *by_layer)]
     return [plot for plot in plots if plot is not None]
 
 

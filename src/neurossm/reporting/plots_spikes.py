@@ -18,10 +18,15 @@ MAX_COLUMNS = 800
 """Longer samples are drawn with several steps in a column."""
 
 
-def rasters(evidence: Evidence) -> Plot:
-    """Each sample and the spikes of every layer: channels up, time to the right."""
+def rasters(evidence: Evidence) -> Plot | None:
+    """Each sample and the spikes of every layer: channels up, time to the right.
+
+    None if no layer spikes.
+    """
     examples = evidence.examples
     layers = list(examples[0].spikes)
+    if not layers:
+        return None
     figure, cells = _cells(len(examples), len(layers))
     for (left, *right), example in zip(cells, examples, strict=True):
         _sample(left, example)

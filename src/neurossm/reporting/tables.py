@@ -109,7 +109,8 @@ def _layers(evidence: Evidence) -> Table:
         "first difference (step)",
         "median first difference (step)",
     )
-    return Table("layers", "Agreement by layer", columns, rows)
+    note = "" if rows else "No layer spikes: predictions alone are compared."
+    return Table("layers", "Agreement by layer", columns, rows, note)
 
 
 def _engines(evidence: Evidence) -> Table:

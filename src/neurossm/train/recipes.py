@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from neurossm.errors import InputError
-from neurossm.models.config import LayerKind, ModelConfig
+from neurossm.models.config import Activation, LayerKind, ModelConfig
 from neurossm.train.augment import Augmentation
 from neurossm.train.loop import TrainConfig
 from neurossm.train.tasks import Task
@@ -31,11 +31,13 @@ class Recipe:
     training: TrainConfig
 
 
-def _full(layer: LayerKind) -> Callable[[Task], ModelConfig]:
-    return lambda task: ModelConfig(layer, task.input, task.classes, dropout=0.1)
+def _full(layer: LayerKind, activation: Activation | None = None) -> Callable[[Task], ModelConfig]:
+    return lambda task: ModelConfig(
+        layer, task.input, task.classes, dropout=0.1, activation=activation
+    )
 
 
-def _small(layer: LayerKind) -> Callable[[Task], ModelConfig]:
+def _small(layer: LayerKind, activation: Activation | None = None) -> Callable[[Task], ModelConfig]:
     return lambda task: ModelConfig(
         layer,
         task.input,
@@ -44,7 +46,8 @@ def _small(layer: LayerKind) -> Callable[[Task], ModelConfig]:
         d_model=64,
         d_state=32,
         n_ssm=1,
-        prenorm=layer == "binary-s4d",
+        prenorm=layer != "gsu",
+        activation=activation,
     )
 
 
@@ -56,6 +59,10 @@ RECIPES = {
     ("gsu", "full"): Recipe(_full("gsu"), replace(_FULL, epochs=25)),
     ("binary-s4d", "small"): Recipe(_small("binary-s4d"), _SMALL),
     ("gsu", "small"): Recipe(_small("gsu"), _SMALL),
+    ("s4d-gelu", "full"): Recipe(_full("s4d", "gelu"), _FULL),
+    ("s4d-gelu", "small"): Recipe(_small("s4d", "gelu"), _SMALL),
+    ("s4d-relu", "full"): Recipe(_full("s4d", "relu"), _FULL),
+    ("s4d-relu", "small"): Recipe(_small("s4d", "relu"), _SMALL),
 }
 
 

@@ -1,0 +1,37 @@
+"""S4D with a gated linear unit: what Binary S4D and graded S4D have in common."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neurossm.models.config import ModelConfig
+from neurossm.models.mixer import Mixer
+
+
+class GatedMixer(Mixer):
+    """``out = GLU(W f(y) + b)`` with ``y`` the output of the SSM and ``f`` from a subclass.
+
+    ``GLU([a; g]) = a sigmoid(g)``.
+
+    Attributes
+    ----------
+    dense
+        W (2H, H) and b (2H): the first H rows make the value a, the others the gate g.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        self.dense = nn.Linear(config.d_model, 2 * config.d_model)
+
+    @abstractmethod
+    def activate(self, y: Tensor) -> Tensor:
+        """Return f(y), value by value."""
+
+    def mix(self, y: Tensor) -> Tensor:
+        """Turn SSM outputs (B, H, L) into layer outputs (B, H, L)."""
+        mixed = torch.matmul(self.dense.weight, self.activate(y)) + self.dense.bias.unsqueeze(-1)
+        return F.glu(mixed, dim=1)
