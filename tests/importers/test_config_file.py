@@ -10,6 +10,7 @@ import torch
 from click.testing import Result
 
 from neurossm.importers import Imported, ImportOptions, import_checkpoint
+from neurossm.models import load
 
 Write = Callable[..., Path]
 State = dict[str, torch.Tensor]
@@ -146,13 +147,10 @@ def test_gsu_without_activation(imported: Callable[..., Imported]) -> None:
         ("model: {layer: {disc: dss}}", "bilinear, zoh"),
         ("model: {layer: {real_type: cube}}", "real_type"),
         ("model: {layer: {bandlimit: 0.5}}", "bandlimit"),
-        ("model: {layer: {_name_: s4}}", "Binary S4D or GSU"),
-        ("model: {layer: {_name_: standalone, activation: gelu}}", "Binary S4D or GSU"),
         ("model: {layer: {_name_: s4dsurrogate}}", "at random"),
         ("model: {layer: {_name_: mha}}", "Binary S4D or GSU"),
         ("model: {layer: {_name_: s4_gsu}}", "binary-s4d layers"),
         ("defaults: [{/model: s4_gsu}]", "binary-s4d layers"),
-        ("defaults: [{/model: s4_gsu}, {override /model/layer: s4}]", "Binary S4D or GSU"),
         ("model: {layer: [{_name_: s4_surrogate}, {_name_: ff}]}", "several layers"),
         ("model: {d_model: 128}", "128"),
         ("model: {n_layers: 4}", "4"),
@@ -187,23 +185,38 @@ def test_refused(
     assert reason in message
 
 
-@pytest.mark.parametrize("text", ["model: {layer: {activation: gelu}}", "model: {layer: s4d}"])
+@pytest.mark.parametrize(
+    ("text", "kind"),
+    [
+        ("model: {layer: {activation: gelu}}", "s4d.py in example.py"),
+        ("model: {layer: s4d}", "s4d.py in example.py"),
+        ("model: {layer: {_name_: s4}}", "official binary-s4d"),
+        ("model: {layer: {_name_: standalone, activation: gelu}}", "official binary-s4d"),
+        (
+            "defaults: [{/model: s4_gsu}, {override /model/layer: s4}]",
+            "official binary-s4d",
+        ),
+    ],
+)
 def test_s4d_with_gelu(
     text: str,
+    kind: str,
     changed: Changed,
     write: Write,
-    refused: Refused,
     run_import: Callable[..., Result],
     tmp_path: Path,
 ) -> None:
     config = tmp_path / "config.yaml"
     config.write_text(text)
-    source = write(changed({}, "s4d.py in example.py"))
-    arguments = ("--input", "uint8", "--config", str(config), "--postnorm")
-    message = refused(source, *arguments)
-    assert "gelu" in message
-    assert "graded layers are not supported yet" in message
-    assert run_import(source, *arguments, "--activation", "spike").exit_code == 0
+    source = write(changed({}, kind))
+    place = ("--postnorm",) if kind == "s4d.py in example.py" else ()
+    arguments = ("--input", "uint8", "--config", str(config), *place)
+    for option, expected in ((None, ("s4d", "gelu")), ("spike", ("binary-s4d", None))):
+        given = () if option is None else ("--activation", option)
+        result = run_import(source, *arguments, *given)
+        assert result.exit_code == 0, result.output
+        found = load(tmp_path / "model.pt").config
+        assert (found.layer, found.activation) == expected
 
 
 def test_a_missing_configuration(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from neurossm.compile import compile_model
 from neurossm.graph.evaluate import evaluate
 from neurossm.importers import ImportOptions, import_checkpoint
 from neurossm.models import load
@@ -64,6 +66,30 @@ def test_same_function_in_float64(
         assert 0.05 < np.abs(block.spikes).mean() < 0.95
         np.testing.assert_array_equal(got[spikes[i]], block.spikes)
         np.testing.assert_allclose(got[sums[i]], block.sum, rtol=0, atol=1e-9)
+
+
+@pytest.mark.parametrize("activation", ["gelu", "relu"])
+@pytest.mark.parametrize("name", [name for name in NAMES if "gsu" not in name])
+def test_graded_in_float64(
+    name: str,
+    activation: str,
+    foreign: ModuleType,
+    write: Write,
+    options: Callable[[Any], ImportOptions],
+    tmp_path: Path,
+) -> None:
+    kind = replace(foreign.KINDS[name], activation=activation)
+    state, x = foreign.random_state(kind), foreign.random_input(kind)
+    given = replace(options(kind), activation=activation)
+    import_checkpoint(write(state), options=given).save(tmp_path / "model.pt")
+    checkpoint = load(tmp_path / "model.pt")
+    assert (checkpoint.config.layer, checkpoint.config.activation) == ("s4d", activation)
+    wanted = foreign.evaluate(kind, state, x).logits
+    graph = export(checkpoint)
+    got = evaluate(graph, x)["decoder"].reshape(wanted.shape)
+    np.testing.assert_allclose(got, wanted, rtol=0, atol=1e-9 * np.abs(wanted).max())
+    logits = compile_model(graph).run(x, engine="reference").logits
+    assert (logits.argmax(1) == wanted.argmax(1)).all()
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -196,15 +196,6 @@ def test_poles_outside_the_unit_circle(changed: Changed, write: Write, refused: 
     assert "unit circle" in message
 
 
-@pytest.mark.parametrize("activation", ["gelu", "relu"])
-def test_models_that_do_not_spike(
-    activation: str, changed: Changed, write: Write, refused: Refused
-) -> None:
-    state = changed({}, "s4d.py in example.py")
-    message = refused(write(state), "--input", "uint8", "--activation", activation)
-    assert "Binary S4D or GSU" in message
-
-
 def test_kind_of_input_is_asked_for(changed: Changed, write: Write, refused: Refused) -> None:
     message = refused(write(changed({})))
     assert "--input uint8" in message

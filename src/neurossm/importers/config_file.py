@@ -21,7 +21,7 @@ _SPIKES = ("spike", "heaviside", "step", "binary")
 
 _PIPELINE_MODES = {"imdb": "last", "listops": "last"}  # of the decoder, unless said otherwise
 
-_NOT_SPIKING = "not a spiking layer: a model with Binary S4D or GSU layers is needed"
+_NEEDED = "a model with S4D, Binary S4D or GSU layers is needed"
 
 _LAYER_RULES: tuple[tuple[str, tuple[Any, ...], str], ...] = (
     ("bidirectional", (False, None), "it reads the future and cannot stream; train without"),
@@ -196,7 +196,7 @@ def activation_said(config: Config, names: str, dialect: str) -> str | None:
     name, said = config.layer_name, config.layer.get("activation")
     place = f"{config.where}: layer {name}"
     if name in _RANDOM:
-        raise UnsupportedError(f"{place}: its spikes are drawn at random; {_NOT_SPIKING}")
+        raise UnsupportedError(f"{place}: its spikes are drawn at random; {_NEEDED}")
     if (name in _GSU and names != "gsu") or (name in _BINARY and names == "gsu"):
         raise FormatError(f"{place}, but the state dict has {names} layers")
     if name in _BINARY:
@@ -204,7 +204,7 @@ def activation_said(config: Config, names: str, dialect: str) -> str | None:
     if names == "gsu":
         return None
     if name is not None and name not in _CONTINUOUS:
-        raise UnsupportedError(f"{place}: {_NOT_SPIKING}")
+        raise UnsupportedError(f"{place}: {_NEEDED}")
     if said in _SPIKES:
         return "spike"
     # The official s4_surrogate has `activation: gelu` in its configuration, too, and ignores it.

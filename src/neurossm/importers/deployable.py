@@ -9,10 +9,6 @@ from torch import Tensor
 from neurossm.errors import UnsupportedError
 from neurossm.importers.choices import USUAL_EPS
 from neurossm.importers.reading import Reading
-from neurossm.models.config import LayerKind
-
-GRADED_LAYER: LayerKind | None = None
-"""The layer of `neurossm.models` with GELU or ReLU after the SSM; None while there is none."""
 
 _NORM_REASONS = {
     "group": "GroupNorm(1, d) takes its mean over all steps of a sample, also those to come",
@@ -28,13 +24,6 @@ def check_deployable(reading: Reading) -> None:
     UnsupportedError
         With the setting and the way out.
     """
-    gsu = reading.found.layer == "gsu"
-    if not gsu and reading.activation != "spike" and GRADED_LAYER is None:
-        raise UnsupportedError(
-            f"activation {reading.activation} after the SSM: graded layers are not supported yet, "
-            "only networks that spike, Binary S4D or GSU; --check DATA.npz tells what the file "
-            "computes; train it with a spike in place of the activation, then import that"
-        )
     if reading.norm in _NORM_REASONS:
         raise UnsupportedError(
             f"norm {reading.norm}: {_NORM_REASONS[reading.norm]}, and cannot stream; train with "

@@ -21,7 +21,7 @@ from neurossm.importers.config_file import (
     number,
     parse_config,
 )
-from neurossm.importers.deployable import GRADED_LAYER, check_deployable, with_usual_eps
+from neurossm.importers.deployable import check_deployable, with_usual_eps
 from neurossm.importers.inputs import input_spec
 from neurossm.importers.network import Found, look, translate
 from neurossm.importers.reading import Reading
@@ -238,7 +238,7 @@ def _model_config(reading: Reading, config: Config) -> dict[str, Any]:
     if found.layer == "gsu":
         values["activation"] = reading.activation
     elif reading.activation != "spike":
-        values |= {"layer": GRADED_LAYER, "activation": reading.activation}
+        values |= {"layer": "s4d", "activation": reading.activation}
     # The rest has no effect on the function; it is kept for training on.
     measure = config.layer.get("measure") or config.layer.get("init")
     if measure in _INITIALISATIONS:
