@@ -33,6 +33,8 @@ def example(kind: type[g.Node]) -> g.Node:
         g.Ternary: lambda: g.Ternary("n", one, v**2, 0.15),
         g.Sigmoid: lambda: g.Sigmoid("n", one),
         g.GELU: lambda: g.GELU("n", one),
+        g.ReLU: lambda: g.ReLU("n", one),
+        g.LIF: lambda: g.LIF("n", one, 0.9 * v**2 / (v**2).max(), v),
         g.PiecewiseLinear: lambda: g.PiecewiseLinear("n", one, "f", -1.0, 2, v, -v, 0.1),
         g.Product: lambda: g.Product("n", many),
         g.Add: lambda: g.Add("n", many),

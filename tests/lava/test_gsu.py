@@ -21,7 +21,7 @@ from neurossm.graph.evaluate import evaluate
 from neurossm.models import InputSpec, ModelConfig, Network
 from neurossm.models.export import export
 from neurossm.program import Dense
-from neurossm.program.certificate import certify
+from neurossm.program.certificate import derive
 
 EXAMPLES = 50
 SETTINGS = settings(
@@ -179,7 +179,7 @@ def test_values_as_wide_as_the_accumulator_admits(worker, networks, new_tally, c
         replace(product, shift=product.shift + left),
     )
     by_name = {op.name: op for op in new}
-    program = certify(program.with_ops(by_name.get(op.name, op) for op in program.ops))
+    program = program.with_ops(derive(by_name.get(op.name, op) for op in program.ops))
     assert program[graded.name].out.interval.largest().max() >= 1 << (bits - 2)
     tally = new_tally()
     tally.compare(program, networks.random_data(program.input, 5, batch=3, steps=12), worker)

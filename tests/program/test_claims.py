@@ -129,7 +129,9 @@ def test_a_changed_bit_is_refused_or_every_engine_and_claim_still_holds(case, tm
 def test_every_false_proof_and_every_bound_that_is_too_narrow_is_refused(case, tmp_path):
     program = Program.load(FOLDER / f"{case}.h5")
     claimed = 0
-    for op in program.ops:
+    for op in certificate.derive(
+        program.ops
+    ):  # what the file claims may be wider than what is proved today
         if not op.out.proved:
             claimed += 1
             path = edited(case, tmp_path / "p.h5", f"{op.name}/out:proved", lambda value: True)
@@ -140,8 +142,10 @@ def test_every_false_proof_and_every_bound_that_is_too_narrow_is_refused(case, t
             reach = int(op.out.interval.largest().max())
             step = inwards * (2 + (reach >> 29) if isinstance(op, p.SSM) else 1)
 
-            def narrower(value, step=step):
-                value[-1] += step
+            bound = int(getattr(op.out, name)[-1]) + step
+
+            def narrower(value, bound=bound):
+                value[-1] = bound
                 return value
 
             if (op.out.high - op.out.low)[-1] < abs(step):

@@ -12,7 +12,7 @@ from click.testing import CliRunner
 
 from neurossm import program as p
 from neurossm.cli import cli
-from neurossm.compile import CompileOptions, Widths, compile_model
+from neurossm.compile import CompileOptions, Widths, compile_model, prepare
 from neurossm.compile.options import WIDTH_RANGES
 from neurossm.compile.precision import load_precision
 from neurossm.errors import InputError, LimitError
@@ -24,7 +24,7 @@ from neurossm.place.placement import place
 from neurossm.program.reference import run
 from neurossm.tuning import Score, TuneOptions, tune
 from neurossm.tuning.judge import size_bytes
-from neurossm.tuning.search import Step, Tolerance
+from neurossm.tuning.search import Tolerance, Trial
 from neurossm.tuning.space import STREAM, WidthGroup, all_groups
 from neurossm.tuning.tuner import _confirm, split
 
@@ -195,13 +195,13 @@ def test_rungs_are_the_widths_that_can_save_bytes():
 
 
 def test_the_groups_are_those_the_network_has(networks):
-    gsu = networks.random_graph(0, mixer="gsu", blocks=1)
+    gsu = prepare(networks.random_graph(0, mixer="gsu", blocks=1)).graph
     named = {str(group) for group in all_groups(gsu)}
     assert {"encoder weight", "blocks.0 graded", "decoder decoder", "stream residual"} <= named
     assert "encoder pole" not in named
     with pytest.raises(InputError, match="unknown; there are weight"):
         all_groups(gsu, ("colour",))
-    binary = networks.random_graph(0, blocks=1)
+    binary = prepare(networks.random_graph(0, blocks=1)).graph
     with pytest.raises(InputError, match="no widths of graded"):
         all_groups(binary, ("graded",))
 
@@ -212,7 +212,7 @@ class _Search:
     limits = Tolerance(0.01)
 
     def __init__(self):
-        self.path = [Step(None, {WidthGroup("b", "state"): i}, None) for i in range(10)]
+        self.path = [Trial(None, {WidthGroup("b", "state"): i}, None) for i in range(10)]
 
     def program(self, choice):
         return choice[WidthGroup("b", "state")]
