@@ -81,7 +81,9 @@ def test_graded_in_float64(
     kind = replace(foreign.KINDS[name], activation=activation)
     state, x = foreign.random_state(kind), foreign.random_input(kind)
     given = replace(options(kind), activation=activation)
-    import_checkpoint(write(state), options=given).save(tmp_path / "model.pt")
+    imported = import_checkpoint(write(state), options=given)
+    assert {s.name: s.value for s in imported.settings}["layer"] == "s4d"
+    imported.save(tmp_path / "model.pt")
     checkpoint = load(tmp_path / "model.pt")
     assert (checkpoint.config.layer, checkpoint.config.activation) == ("s4d", activation)
     wanted = foreign.evaluate(kind, state, x).logits

@@ -27,7 +27,7 @@ from neurossm.importers.network import Found, look, translate
 from neurossm.importers.reading import Reading
 from neurossm.importers.settings import ImportOptions, Setting, Settings
 from neurossm.models.checkpoint import build, save
-from neurossm.models.config import InputSpec
+from neurossm.models.config import InputSpec, LayerKind
 from neurossm.models.network import Network
 
 _INITIALISATIONS = {"diag-inv": "inv", "diag-lin": "lin"}
@@ -137,8 +137,8 @@ def decide(source: Source, config: Config, options: ImportOptions) -> tuple[Read
     check_config(config)
     settings = Settings(options, config.layer)
     norm = choices.norm(found, config, settings)
-    _record_names(found, config, settings)
     activation = choices.activation(found, config, settings)
+    _record_names(found, activation, config, settings)
     prenorm = choices.prenorm(found, norm, config, settings)
     eps = choices.norm_eps(norm, config, settings)
     residual = choices.residual(config, settings)
@@ -182,7 +182,12 @@ def _import(
     return Imported(model, tuple(settings.record), notes, source.path.name, source.sha256, samples)
 
 
-def _record_names(found: Found, config: Config, settings: Settings) -> None:
+def _layer(found: Found, activation: str) -> LayerKind:
+    """Return the layer of `neurossm.models` that names and activation make."""
+    return "s4d" if found.layer != "gsu" and activation != "spike" else found.layer
+
+
+def _record_names(found: Found, activation: str, config: Config, settings: Settings) -> None:
     """Record what names and shapes say, and check that the configuration says the same."""
     sizes = found.sizes
     config.expect("model", "d_model", sizes.channels, sizes.source)
@@ -193,7 +198,7 @@ def _record_names(found: Found, config: Config, settings: Settings) -> None:
         said = {"n_layers": repeats * config.model["n_layers"]}
         Config(config.where, said).expect("model", "n_layers", found.blocks, "the state dict")
     _check_encoder(found, config)
-    settings.add("layer", found.layer, "names")
+    settings.add("layer", _layer(found, activation), "names")
     settings.add("blocks", found.blocks, "names")
     settings.add("d_model", sizes.channels, "names")
     settings.add("d_state", 2 * sizes.modes, "names")
@@ -222,7 +227,7 @@ def _model_config(reading: Reading, config: Config) -> dict[str, Any]:
     channels = found.sizes.channels
     independent = len(reading.state["blocks.0.mixer.ssm.A_imag"])
     values: dict[str, Any] = {
-        "layer": found.layer,
+        "layer": _layer(found, reading.activation),
         "input": {"kind": spec.kind, "size": spec.size, "low": spec.low, "high": spec.high},
         "classes": found.classes,
         "n_layers": found.blocks,
@@ -235,10 +240,8 @@ def _model_config(reading: Reading, config: Config) -> dict[str, Any]:
         "final_norm": found.final_norm,
         "threshold": "dynamic",
     }
-    if found.layer == "gsu":
+    if reading.activation != "spike":
         values["activation"] = reading.activation
-    elif reading.activation != "spike":
-        values |= {"layer": "s4d", "activation": reading.activation}
     # The rest has no effect on the function; it is kept for training on.
     measure = config.layer.get("measure") or config.layer.get("init")
     if measure in _INITIALISATIONS:
