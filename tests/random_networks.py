@@ -72,7 +72,10 @@ def random_graph(
     tied: bool = False,
     awkward: Collection[str] = (),
 ) -> g.Graph:
-    """Return a network as an export would give it, with random weights."""
+    """Return a network as an export would give it, with random weights.
+
+    `mixer` is one of `MIXERS`, or "gelu" or "relu" for graded S4D.
+    """
     rng = np.random.default_rng(seed)
     H, N = channels, modes
 
@@ -116,11 +119,16 @@ def random_graph(
     def threshold() -> np.ndarray:
         return rng.normal(0, 0.5, H) if "thresholds" in awkward else np.zeros(H)
 
-    def binary(b: str) -> list[g.Node]:
+    def gated(b: str) -> list[g.Node]:
+        first: g.Node = (
+            g.Spike(f"{b}.spike", (f"{b}.ssm",), threshold())
+            if mixer == "binary"
+            else {"gelu": g.GELU, "relu": g.ReLU}[mixer](f"{b}.{mixer}", (f"{b}.ssm",))
+        )
         return [
-            g.Spike(f"{b}.spike", (f"{b}.ssm",), threshold()),
-            g.Linear(f"{b}.value", (f"{b}.spike",), weights(H, H), rng.normal(0, 0.3, H)),
-            g.Linear(f"{b}.gate", (f"{b}.spike",), 3 * weights(H, H), rng.normal(0, 0.5, H)),
+            first,
+            g.Linear(f"{b}.value", (first.name,), weights(H, H), rng.normal(0, 0.3, H)),
+            g.Linear(f"{b}.gate", (first.name,), 3 * weights(H, H), rng.normal(0, 0.5, H)),
             g.Sigmoid(f"{b}.sigmoid", (f"{b}.gate",)),
             g.Product(f"{b}.glu", (f"{b}.value", f"{b}.sigmoid")),
         ]
@@ -152,7 +160,7 @@ def random_graph(
             nodes.append(normalise(f"{b}.norm", stream))
             stream = f"{b}.norm"
         nodes.append(ssm(f"{b}.ssm", stream))
-        nodes += gsu(b) if mixer == "gsu" else binary(b)
+        nodes += gsu(b) if mixer == "gsu" else gated(b)
         nodes.append(g.Add(f"{b}.add", (nodes[-1].name, start)))
         stream = f"{b}.add"
         if norm == "post":

@@ -121,6 +121,32 @@ def test_counts_by_hand(tiny: Program, engine: str) -> None:
     )
 
 
+@pytest.mark.parametrize("engine", ["reference", "fast"])
+def test_graded_values_by_hand(tiny: Program, engine: str) -> None:
+    """ReLU in the spike's place: what was an addition is a product of a weight and a value."""
+    H, shift = 2, np.zeros(2, np.int64)
+    relu = p.Relu("blocks.0.relu", ("blocks.0.ssm",), p.unchecked(24, 0, H), shift)
+    relu = replace(relu, layer="blocks.0")
+    ops = [relu if isinstance(op, p.Spike) else op for op in tiny.ops]
+    ops = [
+        replace(
+            op, inputs=tuple("blocks.0.relu" if i == "blocks.0.spike" else i for i in op.inputs)
+        )
+        for op in ops
+    ]
+    block = profile(p.Program(tuple(ops), tiny.graph, "loihi2"), SAMPLE, engine=engine).layers[
+        "blocks.0"
+    ]
+    assert (block.Effective_ACs, block.spikes) == (0, 0)
+    # 50 and 200 in both channels: channel 0 meets 2 weights of the value and 1 of the gate,
+    # channel 1 meets 1 of the value
+    assert block.Effective_MACs == 2 * (2 + 1) + 2 * 1
+    assert block.Dense == 2 * 12
+    # 24 bits in 2 steps of 2 channels; the residual in the 2 steps with light
+    assert block.messages == 4 + 4
+    assert block.message_bits == 4 * 24 + 4 * 20
+
+
 def test_layers_by_hand(tiny: Program) -> None:
     layers = profile(tiny, SAMPLE, engine="reference").layers
     assert list(layers) == ["encoder", "blocks.0", "decoder"]

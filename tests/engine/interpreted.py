@@ -57,6 +57,12 @@ def main() -> None:
         graph = networks["random_graph"](1, channels=channels, mixer="gsu", layer_norm=True)
         data = networks["random_data"](graph.input, 0, 3, 9)
         compared += compare(compile_model(graph, calibration=data), data, ())
+    for seed, mixer in enumerate(("gelu", "relu")):
+        graph = networks["random_graph"](seed, channels=5 + seed, mixer=mixer, blocks=1)
+        data = networks["random_data"](graph.input, 0, 3, 9)
+        program = compile_model(graph)
+        for kept in (outputs(program), ()):
+            compared += compare(program, data, kept)
     for bits, channels in ((6, 5), (25, 1), (36, 33)):
         for program in operations["programs"](bits, channels).values():
             data = operations["data_for"](program, 2, 5)

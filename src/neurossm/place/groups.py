@@ -206,7 +206,7 @@ def _group(context: _Context, ops: list[Op]) -> NeuronGroup:
         + received
         - len(sums),
         shared_bytes=sum(table_bytes(op) for op in neurons),
-        sources=tuple(dict.fromkeys(sources)),  # both halves of a GLU read the same spikes
+        sources=tuple(dict.fromkeys(sources)),  # both halves of a GLU read the same
         sends=tuple(Unit(op.name) for op in neurons if context.is_sent(op)),
         operations=sum(op.work().operations for op in neurons)
         + sum(_expected_synops(op, program) for op in sums),
@@ -215,14 +215,14 @@ def _group(context: _Context, ops: list[Op]) -> NeuronGroup:
 
 
 def synops(op: Op, program: Program) -> int:
-    """Return the additions of one channel of a weighted sum when every source channel spikes."""
+    """Return the synaptic operations of one channel of a weighted sum when all sources send."""
     if program[op.inputs[0]].emits == "token":
         return 1
     return op.synapses.shape[1]
 
 
 def _expected_synops(op: Op, program: Program) -> int:
-    """Return the additions of one neuron in a step."""
+    """Return the synaptic operations of one weighted sum of a neuron in a step."""
     rate = SPIKE_RATE if program[op.inputs[0]].emits == "spikes" else 1
     return ceil(synops(op, program) * rate)
 
