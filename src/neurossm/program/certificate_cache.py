@@ -58,7 +58,7 @@ def vouched(ops: Sequence[Op]) -> tuple[Op, ...]:
     claims: dict[str, Interval] = {}
     for op in ops:
         spec = op.out if op.saturates else replace(op.out, proved=True)  # it was, or was refused
-        op.vouched(spec, *(claims[name] for name in op.inputs))
+        op.vouched(spec, *(claims[name] for name in op.inputs), derived=False)
         claims[op.name] = op.out.interval
     return tuple(ops)
 

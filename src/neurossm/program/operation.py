@@ -229,13 +229,18 @@ class Op:
             known = self.vouched(spec, *inputs).__dict__["_proof"]
         return cast(TensorSpec, known[1])
 
-    def vouched(self: OpType, spec: TensorSpec, *inputs: Interval) -> OpType:
-        """Return the operation itself, with `spec` as what `proof` says for these inputs."""
-        self.__dict__["_proof"] = (inputs, spec)
+    def vouched(self: OpType, spec: TensorSpec, *inputs: Interval, derived: bool = True) -> OpType:
+        """Return the operation itself, with `spec` as what `proof` says for these inputs.
+
+        Unless it is `derived`, it is a claim known to hold, and may be wider than what follows.
+        """
+        self.__dict__["_proof"] = (inputs, spec, derived)
         return self
 
     def certified(self: OpType, *inputs: Interval) -> OpType:
         """Return the operation with its output's bounds computed from its inputs' bounds."""
+        if not self.__dict__.get("_proof", (None, None, True))[2]:
+            del self.__dict__["_proof"]
         spec = self.proof(*inputs)
         return replace(self, out=spec).vouched(spec, *inputs)
 
