@@ -127,8 +127,18 @@ def test_a_bad_profile_is_one_line_with_file_table_and_key(
 
 
 def test_an_unknown_target_lists_the_known_ones() -> None:
-    with pytest.raises(InputError, match="cmos45, loihi1, loihi2, loihi2-sim, spinnaker2"):
+    with pytest.raises(InputError, match="cmos45, cpu, loihi1, loihi2, loihi2-sim, spinnaker2"):
         load_profile("loihi3")
+
+
+def test_which_targets_know_the_maximum_of_a_layers_channels(write: Write) -> None:
+    knowing = {name for name in known_profiles() if load_profile(name).support.channel_maximum}
+    assert knowing >= {"cpu", "spinnaker2"}
+    assert not knowing & {"loihi1", "loihi2", "loihi2-sim"}
+    # A profile from before the key, such as a program carries, has none.
+    assert not load_profile(write(GOOD)).support.channel_maximum
+    stated = GOOD.replace("[limits]", "channel_maximum = true\n[limits]")
+    assert load_profile(write(stated)).support.channel_maximum
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

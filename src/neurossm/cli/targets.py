@@ -25,12 +25,15 @@ __all__ = ["command"]
 def command(files: tuple[str, ...], json_path: str | None) -> None:
     """List the hardware profiles: what they can do, their limits, and where their prices come from.
 
-    A limit or an energy that nobody has published is shown as "-".
+    A limit or an energy that nobody has published is shown as "-". Where layers know the maximum
+    of their channels, a GSU keeps the threshold it was trained with.
     """
     with open_output(json_path) as output:
         profiles = targets(*files)
         output.table(
-            "Targets", ["target", "what", "compile", "Lava CPU", "prices"], map(_row, profiles)
+            "Targets",
+            ["target", "what", "compile", "Lava CPU", "channel maximum", "prices"],
+            map(_row, profiles),
         )
         columns = [
             "target",
@@ -55,7 +58,8 @@ def command(files: tuple[str, ...], json_path: str | None) -> None:
 
 def _row(profile: Profile) -> tuple[object, ...]:
     support = profile.support
-    return profile.name, profile.title, support.compile, support.lava_simulator, _prices(profile)
+    can = support.compile, support.lava_simulator, support.channel_maximum
+    return profile.name, profile.title, *can, _prices(profile)
 
 
 def _prices(profile: Profile) -> str | None:

@@ -58,6 +58,9 @@ class Support:
     reason
         Why it cannot be compiled for, priced or simulated; required where one of the first two is
         false.
+    channel_maximum
+        Every neuron of a layer may use the greatest magnitude of all its channels within the step,
+        as the official GSU's threshold does. Left out where it cannot.
     """
 
     compile: bool
@@ -65,6 +68,7 @@ class Support:
     programmable_neurons: bool
     lava_simulator: bool
     reason: str | None = None
+    channel_maximum: bool = False
 
 
 @dataclass(frozen=True)
