@@ -11,7 +11,7 @@ from measuring import ROOT, digits
 
 from neurossm.compile.compiler import load_graph
 from neurossm.engine import cpu as fast
-from neurossm.graph import Graph, Spike, Ternary
+from neurossm.graph import Graph, SpikeNode, TernaryNode
 from neurossm.graph.evaluate import evaluate
 from neurossm.parity.statistics import PairedComparison, compare_paired
 from neurossm.program import Program
@@ -59,7 +59,7 @@ class FloatModel:
     def __init__(self, model: str, limit: int, cache: Path | None = None) -> None:
         self.graph: Graph = load_graph(checkpoint(model))[0]
         self.x, self.y = digits(limit)
-        self.spikes = [n.name for n in self.graph.nodes if isinstance(n, (Spike, Ternary))]
+        self.spikes = [n.name for n in self.graph.nodes if isinstance(n, (SpikeNode, TernaryNode))]
         self.packed: dict[str, list[np.ndarray]] = {}
         self.logits = self._logits(cache)
         self.accuracy = float((self.logits.argmax(axis=1) == self.y).mean())

@@ -19,7 +19,7 @@ from unittest import mock
 import click
 
 from neurossm.compile import compile_model, compiler, emit
-from neurossm.graph import Graph, Ternary
+from neurossm.graph import Graph, TernaryNode
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
@@ -94,7 +94,7 @@ def random_gsu(blocks: int, channels: int) -> Graph:
     graph = random_graph(
         0, channels=channels, modes=32, blocks=blocks, classes=10, pole_kind="inv", mixer="gsu"
     )
-    assert any(isinstance(node, Ternary) for node in graph.nodes)
+    assert any(isinstance(node, TernaryNode) for node in graph.nodes)
     return graph
 
 

@@ -27,8 +27,7 @@ from bare import stand_in  # noqa: E402
 stand_in()
 from neurossm.engine import gpu  # noqa: E402
 from neurossm.errors import NeuroSSMError  # noqa: E402
-from neurossm.graph import Graph  # noqa: E402
-from neurossm.graph import Input as GraphInput  # noqa: E402
+from neurossm.graph import Graph, InputNode  # noqa: E402
 from neurossm.program import SSM, Op, Program, TensorSpec  # noqa: E402
 from neurossm.program.operations import OP_TYPES  # noqa: E402
 
@@ -66,9 +65,7 @@ def from_arrays(arrays: Any) -> Program:
         out = {name[4:]: fields.pop(name) for name in list(fields) if name.startswith("out.")}
         ops.append(kind(**fields | {"inputs": tuple(fields["inputs"]), "out": TensorSpec(**out)}))
     source = ops[0]
-    graph = Graph(
-        (GraphInput("input", (), source.kind, source.size, source.low, source.high, 1.0),)
-    )
+    graph = Graph((InputNode("input", (), source.kind, source.size, source.low, source.high, 1.0),))
     return Program(tuple(ops), graph, "loihi2-sim")
 
 

@@ -264,6 +264,6 @@ def _small_program(
             max_steps=1 << 10,
         )
     )
-    nodes = (graph.Input("input", (), kind, inputs, 0.0, 255.0, 1.0),)
+    nodes = (graph.InputNode("input", (), kind, inputs, 0.0, 255.0, 1.0),)
     ops = [replace(op, layer=layer_in_version_1(op.name)) for op in ops]
     return p.Program(tuple(ops), graph.Graph(nodes), "loihi2-sim")

@@ -95,13 +95,13 @@ def random_graph(
             gain *= 1e5
         bias = rng.normal(0, 0.3, H)
         if layer_norm:
-            return g.LayerNorm(name, (source,), gain, bias, 1e-5)
+            return g.LayerNormNode(name, (source,), gain, bias, 1e-5)
         var = rng.uniform(0.1, 2, H)
         if "zero_all" in awkward:
             gain, bias = 0 * gain, 0 * bias
-        return g.BatchNorm(name, (source,), rng.normal(0, 0.3, H), var, gain, bias, 1e-5)
+        return g.BatchNormNode(name, (source,), rng.normal(0, 0.3, H), var, gain, bias, 1e-5)
 
-    def ssm(name: str, source: str) -> g.SSM:
+    def ssm(name: str, source: str) -> g.SSMNode:
         A_bar, B_bar = poles(rng, pole_kind, 1 if tied else H, N)
         A_bar, B_bar = (np.broadcast_to(part, (H, N)) for part in (A_bar, B_bar))
         C = (rng.normal(size=(H, N)) + 1j * rng.normal(size=(H, N))) * 0.5**0.5
@@ -114,23 +114,23 @@ def random_graph(
             D *= 1e6
         if "zero_d" in awkward:
             D[:] = 0
-        return g.SSM(name, (source,), A_bar, B_bar, C, D)
+        return g.SSMNode(name, (source,), A_bar, B_bar, C, D)
 
     def threshold() -> np.ndarray:
         return rng.normal(0, 0.5, H) if "thresholds" in awkward else np.zeros(H)
 
     def gated(b: str) -> list[g.Node]:
         first: g.Node = (
-            g.Spike(f"{b}.spike", (f"{b}.ssm",), threshold())
+            g.SpikeNode(f"{b}.spike", (f"{b}.ssm",), threshold())
             if mixer == "binary"
-            else {"gelu": g.GELU, "relu": g.ReLU}[mixer](f"{b}.{mixer}", (f"{b}.ssm",))
+            else {"gelu": g.GELUNode, "relu": g.ReLUNode}[mixer](f"{b}.{mixer}", (f"{b}.ssm",))
         )
         return [
             first,
-            g.Linear(f"{b}.value", (first.name,), weights(H, H), rng.normal(0, 0.3, H)),
-            g.Linear(f"{b}.gate", (first.name,), 3 * weights(H, H), rng.normal(0, 0.5, H)),
-            g.Sigmoid(f"{b}.sigmoid", (f"{b}.gate",)),
-            g.Product(f"{b}.glu", (f"{b}.value", f"{b}.sigmoid")),
+            g.LinearNode(f"{b}.value", (first.name,), weights(H, H), rng.normal(0, 0.3, H)),
+            g.LinearNode(f"{b}.gate", (first.name,), 3 * weights(H, H), rng.normal(0, 0.5, H)),
+            g.SigmoidNode(f"{b}.sigmoid", (f"{b}.gate",)),
+            g.ProductNode(f"{b}.glu", (f"{b}.value", f"{b}.sigmoid")),
         ]
 
     def gsu(b: str) -> list[g.Node]:
@@ -138,21 +138,21 @@ def random_graph(
         limit = np.full(H, rng.uniform(0.05, 0.5))
         gain, bias = rng.normal(1, 0.2, H), rng.normal(0, 0.3, H)
         return [
-            g.Ternary(f"{b}.ternary", (f"{b}.ssm",), limit, 0.15),
-            g.Linear(f"{b}.first", (f"{b}.ternary",), weights(H, H), rng.normal(0, 0.3, H)),
-            g.Linear(f"{b}.second", (f"{b}.ssm",), ternary, np.zeros(H)),
-            g.Product(f"{b}.product", (f"{b}.first", f"{b}.second")),
-            g.LayerNorm(f"{b}.layernorm", (f"{b}.product",), gain, bias, 1e-5),
-            g.GELU(f"{b}.gelu", (f"{b}.layernorm",)),
+            g.TernaryNode(f"{b}.ternary", (f"{b}.ssm",), limit, 0.15),
+            g.LinearNode(f"{b}.first", (f"{b}.ternary",), weights(H, H), rng.normal(0, 0.3, H)),
+            g.LinearNode(f"{b}.second", (f"{b}.ssm",), ternary, np.zeros(H)),
+            g.ProductNode(f"{b}.product", (f"{b}.first", f"{b}.second")),
+            g.LayerNormNode(f"{b}.layernorm", (f"{b}.product",), gain, bias, 1e-5),
+            g.GELUNode(f"{b}.gelu", (f"{b}.layernorm",)),
         ]
 
     low, high = {"float": (-1.5, 2.25)}.get(kind, (0.0, 1.0))
     scale = 1 / 255 if kind == "uint8" else 1.0
-    nodes: list[g.Node] = [g.Input("input", (), kind, inputs, low, high, scale)]
+    nodes: list[g.Node] = [g.InputNode("input", (), kind, inputs, low, high, scale)]
     if kind == "tokens":
-        nodes.append(g.Embedding("encoder", ("input",), weights(inputs, H)))
+        nodes.append(g.EmbeddingNode("encoder", ("input",), weights(inputs, H)))
     else:
-        nodes.append(g.Linear("encoder", ("input",), weights(H, inputs), rng.normal(0, 0.3, H)))
+        nodes.append(g.LinearNode("encoder", ("input",), weights(H, inputs), rng.normal(0, 0.3, H)))
     stream = "encoder"
     for i in range(blocks):
         b, start = f"blocks.{i}", stream
@@ -161,7 +161,7 @@ def random_graph(
             stream = f"{b}.norm"
         nodes.append(ssm(f"{b}.ssm", stream))
         nodes += gsu(b) if mixer == "gsu" else gated(b)
-        nodes.append(g.Add(f"{b}.add", (nodes[-1].name, start)))
+        nodes.append(g.AddNode(f"{b}.add", (nodes[-1].name, start)))
         stream = f"{b}.add"
         if norm == "post":
             nodes.append(normalise(f"{b}.norm", stream))
@@ -169,9 +169,9 @@ def random_graph(
     if norm == "pre":
         nodes.append(normalise("norm", stream))
         stream = "norm"
-    nodes.append(g.Mean("mean", (stream,)))
+    nodes.append(g.MeanNode("mean", (stream,)))
     decoder = weights(classes, H) * (0 if "zero_decoder" in awkward else 1)
-    nodes.append(g.Linear("decoder", ("mean",), decoder, rng.normal(0, 0.3, classes)))
+    nodes.append(g.LinearNode("decoder", ("mean",), decoder, rng.normal(0, 0.3, classes)))
     return g.Graph(tuple(map(_in_its_layer, nodes)), {"seed": seed})
 
 
@@ -325,7 +325,7 @@ class Builder:
         assert isinstance(source, p.Input)
         weight, bias = np.zeros((1, ops[-1].out.channels), np.int64), np.zeros(1, np.int64)
         last = p.Readout("last", (ops[-1].name,), p.unchecked(62, 0, 1), weight, bias, 0, 1 << 10)
-        graph = g.Graph((g.Input("input", (), source.kind, source.size, 0.0, 1.0, 1.0),))
+        graph = g.Graph((g.InputNode("input", (), source.kind, source.size, 0.0, 1.0, 1.0),))
         data = random_data(source, int(self.rng.integers(1 << 30)), batch=2, steps=30)
         seen = p.Program((*ops, last), graph, "loihi2-sim").run(data, record=[name]).tensors[name]
         share = self.rng.uniform(0.2, 0.8)
@@ -387,7 +387,7 @@ def random_program(
         shift=int(rng.integers(0, 6)),
         max_steps=max_steps,
     )
-    nodes = (g.Input("input", (), kind, inputs, low, high, 1.0),)
+    nodes = (g.InputNode("input", (), kind, inputs, low, high, 1.0),)
     return p.Program(tuple(b.ops.values()), g.Graph(nodes, {"seed": seed}), "loihi2-sim")
 
 

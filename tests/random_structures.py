@@ -41,12 +41,12 @@ class _Structure:
         scale = 1 / 255 if kind == "uint8" else 1.0
         source = next(self.names)
         self._add(
-            g.Input(source, (), kind, size, low, high, scale), 0 if kind == "tokens" else size
+            g.InputNode(source, (), kind, size, low, high, scale), 0 if kind == "tokens" else size
         )
         width = int(rng.choice([1, 2, 3, 5, 9, 17]))
         if kind == "tokens":
             rows = self._weights(size, width)
-            self._add(g.Embedding(next(self.names), (source,), rows), width)
+            self._add(g.EmbeddingNode(next(self.names), (source,), rows), width)
         else:
             self._linear(source, width)
         for _ in range(int(rng.integers(2, 22))):
@@ -55,8 +55,8 @@ class _Structure:
         mean, last = next(self.names), next(self.names)
         classes = int(rng.integers(1, 5))
         decoder = rng.normal(size=(classes, self.sizes[end])) * (rng.uniform() < 0.95)
-        self._add(g.Mean(mean, (end,)), self.sizes[end])
-        self._add(g.Linear(last, (mean,), decoder, rng.normal(size=classes)), classes)
+        self._add(g.MeanNode(mean, (end,)), self.sizes[end])
+        self._add(g.LinearNode(last, (mean,), decoder, rng.normal(size=classes)), classes)
         return g.Graph(tuple(self.nodes))
 
     def _add(self, node: g.Node, size: int) -> None:
@@ -87,7 +87,7 @@ class _Structure:
     def _linear(self, source: str, width: int) -> None:
         bias = self.rng.normal(0, 0.3, width) * self.rng.integers(2)
         weight = self._weights(width, self.sizes[source])
-        self._add(g.Linear(next(self.names), (source,), weight, bias), width)
+        self._add(g.LinearNode(next(self.names), (source,), weight, bias), width)
 
     def _grow(self, width: int) -> None:
         """Add a node; a mixing layer may change the number of channels."""
@@ -97,7 +97,7 @@ class _Structure:
         if kind == "linear":
             self._linear(source, width if rng.uniform() < 0.8 else int(rng.integers(1, 7)))
         elif kind in ("add", "product"):
-            node = {"add": g.Add, "product": g.Product}[kind]
+            node = {"add": g.AddNode, "product": g.ProductNode}[kind]
             self._add(node(name, (source, self._any(recent=99, size=H))), H)
         else:
             for node in self._pointwise(kind, name, source, H):
@@ -109,34 +109,38 @@ class _Structure:
         if kind == "ssm":
             yield self._ssm(name, source, H)
         elif kind == "spike":
-            yield g.Spike(name, (source,), rng.normal(0, 0.3, H))
+            yield g.SpikeNode(name, (source,), rng.normal(0, 0.3, H))
         elif kind == "ternary":
-            yield g.Ternary(name, (source,), rng.uniform(0, 0.5, H), 0.15)
+            yield g.TernaryNode(name, (source,), rng.uniform(0, 0.5, H), 0.15)
         elif kind == "lif":
-            yield g.LIF(name, (source,), rng.uniform(0, 0.97, H), rng.uniform(0.1, 1, H))
+            yield g.LIFNode(name, (source,), rng.uniform(0, 0.97, H), rng.uniform(0.1, 1, H))
         elif kind == "affine":
-            yield g.Affine(name, (source,), gain * rng.integers(0, 2), bias)
+            yield g.AffineNode(name, (source,), gain * rng.integers(0, 2), bias)
         elif kind == "layernorm":
-            yield g.LayerNorm(name, (source,), gain, bias, 1e-5)
+            yield g.LayerNormNode(name, (source,), gain, bias, 1e-5)
         elif kind == "norms":
             second = next(self.names)
             variance = rng.uniform(0.1, 2, H)
-            yield g.BatchNorm(name, (source,), rng.normal(0, 0.3, H), variance, gain, bias, 1e-5)
+            yield g.BatchNormNode(
+                name, (source,), rng.normal(0, 0.3, H), variance, gain, bias, 1e-5
+            )
             if rng.integers(2):
-                yield g.LayerNorm(second, (name,), gain, bias, 1e-5)
+                yield g.LayerNormNode(second, (name,), gain, bias, 1e-5)
             else:
-                yield g.BatchNorm(second, (name,), bias, variance, -gain, bias, 1e-5)
+                yield g.BatchNormNode(second, (name,), bias, variance, -gain, bias, 1e-5)
         else:
-            yield {"sigmoid": g.Sigmoid, "gelu": g.GELU, "relu": g.ReLU}[kind](name, (source,))
+            yield {"sigmoid": g.SigmoidNode, "gelu": g.GELUNode, "relu": g.ReLUNode}[kind](
+                name, (source,)
+            )
 
-    def _ssm(self, name: str, source: str, H: int) -> g.SSM:
+    def _ssm(self, name: str, source: str, H: int) -> g.SSMNode:
         rng, N = self.rng, int(self.rng.integers(1, 5))
         shape = (H, N)
         radius, angle = rng.uniform(0.2, 0.995, shape), rng.uniform(-np.pi, np.pi, shape)
         A = radius * np.exp(1j * angle * rng.integers(2))
         C = rng.normal(size=shape) + 1j * rng.normal(size=shape)
         D = rng.normal(size=H) * rng.integers(2)
-        return g.SSM(name, (source,), A, 1 - np.abs(A) + 0j, C, D)
+        return g.SSMNode(name, (source,), A, 1 - np.abs(A) + 0j, C, D)
 
 
 _KINDS = (

@@ -21,7 +21,7 @@ from lava.proc.io.source import RingBuffer as Source
 
 from neurossm import program
 from neurossm.compile import integer_neuron
-from neurossm.graph import SSM, Node, Spike
+from neurossm.graph import Node, SpikeNode, SSMNode
 from neurossm.lava import Neuron, Schedule
 from neurossm.program import Op, unchecked
 
@@ -32,11 +32,11 @@ THRESHOLD = 0.5
 INPUT_EXPONENT = 7  # an integer u stands for u / 128
 
 
-def resonators() -> SSM:
+def resonators() -> SSMNode:
     """One mode per channel, scaled so that its own tone comes out as loud as it came in."""
     A_bar = RADIUS * np.exp(1j * TONES[:, None])  # (channels, modes)
     B_bar, C = np.ones(A_bar.shape), np.full(A_bar.shape, 1 - RADIUS)
-    return SSM("ssm", ("u",), A_bar, B_bar, C, D=np.zeros(len(TONES)))
+    return SSMNode("ssm", ("u",), A_bar, B_bar, C, D=np.zeros(len(TONES)))
 
 
 def run(tag: str, wave: np.ndarray, members: list[Node] | list[Op]) -> np.ndarray:
@@ -63,7 +63,7 @@ def main() -> None:
     wave = np.round(100 * np.cos(phase)).astype(int).ravel()  # one tone after the other
 
     ssm = resonators()
-    spike = Spike("spike", ("ssm",), np.full(len(TONES), THRESHOLD))
+    spike = SpikeNode("spike", ("ssm",), np.full(len(TONES), THRESHOLD))
     floating = run("floating_pt", wave / 2**INPUT_EXPONENT, [ssm, spike])
 
     integers = integer_neuron(ssm, input_bits=9, input_exponent=INPUT_EXPONENT)

@@ -10,6 +10,7 @@ from typing import Any
 
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path
+from neurossm.graph import TYPE_NAMES
 from neurossm.graph import graph as graph_room
 from neurossm.origin import imported_line, imported_line_of
 from neurossm.program import program as program_room
@@ -135,7 +136,7 @@ def _graph(graph: graph_room.Graph) -> Inspection:
         title="Nodes",
         columns=("node", "type", "reads", "channels"),
         rows=tuple(
-            (node.name, type(node).__name__, " ".join(node.inputs), channels[node.name])
+            (node.name, TYPE_NAMES[type(node)], " ".join(node.inputs), channels[node.name])
             for node in graph.nodes
         ),
     )

@@ -101,20 +101,20 @@ def test_functions_are_replaced_and_named(networks):
     graph = networks.random_graph(0, mixer="gsu")
     replaced, approximations = approximate(graph, CompileOptions())
     assert [item.name for item in approximations] == ["gelu"]
-    assert not any(isinstance(node, g.GELU) for node in replaced.nodes)
+    assert not any(isinstance(node, g.GELUNode) for node in replaced.nodes)
     node = replaced["blocks.1.gelu"]
-    assert isinstance(node, g.PiecewiseLinear)
+    assert isinstance(node, g.PiecewiseLinearNode)
     assert node.inputs == ("blocks.1.layernorm",)
     assert approximations[0].max_error == node.max_error
     assert f"{node.base.size} line segments" in approximations[0].description
     binary, approximations = approximate(networks.random_graph(0), CompileOptions())
     assert [item.name for item in approximations] == ["sigmoid"]
-    assert isinstance(binary["blocks.0.sigmoid"], g.PiecewiseLinear)
+    assert isinstance(binary["blocks.0.sigmoid"], g.PiecewiseLinearNode)
 
 
 def test_nothing_to_replace():
-    source = g.Input("input", (), "float", 1, -1.0, 1.0, 1.0)
-    graph = g.Graph((source, g.Mean("mean", ("input",))))
+    source = g.InputNode("input", (), "float", 1, -1.0, 1.0, 1.0)
+    graph = g.Graph((source, g.MeanNode("mean", ("input",))))
     replaced, approximations = approximate(graph, CompileOptions())
     assert graph.same_as(replaced)
     assert approximations == ()

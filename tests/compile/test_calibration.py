@@ -11,7 +11,7 @@ from neurossm import graph as g
 from neurossm.compile import CompileOptions, calibration, compile_model, compiler, prepare
 from neurossm.compile.calibration import LEAST_SAMPLES, STEPS, Calibration
 from neurossm.errors import InputError
-from neurossm.graph.evaluate import Evaluator, evaluate
+from neurossm.graph.evaluate import GraphEvaluator, evaluate
 
 CALIBRATED = CompileOptions(scaling="calibrated")
 
@@ -24,8 +24,8 @@ def graph(networks):
 def dynamic(graph):
     """Return the graph with thresholds as they are in training."""
     return graph.with_nodes(
-        g.Ternary(node.name, node.inputs, None, node.factor, layer=node.layer)
-        if isinstance(node, g.Ternary)
+        g.TernaryNode(node.name, node.inputs, None, node.factor, layer=node.layer)
+        if isinstance(node, g.TernaryNode)
         else node
         for node in graph.nodes
     )
@@ -89,9 +89,11 @@ def test_extremes_of_the_other_samples_count_too(graph, networks, monkeypatch):
 def test_a_graph_is_walked_once_over_each_sample(graph, networks, monkeypatch, options, walks):
     """Static thresholds: one walk for all. Dynamic ones: theirs serve the rounding, too."""
     evaluated = []
-    call = Evaluator.__call__
+    call = GraphEvaluator.__call__
     monkeypatch.setattr(
-        Evaluator, "__call__", lambda self, data: evaluated.append(len(data)) or call(self, data)
+        GraphEvaluator,
+        "__call__",
+        lambda self, data: evaluated.append(len(data)) or call(self, data),
     )
     data = networks.random_data(graph.input, 0, batch=40, steps=20)
     prepare(graph, options=options, calibration=data)

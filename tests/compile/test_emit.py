@@ -96,12 +96,12 @@ def test_wide_integers_are_nearly_the_float_network(networks, seed):
 
 def test_integers_of_a_network_without_blocks_are_exact(networks):
     """Weights and biases that are integers over powers of two: only the last rounding is left."""
-    source = g.Input("input", (), "uint8", 1, 0.0, 1.0, 1.0)
+    source = g.InputNode("input", (), "uint8", 1, 0.0, 1.0, 1.0)
     nodes = (
         source,
-        g.Linear("encoder", ("input",), [[0.5], [-0.25]], [1.5, 0.0]),
-        g.Mean("mean", ("encoder",)),
-        g.Linear("decoder", ("mean",), [[1.0, 2.0], [-0.5, 0.25]], [0.125, -3.0]),
+        g.LinearNode("encoder", ("input",), [[0.5], [-0.25]], [1.5, 0.0]),
+        g.MeanNode("mean", ("encoder",)),
+        g.LinearNode("decoder", ("mean",), [[1.0, 2.0], [-0.5, 0.25]], [0.125, -3.0]),
     )
     program = compile_model(g.Graph(nodes), options=CompileOptions(row_scale="power-of-two"))
     x = np.array([[[3], [200], [255]]], np.uint8)
@@ -180,7 +180,7 @@ def test_states_that_rounding_could_fill_are_refused(networks):
 def test_the_sign_of_the_smallest_outputs_is_kept(networks):
     graph = networks.random_graph(0)
     nodes = [
-        replace(node, C=node.C * 1e-30, D=node.D * 1e-30) if isinstance(node, g.SSM) else node
+        replace(node, C=node.C * 1e-30, D=node.D * 1e-30) if isinstance(node, g.SSMNode) else node
         for node in graph.nodes
     ]
     _, agreement, _ = compiled(networks, graph.with_nodes(nodes))
@@ -249,13 +249,13 @@ def test_integer_weights_without_bias_enter_the_stream_at_its_exponent(networks)
 
 def test_a_dense_that_could_wrap_is_refused():
     rng = np.random.default_rng(0)
-    source = g.Input("input", (), "float", 2000, -1.0, 1.0, 1.0)
+    source = g.InputNode("input", (), "float", 2000, -1.0, 1.0, 1.0)
     weight = np.sign(rng.normal(size=(2, 2000)))  # 2000 * 127 * 2^15 > 2^30
     nodes = (
         source,
-        g.Linear("encoder", ("input",), weight, [0.0, 0.0]),
-        g.Mean("mean", ("encoder",)),
-        g.Linear("decoder", ("mean",), np.eye(2), [0.0, 0.0]),
+        g.LinearNode("encoder", ("input",), weight, [0.0, 0.0]),
+        g.MeanNode("mean", ("encoder",)),
+        g.LinearNode("decoder", ("mean",), np.eye(2), [0.0, 0.0]),
     )
     with pytest.raises(LimitError, match="encoder:sum: the weighted sum could wrap"):
         compile_model(g.Graph((*nodes[:1], replace(nodes[1], bias=np.ones(2)), *nodes[2:])))
@@ -265,11 +265,11 @@ def block(*nodes: g.Node) -> g.Graph:
     """Return a graph of one-channel nodes between an encoder and a decoder that reads "end"."""
     return g.Graph(
         (
-            g.Input("input", (), "uint8", 1, 0.0, 1.0, 1.0),
-            g.Linear("encoder", ("input",), [[1.0]], [0.0]),
+            g.InputNode("input", (), "uint8", 1, 0.0, 1.0, 1.0),
+            g.LinearNode("encoder", ("input",), [[1.0]], [0.0]),
             *nodes,
-            g.Mean("mean", ("end",)),
-            g.Linear("decoder", ("mean",), [[1.0]], [0.0]),
+            g.MeanNode("mean", ("end",)),
+            g.LinearNode("decoder", ("mean",), [[1.0]], [0.0]),
         )
     )
 
@@ -277,8 +277,14 @@ def block(*nodes: g.Node) -> g.Graph:
 @pytest.mark.parametrize(
     ("graph", "message"),
     [
-        (g.Graph(block(g.Sigmoid("end", ("encoder",))).nodes[:-1]), "must end in a mean over time"),
-        (g.Graph(block(g.Sigmoid("end", ("encoder",))).nodes[:-2]), "must end in a mean over time"),
+        (
+            g.Graph(block(g.SigmoidNode("end", ("encoder",))).nodes[:-1]),
+            "must end in a mean over time",
+        ),
+        (
+            g.Graph(block(g.SigmoidNode("end", ("encoder",))).nodes[:-2]),
+            "must end in a mean over time",
+        ),
     ],
 )
 def test_graphs_without_integer_form_are_refused(graph, message):

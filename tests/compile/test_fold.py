@@ -24,8 +24,8 @@ def test_the_function_stays(networks, norm, kind, awkward):
     for name, value in before.items():
         scale = max(1.0, np.abs(value).max())
         np.testing.assert_allclose(after[name], value, atol=1e-9 * scale, err_msg=name)
-    assert not any(isinstance(node, g.BatchNorm) for node in folded.nodes)
-    assert all((node.B_bar == 1).all() for node in folded.nodes if isinstance(node, g.SSM))
+    assert not any(isinstance(node, g.BatchNormNode) for node in folded.nodes)
+    assert all((node.B_bar == 1).all() for node in folded.nodes if isinstance(node, g.SSMNode))
     assert folded.provenance == graph.provenance
 
 
@@ -46,12 +46,12 @@ def test_the_final_norm_moves_into_the_decoder(networks):
     post = fold(networks.random_graph(2, norm="post"))
     assert "blocks.1.norm" not in post.channels()
     assert post["mean"].inputs == ("blocks.1.add",)
-    assert isinstance(post["blocks.0.norm"], g.Affine)  # the next block reads it
+    assert isinstance(post["blocks.0.norm"], g.AffineNode)  # the next block reads it
 
 
 def test_a_norm_that_others_read_stays(networks):
     graph = networks.random_graph(2, norm="post", blocks=1)
-    nodes = [*graph.nodes[:-2], g.Sigmoid("other", ("blocks.0.norm",)), *graph.nodes[-2:]]
+    nodes = [*graph.nodes[:-2], g.SigmoidNode("other", ("blocks.0.norm",)), *graph.nodes[-2:]]
     folded = fold(g.Graph(tuple(nodes)))
     assert folded["mean"].inputs == ("blocks.0.norm",)
 
@@ -76,14 +76,14 @@ def test_a_scaled_float_input_keeps_its_range(networks):
 
 
 def test_a_scale_that_others_than_weights_read_stays_with_the_input():
-    source = g.Input("input", (), "uint8", 1, 0.0, 1.0, 1 / 255)
-    graph = g.Graph((source, g.Spike("s", ("input",), [0.5]), g.Mean("mean", ("s",))))
+    source = g.InputNode("input", (), "uint8", 1, 0.0, 1.0, 1 / 255)
+    graph = g.Graph((source, g.SpikeNode("s", ("input",), [0.5]), g.MeanNode("mean", ("s",))))
     assert fold(graph).same_as(graph)
 
 
 def test_graphs_without_decoder_or_mean_pass():
-    source = g.Input("input", (), "float", 1, -1.0, 1.0, 1.0)
-    norm = g.Affine("norm", ("input",), [2.0], [1.0])
-    for rest in ((), (g.Mean("mean", ("norm",)),)):
+    source = g.InputNode("input", (), "float", 1, -1.0, 1.0, 1.0)
+    norm = g.AffineNode("norm", ("input",), [2.0], [1.0])
+    for rest in ((), (g.MeanNode("mean", ("norm",)),)):
         graph = g.Graph((source, norm, *rest))
         assert fold(graph).same_as(graph)

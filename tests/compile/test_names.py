@@ -19,18 +19,19 @@ def network(affine: str, ssm: str = "ssm") -> g.Graph:
     rng = np.random.default_rng(0)
     return g.Graph(
         (
-            g.Input("input", (), "uint8", 1, 0.0, 1.0, 1 / 255),
-            g.Linear("encoder", ("input",), rng.normal(size=(4, 1)), rng.normal(size=4)),
-            g.SSM(
+            g.InputNode("input", (), "uint8", 1, 0.0, 1.0, 1 / 255),
+            g.LinearNode("encoder", ("input",), rng.normal(size=(4, 1)), rng.normal(size=4)),
+            g.SSMNode(
                 ssm, ("encoder",), np.full((4, 1), 0.6 + 0.3j), np.ones((4, 1)),
                 rng.normal(size=(4, 1)) + 0j, rng.normal(size=4),
             ),
-            g.Affine(affine, (ssm,), np.full(4, 3.0), np.zeros(4)),
-            g.Linear("second", (ssm,), [[1, 0, -1, 0], [0, 1, 0, 1], [1, 1, 0, 0], [0, 0, 1, 0]],
-                     np.zeros(4)),
-            g.Product("product", (affine, "second")),
-            g.Mean("mean", ("product",)),
-            g.Linear("decoder", ("mean",), rng.normal(size=(3, 4)), np.zeros(3)),
+            g.AffineNode(affine, (ssm,), np.full(4, 3.0), np.zeros(4)),
+            g.LinearNode("second", (ssm,),
+                         [[1, 0, -1, 0], [0, 1, 0, 1], [1, 1, 0, 0], [0, 0, 1, 0]],
+                         np.zeros(4)),
+            g.ProductNode("product", (affine, "second")),
+            g.MeanNode("mean", ("product",)),
+            g.LinearNode("decoder", ("mean",), rng.normal(size=(3, 4)), np.zeros(3)),
         )
     )  # fmt: skip
 

@@ -50,14 +50,14 @@ ends = st.tuples(st.floats(-20, 20), st.floats(0, 20)).map(lambda t: (t[0], t[0]
 @pytest.mark.parametrize(
     "node",
     [
-        g.Affine("n", ("x",), [-2.0], [1.0]),
-        g.BatchNorm("n", ("x",), [1.0], [4.0], [-0.5], [2.0], 1e-5),
-        g.Linear("n", ("x",), [[-3.0], [2.0]], [1.0, 0.0]),
-        g.Sigmoid("n", ("x",)),
-        g.GELU("n", ("x",)),
-        g.PiecewiseLinear("n", ("x",), "f", -2.0, 0, [1.0, -3, 0, 5], [2.0, -1, 0, 0.5], 0.1),
-        g.Spike("n", ("x",), [0.5]),
-        g.Ternary("n", ("x",), [0.5], 0.1),
+        g.AffineNode("n", ("x",), [-2.0], [1.0]),
+        g.BatchNormNode("n", ("x",), [1.0], [4.0], [-0.5], [2.0], 1e-5),
+        g.LinearNode("n", ("x",), [[-3.0], [2.0]], [1.0, 0.0]),
+        g.SigmoidNode("n", ("x",)),
+        g.GELUNode("n", ("x",)),
+        g.PiecewiseLinearNode("n", ("x",), "f", -2.0, 0, [1.0, -3, 0, 5], [2.0, -1, 0, 0.5], 0.1),
+        g.SpikeNode("n", ("x",), [0.5]),
+        g.TernaryNode("n", ("x",), [0.5], 0.1),
     ],
     ids=lambda node: type(node).__name__,
 )
@@ -72,19 +72,19 @@ def test_bounds_of_single_nodes_hold(node, interval):
 def test_bounds_by_hand():
     x = Range(np.array([-1.0, 2.0]), np.array([3.0, 5.0]))
     y = Range(np.array([-4.0, -1.0]), np.array([1.0, 2.0]))
-    assert g.Product("p", ("x", "y")).bound(x, y).low.tolist() == [-12.0, -5.0]
-    assert g.Product("p", ("x", "y")).bound(x, y).high.tolist() == [4.0, 10.0]
-    assert g.Add("a", ("x", "y")).bound(x, y).low.tolist() == [-5.0, 1.0]
-    reached = g.Linear("l", ("x",), [[2.0, -1.0]], [0.5]).bound(x)
+    assert g.ProductNode("p", ("x", "y")).bound(x, y).low.tolist() == [-12.0, -5.0]
+    assert g.ProductNode("p", ("x", "y")).bound(x, y).high.tolist() == [4.0, 10.0]
+    assert g.AddNode("a", ("x", "y")).bound(x, y).low.tolist() == [-5.0, 1.0]
+    reached = g.LinearNode("l", ("x",), [[2.0, -1.0]], [0.5]).bound(x)
     assert (reached.low.tolist(), reached.high.tolist()) == ([-6.5], [4.5])
     # GELU dips to -0.17004 at -0.7518
-    dip = g.GELU("g", ("x",)).bound(Range(np.array([-3.0]), np.array([0.0])))
+    dip = g.GELUNode("g", ("x",)).bound(Range(np.array([-3.0]), np.array([0.0])))
     assert dip.low[0] == pytest.approx(-0.1700, abs=2e-4)
     assert dip.high[0] == 0.0
 
 
 def test_layer_norm_is_bounded_by_the_root_of_its_channels():
-    node = g.LayerNorm("n", ("x",), np.full(5, 2.0), np.full(5, 1.0), 1e-12)
+    node = g.LayerNormNode("n", ("x",), np.full(5, 2.0), np.full(5, 1.0), 1e-12)
     reached = node.bound(Range(np.full(5, -9.0), np.full(5, 9.0)))
     alone = node.apply(np.array([[9.0, 0, 0, 0, 0]]))  # one channel holds the whole variance
     assert alone[0, 0] <= reached.high[0] <= 1.2 * alone[0, 0]
@@ -93,11 +93,15 @@ def test_layer_norm_is_bounded_by_the_root_of_its_channels():
 @pytest.mark.parametrize(
     ("source", "low", "high"),
     [
-        (g.Input("x", (), "uint8", 1, 0.0, 1.0, 1 / 255), 0.0, 1.0),
-        (g.Input("x", (), "uint8", 1, 0.0, 1.0, 1.0), 0.0, 255.0),  # bytes reach 255 whatever high
-        (g.Input("x", (), "tokens", 7, 0.0, 1.0, 1.0), 0.0, 6.0),
-        (g.Input("x", (), "float", 1, -1.0, 4.0, 2.0), -2.0, 8.0),
-        (g.Input("x", (), "float", 1, -1.0, 4.0, -2.0), -8.0, 2.0),
+        (g.InputNode("x", (), "uint8", 1, 0.0, 1.0, 1 / 255), 0.0, 1.0),
+        (
+            g.InputNode("x", (), "uint8", 1, 0.0, 1.0, 1.0),
+            0.0,
+            255.0,
+        ),  # bytes reach 255 whatever high
+        (g.InputNode("x", (), "tokens", 7, 0.0, 1.0, 1.0), 0.0, 6.0),
+        (g.InputNode("x", (), "float", 1, -1.0, 4.0, 2.0), -2.0, 8.0),
+        (g.InputNode("x", (), "float", 1, -1.0, 4.0, -2.0), -8.0, 2.0),
     ],
 )
 def test_inputs_reach_what_they_declare(source, low, high):
@@ -110,7 +114,7 @@ def test_ssm_bounds_are_nearly_reached_by_the_sign_pattern_of_the_kernel():
     rng = np.random.default_rng(0)
     p = 0.97 * np.exp(1j * rng.uniform(0.1, 3, (1, 4)))
     C = rng.normal(size=(1, 4)) + 1j * rng.normal(size=(1, 4))
-    node = g.SSM("s", ("u",), p, np.ones((1, 4)), C, [0.7])
+    node = g.SSMNode("s", ("u",), p, np.ones((1, 4)), C, [0.7])
     reached = node.bound(Range(np.array([-2.0]), np.array([3.0])))
     kernel = [2 * (C * p**t).sum().real + 0.7 * (t == 0) for t in range(600)]
     for sign, limit in ((1, reached.high[0]), (-1, reached.low[0])):
@@ -132,7 +136,7 @@ def test_calibrated_ranges_hold_the_data_and_their_headroom(networks):
             seen = values[node.name].reshape(-1, values[node.name].shape[-1])
             reached = ranges.tensors[node.name]
             assert inside(values[node.name], reached), node.name
-            if isinstance(node, (g.Linear, g.Affine, g.SSM, g.Product, g.Add)):
+            if isinstance(node, (g.LinearNode, g.AffineNode, g.SSMNode, g.ProductNode, g.AddNode)):
                 largest = np.abs(seen).max(axis=0)
                 np.testing.assert_allclose(reached.largest(), largest * 2**headroom, rtol=1e-12)
         assert ranges.states is not None

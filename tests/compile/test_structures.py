@@ -35,11 +35,11 @@ def checked(networks, graph, options=None, error=0.05):
 def ssm(name, source, rng):
     C = rng.normal(size=(H, 2)) + 1j * rng.normal(size=(H, 2))
     A = np.full((H, 2), 0.7 + 0.4j) * rng.uniform(0.5, 1, (H, 2))
-    return g.SSM(name, (source,), A, np.ones((H, 2)), C, rng.normal(size=H))
+    return g.SSMNode(name, (source,), A, np.ones((H, 2)), C, rng.normal(size=H))
 
 
 def table(name, source):
-    return g.Sigmoid(name, (source,))
+    return g.SigmoidNode(name, (source,))
 
 
 def makers(rng):
@@ -49,16 +49,16 @@ def makers(rng):
         "input": (),
         "encoder": (),
         "ssm": (ssm("ssm", "encoder", rng),),
-        "spike": (g.Spike("spike", ("encoder",), none + 0.1),),
-        "ternary": (g.Ternary("ternary", ("encoder",), ones / 2, 0.15),),
-        "linear": (g.Linear("linear", ("encoder",), rng.normal(size=(H, H)), ones / 3),),
-        "affine": (g.Affine("affine", ("encoder",), 2 * ones, ones / 5),),
+        "spike": (g.SpikeNode("spike", ("encoder",), none + 0.1),),
+        "ternary": (g.TernaryNode("ternary", ("encoder",), ones / 2, 0.15),),
+        "linear": (g.LinearNode("linear", ("encoder",), rng.normal(size=(H, H)), ones / 3),),
+        "affine": (g.AffineNode("affine", ("encoder",), 2 * ones, ones / 5),),
         "sigmoid": (table("sigmoid", "encoder"),),
-        "gelu": (g.GELU("gelu", ("encoder",)),),
-        "product": (g.Product("product", ("encoder", "encoder")),),
-        "norm": (g.LayerNorm("norm", ("encoder",), ones, none, 1e-5),),
-        "batchnorm": (g.BatchNorm("batchnorm", ("encoder",), none, ones, ones, none, 1e-5),),
-        "add": (g.Add("add", ("encoder", "input")),),
+        "gelu": (g.GELUNode("gelu", ("encoder",)),),
+        "product": (g.ProductNode("product", ("encoder", "encoder")),),
+        "norm": (g.LayerNormNode("norm", ("encoder",), ones, none, 1e-5),),
+        "batchnorm": (g.BatchNormNode("batchnorm", ("encoder",), none, ones, ones, none, 1e-5),),
+        "add": (g.AddNode("add", ("encoder", "input")),),
     }
 
 
@@ -67,22 +67,24 @@ def readers(source, rng):
     ones, none = np.ones(H), np.zeros(H)
     weight = rng.normal(size=(H, H))
     return {
-        "mean": (g.Affine("side", (source,), ones, none), g.Add("end", ("side", source))),
-        "add": (g.Add("end", (source, "encoder")),),
-        "add itself": (g.Add("end", (source, source)),),
-        "ssm": (ssm("last", source, rng), g.Add("end", ("last", "encoder"))),
-        "linear": (g.Linear("last", (source,), weight, ones), g.Add("end", ("last", source))),
-        "linear alone": (g.Linear("end", (source,), weight, ones),),
-        "identity": (g.Linear("last", (source,), np.eye(H), none),
-                     g.Add("end", ("last", "encoder"))),
-        "zero": (g.Linear("last", (source,), 0 * weight, none), g.Add("end", ("last", "encoder"))),
-        "ternary weights": (g.Linear("last", (source,), np.sign(weight), none),
-                            g.LayerNorm("end", ("last",), ones, none, 1e-5)),
-        "layernorm": (g.LayerNorm("end", (source,), ones, ones, 1e-5),),
-        "sigmoid": (table("last", source), g.Product("end", ("last", source))),
-        "gelu": (g.GELU("end", (source,)),),
-        "product": (g.Product("end", (source, "encoder")),),
-        "affine": (g.Affine("end", (source,), -ones, ones),),
+        "mean": (g.AffineNode("side", (source,), ones, none), g.AddNode("end", ("side", source))),
+        "add": (g.AddNode("end", (source, "encoder")),),
+        "add itself": (g.AddNode("end", (source, source)),),
+        "ssm": (ssm("last", source, rng), g.AddNode("end", ("last", "encoder"))),
+        "linear": (g.LinearNode("last", (source,), weight, ones),
+                   g.AddNode("end", ("last", source))),
+        "linear alone": (g.LinearNode("end", (source,), weight, ones),),
+        "identity": (g.LinearNode("last", (source,), np.eye(H), none),
+                     g.AddNode("end", ("last", "encoder"))),
+        "zero": (g.LinearNode("last", (source,), 0 * weight, none),
+                 g.AddNode("end", ("last", "encoder"))),
+        "ternary weights": (g.LinearNode("last", (source,), np.sign(weight), none),
+                            g.LayerNormNode("end", ("last",), ones, none, 1e-5)),
+        "layernorm": (g.LayerNormNode("end", (source,), ones, ones, 1e-5),),
+        "sigmoid": (table("last", source), g.ProductNode("end", ("last", source))),
+        "gelu": (g.GELUNode("end", (source,)),),
+        "product": (g.ProductNode("end", (source, "encoder")),),
+        "affine": (g.AffineNode("end", (source,), -ones, ones),),
     }  # fmt: skip
 
 
@@ -91,11 +93,11 @@ def whole(kind, *nodes, end="end", scale=1 / 255, decoder=None):
     encoder = np.eye(H) + 0.2 * rng.normal(size=(H, H))
     return g.Graph(
         (
-            g.Input("input", (), kind, H, -1.0, 1.5, scale),
-            g.Linear("encoder", ("input",), encoder, rng.normal(size=H) / 4),
+            g.InputNode("input", (), kind, H, -1.0, 1.5, scale),
+            g.LinearNode("encoder", ("input",), encoder, rng.normal(size=H) / 4),
             *nodes,
-            g.Mean("mean", (end,)),
-            g.Linear(
+            g.MeanNode("mean", (end,)),
+            g.LinearNode(
                 "decoder",
                 ("mean",),
                 rng.normal(size=(3, H)) if decoder is None else decoder,
@@ -142,7 +144,7 @@ def test_what_is_accepted_does_not_depend_on_weights(networks, weight, behind):
     matrix = WEIGHTS[weight]
     if len(matrix) == 1:
         matrix = np.repeat(matrix, H, axis=0)
-    second = g.Linear("second", ("ssm",), matrix, np.zeros(H))
+    second = g.LinearNode("second", ("ssm",), matrix, np.zeros(H))
     checked(
         networks,
         whole("uint8", ssm("ssm", "encoder", rng), second, *readers("second", rng)[behind]),
@@ -155,9 +157,9 @@ def test_one_row_of_weights_and_one_channel(networks):
     one = np.ones(1)
     nodes = (
         ssm("ssm", "encoder", rng),
-        g.Linear("row", ("ssm",), rng.normal(size=(1, H)), one),
-        g.SSM("last", ("row",), [[0.8 + 0.1j]], [[1.0]], [[1.0]], one),
-        g.Add("end", ("last", "row")),
+        g.LinearNode("row", ("ssm",), rng.normal(size=(1, H)), one),
+        g.SSMNode("last", ("row",), [[0.8 + 0.1j]], [[1.0]], [[1.0]], one),
+        g.AddNode("end", ("last", "row")),
     )
     graph = whole("uint8", *nodes, decoder=rng.normal(size=(3, 1)))
     checked(networks, graph)
@@ -169,12 +171,12 @@ def test_wide_sums_are_narrowed_not_refused(networks):
     size = 128
     graph = g.Graph(
         (
-            g.Input("input", (), "uint8", 1, 0.0, 1.0, 1 / 255),
-            g.Linear("encoder", ("input",), rng.normal(size=(size, 1)), rng.normal(size=size)),
-            g.Linear("mix", ("encoder",), rng.normal(size=(size, size)) / 11, np.zeros(size)),
-            g.Add("end", ("mix", "encoder")),
-            g.Mean("mean", ("end",)),
-            g.Linear("decoder", ("mean",), rng.normal(size=(3, size)) / 11, np.zeros(3)),
+            g.InputNode("input", (), "uint8", 1, 0.0, 1.0, 1 / 255),
+            g.LinearNode("encoder", ("input",), rng.normal(size=(size, 1)), rng.normal(size=size)),
+            g.LinearNode("mix", ("encoder",), rng.normal(size=(size, size)) / 11, np.zeros(size)),
+            g.AddNode("end", ("mix", "encoder")),
+            g.MeanNode("mean", ("end",)),
+            g.LinearNode("decoder", ("mean",), rng.normal(size=(3, size)) / 11, np.zeros(3)),
         )
     )
     program = checked(networks, graph)
@@ -190,19 +192,19 @@ def test_one_tensor_serves_many_readers(networks):
     ones, none = np.ones(H), np.zeros(H)
     nodes = (
         ssm("ssm", "encoder", rng),
-        g.Spike("spike", ("ssm",), none),
-        g.Linear("one", ("ssm",), rng.normal(size=(H, H)), ones),
-        g.Linear("two", ("ssm",), np.sign(rng.normal(size=(H, H))), none),
-        g.Linear("three", ("spike",), rng.normal(size=(H, H)), ones),
-        g.Sigmoid("gate", ("ssm",)),
-        g.Sigmoid("other gate", ("ssm",)),
-        g.Product("product", ("two", "gate")),
-        g.Product("square", ("ssm", "other gate")),
-        g.Add("first", ("ssm", "one")),
-        g.Add("second", ("product", "square")),
-        g.Add("third", ("spike", "three")),
-        g.Add("fourth", ("first", "second")),
-        g.Add("end", ("fourth", "third")),
+        g.SpikeNode("spike", ("ssm",), none),
+        g.LinearNode("one", ("ssm",), rng.normal(size=(H, H)), ones),
+        g.LinearNode("two", ("ssm",), np.sign(rng.normal(size=(H, H))), none),
+        g.LinearNode("three", ("spike",), rng.normal(size=(H, H)), ones),
+        g.SigmoidNode("gate", ("ssm",)),
+        g.SigmoidNode("other gate", ("ssm",)),
+        g.ProductNode("product", ("two", "gate")),
+        g.ProductNode("square", ("ssm", "other gate")),
+        g.AddNode("first", ("ssm", "one")),
+        g.AddNode("second", ("product", "square")),
+        g.AddNode("third", ("spike", "three")),
+        g.AddNode("fourth", ("first", "second")),
+        g.AddNode("end", ("fourth", "third")),
     )
     program = checked(networks, whole("uint8", *nodes), error=0.1)
     parts = [op.name for op in program.ops if op.name.startswith("ssm:")]
@@ -212,7 +214,7 @@ def test_one_tensor_serves_many_readers(networks):
 
 @pytest.mark.parametrize(
     "extra",
-    [g.Sigmoid("gate", ("mean",)), g.Linear("other", ("mean",), np.eye(H), np.zeros(H))],
+    [g.SigmoidNode("gate", ("mean",)), g.LinearNode("other", ("mean",), np.eye(H), np.zeros(H))],
 )
 def test_what_else_reads_the_mean_is_refused(extra):
     graph = whole("uint8", end="encoder")
@@ -231,15 +233,15 @@ def test_random_skip_links(networks, seed):
         weight = [np.eye(H), np.zeros((H, H)), rng.normal(size=(H, H)) / 2][rng.integers(3)]
         name = f"n{i}"
         choice = [
-            g.Add(name, (a, b)),
-            g.Add(name, (a, b)),
-            g.Linear(name, (a,), weight, rng.normal(size=H) / 3),
-            g.Linear(name, (a,), np.sign(weight), np.zeros(H)),
+            g.AddNode(name, (a, b)),
+            g.AddNode(name, (a, b)),
+            g.LinearNode(name, (a,), weight, rng.normal(size=H) / 3),
+            g.LinearNode(name, (a,), np.sign(weight), np.zeros(H)),
             ssm(name, a, rng),
-            g.Spike(name, (a,), rng.normal(size=H)),
-            g.Sigmoid(name, (a,)),
-            g.Affine(name, (a,), rng.normal(size=H), rng.normal(size=H) / 3),
-            g.LayerNorm(name, (a,), np.ones(H), np.zeros(H), 1e-3),
+            g.SpikeNode(name, (a,), rng.normal(size=H)),
+            g.SigmoidNode(name, (a,)),
+            g.AffineNode(name, (a,), rng.normal(size=H), rng.normal(size=H) / 3),
+            g.LayerNormNode(name, (a,), np.ones(H), np.zeros(H), 1e-3),
         ][rng.integers(9)]
         nodes.append(choice)
         names.append(name)

@@ -12,8 +12,8 @@ from neurossm.compile.thresholds import freeze_thresholds
 from neurossm.errors import InputError
 from neurossm.graph.evaluate import evaluate
 
-SOURCE = g.Input("input", (), "float", 2, -9.0, 9.0, 1.0)
-GRAPH = g.Graph((SOURCE, g.Ternary("t", ("input",), None, 0.5), g.Mean("mean", ("t",))))
+SOURCE = g.InputNode("input", (), "float", 2, -9.0, 9.0, 1.0)
+GRAPH = g.Graph((SOURCE, g.TernaryNode("t", ("input",), None, 0.5), g.MeanNode("mean", ("t",))))
 
 
 def test_the_threshold_is_the_scaled_mean_of_the_dynamic_one():
@@ -32,7 +32,7 @@ def test_the_threshold_is_the_scaled_mean_of_the_dynamic_one():
 
 def test_static_thresholds_stay():
     node = replace(GRAPH["t"], threshold=np.array([1.0, 2.0]))
-    graph = g.Graph((SOURCE, node, g.Mean("mean", ("t",))))
+    graph = g.Graph((SOURCE, node, g.MeanNode("mean", ("t",))))
     assert freeze_thresholds(graph, None, None) == (graph, ())
     with pytest.raises(InputError, match="threshold_scale = 1.3: this model has no dynamic"):
         freeze_thresholds(graph, 1.3, None)
@@ -62,13 +62,13 @@ def _gated(*tail: g.Node) -> g.Graph:
     return g.Graph(
         (
             source,
-            g.Ternary("t", ("input",), None, 0.5),
-            g.Linear("first", ("t",), np.eye(3), np.zeros(3)),
-            g.Linear("second", ("input",), third, np.zeros(3)),
-            g.Product("product", ("first", "second")),
-            g.LayerNorm("layernorm", ("product",), np.ones(3), np.zeros(3), 1e-5),
+            g.TernaryNode("t", ("input",), None, 0.5),
+            g.LinearNode("first", ("t",), np.eye(3), np.zeros(3)),
+            g.LinearNode("second", ("input",), third, np.zeros(3)),
+            g.ProductNode("product", ("first", "second")),
+            g.LayerNormNode("layernorm", ("product",), np.ones(3), np.zeros(3), 1e-5),
             *tail,
-            g.Mean("mean", (tail[-1].name if tail else "layernorm",)),
+            g.MeanNode("mean", (tail[-1].name if tail else "layernorm",)),
         )
     )
 
@@ -101,9 +101,9 @@ def test_norms_behind_get_back_the_mean_and_deviation_of_their_output():
     data = rng.normal(size=(30, 40, 3)) * rng.lognormal(size=(30, 40, 1))
     data = np.clip(data, -9.0, 9.0)
     fields = (rng.normal(size=3), rng.uniform(0.1, 2, 3), rng.normal(size=3), rng.normal(size=3))
-    norm = g.BatchNorm("norm", ("layernorm",), *fields, 1e-5)
-    front = g.BatchNorm("front", ("input",), *fields, 1e-5)
-    graph = _gated(norm, front, g.Add("add", ("norm", "front")))
+    norm = g.BatchNormNode("norm", ("layernorm",), *fields, 1e-5)
+    front = g.BatchNormNode("front", ("input",), *fields, 1e-5)
+    graph = _gated(norm, front, g.AddNode("add", ("norm", "front")))
     frozen, (_, approximation) = freeze_thresholds(graph, 0.4, data)
     assert frozen["front"] is graph["front"]  # reads nothing that was replaced
     before = evaluate(graph, data, ["norm", "layernorm"])
@@ -123,8 +123,8 @@ def test_a_layer_is_judged_with_those_before_it_replaced():
     # leaves no spike, so the second layer reads zeros: all its spikes change.
     signs = np.random.default_rng(4).choice([-1.0, 1.0], (5, 20, 2))
     data = signs * np.stack([np.full((5, 20), 4.0), np.full((5, 20), 3.0)], axis=-1)
-    second = g.Ternary("u", ("t",), None, 0.5)
-    graph = g.Graph((SOURCE, GRAPH["t"], second, g.Mean("mean", ("u",))))
+    second = g.TernaryNode("u", ("t",), None, 0.5)
+    graph = g.Graph((SOURCE, GRAPH["t"], second, g.MeanNode("mean", ("u",))))
     frozen, approximations = freeze_thresholds(graph, 3.0, data)
     assert frozen["t"].threshold[0] == 6.0  # 3 times 2
     assert frozen["u"].threshold[0] == 1.5  # 3 times 0.5, of the trained network's spikes

@@ -229,7 +229,7 @@ class Loose(networks.Builder):
             "max_steps": steps if rng.integers(2) else 1 << 10,
         }
         self.add(p.Readout, "decoder", (last,), channels=classes, **fields)
-        nodes = (g.Input("input", (), source.kind, source.size, source.low, source.high, 1.0),)
+        nodes = (g.InputNode("input", (), source.kind, source.size, source.low, source.high, 1.0),)
         return p.Program(tuple(self.ops.values()), g.Graph(nodes), "none")
 
 
@@ -279,7 +279,7 @@ def around(
         0,
         1 << 10,
     )
-    nodes = (g.Input("x", (), "float", channels, -1.0, 1.0, 1.0),)
+    nodes = (g.InputNode("x", (), "float", channels, -1.0, 1.0, 1.0),)
     program = p.Program((source, *ops, narrow, decoder), g.Graph(nodes), "none")
     return Case(name, certify(program), _extremes(rng, bits, channels, steps))
 

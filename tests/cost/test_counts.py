@@ -71,17 +71,19 @@ def tiny() -> Program:
         ),
     )
     nodes = (
-        graph.Input("input", (), "uint8", 1, 0.0, 255.0, 1.0),
-        graph.Linear("encoder", ("input",), np.ones((H, 1)), np.zeros(H)),
-        graph.Affine("blocks.0.norm", ("encoder",), np.ones(H), np.zeros(H)),
-        graph.SSM("blocks.0.ssm", ("blocks.0.norm",), flat * 0j, flat + 1j, flat + 1j, np.zeros(H)),
-        graph.Spike("blocks.0.spike", ("blocks.0.ssm",), np.zeros(H)),
-        graph.Linear("blocks.0.value", ("blocks.0.spike",), np.ones((H, H)), np.zeros(H)),
-        graph.Sigmoid("blocks.0.sigmoid", ("blocks.0.value",)),
-        graph.Product("blocks.0.glu", ("blocks.0.value", "blocks.0.sigmoid")),
-        graph.Add("blocks.0.add", ("blocks.0.glu", "encoder")),
-        graph.Mean("mean", ("blocks.0.add",)),
-        graph.Linear("decoder", ("mean",), np.ones((1, H)), np.zeros(1)),
+        graph.InputNode("input", (), "uint8", 1, 0.0, 255.0, 1.0),
+        graph.LinearNode("encoder", ("input",), np.ones((H, 1)), np.zeros(H)),
+        graph.AffineNode("blocks.0.norm", ("encoder",), np.ones(H), np.zeros(H)),
+        graph.SSMNode(
+            "blocks.0.ssm", ("blocks.0.norm",), flat * 0j, flat + 1j, flat + 1j, np.zeros(H)
+        ),
+        graph.SpikeNode("blocks.0.spike", ("blocks.0.ssm",), np.zeros(H)),
+        graph.LinearNode("blocks.0.value", ("blocks.0.spike",), np.ones((H, H)), np.zeros(H)),
+        graph.SigmoidNode("blocks.0.sigmoid", ("blocks.0.value",)),
+        graph.ProductNode("blocks.0.glu", ("blocks.0.value", "blocks.0.sigmoid")),
+        graph.AddNode("blocks.0.add", ("blocks.0.glu", "encoder")),
+        graph.MeanNode("mean", ("blocks.0.add",)),
+        graph.LinearNode("decoder", ("mean",), np.ones((1, H)), np.zeros(1)),
     )
     ops = tuple(replace(op, layer=layer_in_version_1(op.name)) for op in ops)
     return p.Program(ops, graph.Graph(nodes), "loihi2")

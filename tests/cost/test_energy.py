@@ -13,7 +13,7 @@ from neurossm.cost.energy import estimate_dense
 from neurossm.cost.traffic import traffic
 from neurossm.errors import InputError, LimitError, UnsupportedError
 from neurossm.hw_profiles import load_profile
-from neurossm.place.groups import Unit
+from neurossm.place.groups import OpPart
 from neurossm.place.placement import Placement, place
 from neurossm.program import Program
 
@@ -133,8 +133,8 @@ def test_traffic_by_hand(small_program: Build) -> None:
         for unit in group.units
     }
     row = KEYS.index("messages")
-    units[Unit("encoder")][row] = [3, 5]
-    units[Unit("blocks.0.spike")][row] = [7, 0]
+    units[OpPart("encoder")][row] = [3, 5]
+    units[OpPart("blocks.0.spike")][row] = [7, 0]
     where = _cores_by_channel(placement)
     # 120 cores per chip: rows of 11. The encoder sends channel by channel to SSM and mixing unit.
     expected = [

@@ -46,7 +46,7 @@ def around(ops: Sequence[p.Op], *, bits: int, channels: int, certified: bool = T
         0,
         1 << 10,
     )
-    nodes = (g.Input("x", (), "float", channels, low, high, 1.0),)
+    nodes = (g.InputNode("x", (), "float", channels, low, high, 1.0),)
     program = p.Program((source, *ops, shrink, decoder), g.Graph(nodes), "none")
     return certify(program) if certified else program
 

@@ -163,7 +163,7 @@ def _program(ops: list[Op], bits: int, channels: int) -> p.Program:
     readout = p.Readout(
         "decoder", (last,), p.unchecked(60, 0, 2), weight, np.array([5, -5]), 0, 1 << 10
     )
-    nodes = (g.Input("x", (), "float", channels, -1.0, 1.0, 1.0),)
+    nodes = (g.InputNode("x", (), "float", channels, -1.0, 1.0, 1.0),)
     return p.Program((source, *ops, readout), g.Graph(nodes), "none")
 
 

@@ -61,24 +61,24 @@ def neurons() -> Program:
     """Return a program of LIF and Relu that clips states and outputs."""
     rng = np.random.default_rng(6)
 
-    def linear(name: str, source: str, rows: int, columns: int) -> g.Linear:
+    def linear(name: str, source: str, rows: int, columns: int) -> g.LinearNode:
         weight, bias = rng.normal(size=(rows, columns)), rng.normal(0, 0.3, rows)
-        return g.Linear(name, (source,), weight, bias, layer=name[-1])
+        return g.LinearNode(name, (source,), weight, bias, layer=name[-1])
 
     decay, threshold = rng.uniform(0.5, 1, 5), rng.uniform(0.05, 0.8, 5)
     decay[0], threshold[4] = 1.0, 60.0
     graph = g.Graph(
         (
-            g.Input("input", (), "uint8", 2, 0.0, 1.0, 1 / 255),
+            g.InputNode("input", (), "uint8", 2, 0.0, 1.0, 1 / 255),
             linear("encoder", "input", 5, 2),
-            g.LIF("lif1", ("encoder",), decay, threshold, layer="1"),
+            g.LIFNode("lif1", ("encoder",), decay, threshold, layer="1"),
             linear("mix1", "lif1", 5, 5),
-            g.ReLU("relu1", ("mix1",), layer="1"),
-            g.Add("add1", ("relu1", "encoder"), layer="1"),
-            g.LIF("lif2", ("add1",), decay[::-1], threshold, layer="2"),
+            g.ReLUNode("relu1", ("mix1",), layer="1"),
+            g.AddNode("add1", ("relu1", "encoder"), layer="1"),
+            g.LIFNode("lif2", ("add1",), decay[::-1], threshold, layer="2"),
             linear("mix2", "lif2", 5, 5),
-            g.ReLU("relu2", ("mix2",), layer="2"),
-            g.Mean("mean", ("relu2",)),
+            g.ReLUNode("relu2", ("mix2",), layer="2"),
+            g.MeanNode("mean", ("relu2",)),
             linear("decoder", "mean", 3, 5),
         )
     )

@@ -9,7 +9,7 @@ import pytest
 
 from neurossm import graph as g
 from neurossm.errors import InputError
-from neurossm.graph.evaluate import Evaluator, evaluate
+from neurossm.graph.evaluate import GraphEvaluator, evaluate
 
 X = [[[0.5, -1.0, 2.0], [-3.0, 0.25, 0.0]]]  # (1, 2, 3)
 
@@ -24,9 +24,9 @@ def check(node, wanted, *inputs):
 
 
 def test_input_scales():
-    source = g.Input("x", (), "uint8", 1, 0.0, 1.0, 1 / 255)
+    source = g.InputNode("x", (), "uint8", 1, 0.0, 1.0, 1 / 255)
     assert source.apply(np.array([[[255], [51]]], np.uint8)).tolist() == [[[1.0], [0.2]]]
-    tokens = g.Input("x", (), "tokens", 9, 0.0, 1.0, 5.0)
+    tokens = g.InputNode("x", (), "tokens", 9, 0.0, 1.0, 5.0)
     assert tokens.apply(np.array([[[7]]])).tolist() == [[[7]]]  # an index is not scaled
 
 
@@ -36,11 +36,11 @@ def test_linear():
     for step in X[0]:
         products = [[w * v for w, v in zip(row, step, strict=True)] for row in weight]
         wanted.append([sum(row) + b for row, b in zip(products, bias, strict=True)])
-    check(g.Linear("l", ("x",), weight, bias), [wanted])
+    check(g.LinearNode("l", ("x",), weight, bias), [wanted])
 
 
 def test_embedding():
-    node = g.Embedding("e", ("x",), [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
+    node = g.EmbeddingNode("e", ("x",), [[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     assert node.apply(np.array([[[2], [0]]])).tolist() == [[[5.0, 6.0], [1.0, 2.0]]]
 
 
@@ -56,7 +56,7 @@ def test_batch_norm():
     def wanted(v, h):
         return (v - mean[h]) / math.sqrt(var[h] + eps) * gain[h] + bias[h]
 
-    check(g.BatchNorm("b", ("x",), mean, var, gain, bias, eps), each(wanted))
+    check(g.BatchNormNode("b", ("x",), mean, var, gain, bias, eps), each(wanted))
 
 
 def test_layer_norm_divides_by_the_number_of_channels():
@@ -71,36 +71,36 @@ def test_layer_norm_divides_by_the_number_of_channels():
                 for v, k, b in zip(step, gain, bias, strict=True)
             ]
         )
-    check(g.LayerNorm("n", ("x",), gain, bias, eps), [wanted])
+    check(g.LayerNormNode("n", ("x",), gain, bias, eps), [wanted])
 
 
 def test_affine():
     scale, shift = [2.0, -1.0, 0.5], [0.1, 0.0, 3.0]
-    check(g.Affine("a", ("x",), scale, shift), each(lambda v, h: scale[h] * v + shift[h]))
+    check(g.AffineNode("a", ("x",), scale, shift), each(lambda v, h: scale[h] * v + shift[h]))
 
 
 def test_spike_is_strict():
-    node = g.Spike("s", ("x",), [0.5, -2.0, 1.0])
+    node = g.SpikeNode("s", ("x",), [0.5, -2.0, 1.0])
     assert node.apply(np.array(X)).tolist() == [[[0.0, 1.0, 1.0], [0.0, 1.0, 0.0]]]
 
 
 def test_ternary_static_and_dynamic():
-    node = g.Ternary("t", ("x",), [0.5, 0.5, 0.0], 9.0)
+    node = g.TernaryNode("t", ("x",), [0.5, 0.5, 0.0], 9.0)
     assert node.apply(np.array(X)).tolist() == [[[0.0, -1.0, 1.0], [-1.0, 0.0, 0.0]]]
     # per step: half of the largest magnitude is 1 (from 2) and 1.5 (from -3)
-    node = g.Ternary("t", ("x",), None, 0.5)
+    node = g.TernaryNode("t", ("x",), None, 0.5)
     assert node.apply(np.array(X)).tolist() == [[[0.0, 0.0, 1.0], [-1.0, 0.0, 0.0]]]
 
 
 def test_sigmoid_and_gelu():
-    check(g.Sigmoid("s", ("x",)), each(lambda v, h: 1 / (1 + math.exp(-v))))
-    check(g.GELU("g", ("x",)), each(lambda v, h: v * (1 + math.erf(v / math.sqrt(2))) / 2))
+    check(g.SigmoidNode("s", ("x",)), each(lambda v, h: 1 / (1 + math.exp(-v))))
+    check(g.GELUNode("g", ("x",)), each(lambda v, h: v * (1 + math.erf(v / math.sqrt(2))) / 2))
 
 
 def test_piecewise_linear():
     # segments of width 1/2 from -1: [.., -0.5), [-0.5, 0), [0, ..)
     base, slope = [1.0, 5.0, -2.0], [2.0, 0.5, -1.0]
-    node = g.PiecewiseLinear("p", ("x",), "f", -1.0, 1, base, slope, 0.0)
+    node = g.PiecewiseLinearNode("p", ("x",), "f", -1.0, 1, base, slope, 0.0)
     x = np.array([[[-3.0, -1.0, -0.51, -0.5, -0.25, 0.0, 4.0]]])
     # 1 + 2 (-2); 1; 1 + 2 * 0.49; 5; 5 + 0.5 / 4; -2; -2 - 4
     wanted = [[[-3.0, 1.0, 1.98, 5.0, 5.125, -2.0, -6.0]]]
@@ -109,12 +109,12 @@ def test_piecewise_linear():
 
 def test_product_add_mean():
     y = [[[2.0, 3.0, -1.0], [0.0, 4.0, 5.0]]]
-    check(g.Product("p", ("x", "y")), [[[1.0, -3.0, -2.0], [0.0, 1.0, 0.0]]], X, y)
-    check(g.Add("a", ("x", "y")), [[[2.5, 2.0, 1.0], [-3.0, 4.25, 5.0]]], X, y)
-    check(g.Mean("m", ("x",)), [[-1.25, -0.375, 1.0]])
+    check(g.ProductNode("p", ("x", "y")), [[[1.0, -3.0, -2.0], [0.0, 1.0, 0.0]]], X, y)
+    check(g.AddNode("a", ("x", "y")), [[[2.5, 2.0, 1.0], [-3.0, 4.25, 5.0]]], X, y)
+    check(g.MeanNode("m", ("x",)), [[-1.25, -0.375, 1.0]])
 
 
-def recurrence(node: g.SSM, u: np.ndarray) -> tuple[list, list]:
+def recurrence(node: g.SSMNode, u: np.ndarray) -> tuple[list, list]:
     """Step the SSM of one channel in plain Python complex numbers; return y and the states."""
     A, B, C = ([complex(v) for v in part[0]] for part in (node.A_bar, node.B_bar, node.C))
     state, y, states = [0j] * len(A), [], []
@@ -132,7 +132,7 @@ def test_ssm_is_its_recurrence(networks, kind, length):
     rng = np.random.default_rng(length)
     A_bar, B_bar = networks.poles(rng, kind, 1, 5)
     C = rng.normal(size=(1, 5)) + 1j * rng.normal(size=(1, 5))
-    node = g.SSM("s", ("u",), A_bar, B_bar, C, [0.7])
+    node = g.SSMNode("s", ("u",), A_bar, B_bar, C, [0.7])
     u = rng.normal(size=(1, length, 1))
     y, states = recurrence(node, u[0, :, 0])
     scale = max(1.0, np.abs(y).max())
@@ -147,9 +147,9 @@ def test_ssm_channels_and_samples_are_apart(networks):
     A_bar, B_bar = networks.poles(rng, "lin", 3, 2)
     C, D = rng.normal(size=(3, 2)) + 0j, rng.normal(size=3)
     u = rng.normal(size=(2, 20, 3))
-    whole = g.SSM("s", ("u",), A_bar, B_bar, C, D).apply(u)
+    whole = g.SSMNode("s", ("u",), A_bar, B_bar, C, D).apply(u)
     for h in range(3):
-        one = g.SSM("s", ("u",), *(part[h : h + 1] for part in (A_bar, B_bar, C, D)))
+        one = g.SSMNode("s", ("u",), *(part[h : h + 1] for part in (A_bar, B_bar, C, D)))
         for b in range(2):
             np.testing.assert_allclose(whole[b, :, h], recurrence(one, u[b, :, h])[0], atol=1e-12)
 
@@ -183,7 +183,7 @@ def test_groups_of_samples_change_nothing(networks, monkeypatch):
 def test_products_of_any_number_of_rows(rows):
     rng = np.random.default_rng(rows)
     x, weight = rng.integers(-9, 9, (rows, 3)) * 1.0, rng.integers(-9, 9, (4, 3)) * 1.0
-    node = g.Linear("l", ("x",), weight, np.arange(4.0))
+    node = g.LinearNode("l", ("x",), weight, np.arange(4.0))
     assert np.array_equal(node.apply(x), x @ weight.T + np.arange(4.0))
     assert node.apply(x[None]).shape == (1, rows, 4)
 
@@ -191,7 +191,7 @@ def test_products_of_any_number_of_rows(rows):
 def test_the_ssm_by_hand():
     # One channel, one mode: a quarter turn and half the length each step. u = 1, 0, 0:
     # s = 1, i/2, -1/4; B s = 2, i, -1/2; y = 2 Re((1 + i) 2 s) + 3 u = 7, -2, -1.
-    node = g.SSM("s", ("x",), [[0.5j]], [[2.0]], [[1.0 + 1.0j]], [3.0])
+    node = g.SSMNode("s", ("x",), [[0.5j]], [[2.0]], [[1.0 + 1.0j]], [3.0])
     u = np.array([[[1.0], [0.0], [0.0]]])
     assert node.apply(u)[0, :, 0].tolist() == [7.0, -2.0, -1.0]
     assert node.states(u)[0, :, 0, 0].tolist() == [1, 0.5j, -0.25]
@@ -202,14 +202,16 @@ def test_the_ssm_by_hand():
 def test_an_evaluator_records_what_the_graph_has(networks):
     graph = networks.random_graph(3, blocks=1)
     x = networks.random_data(graph.input, 0)
-    found = Evaluator(graph, ["blocks.0.add", "of another graph"])(x)
+    found = GraphEvaluator(graph, ["blocks.0.add", "of another graph"])(x)
     assert set(found) == {"blocks.0.add", "decoder"}
     assert np.array_equal(found["decoder"], evaluate(graph, x)["decoder"])
 
 
 def test_a_node_may_read_one_tensor_twice():
-    source = g.Input("x", (), "float", 1, -9.0, 9.0, 1.0)
-    graph = g.Graph((source, g.Affine("a", ("x",), [2.0], [0.0]), g.Product("p", ("a", "a"))))
+    source = g.InputNode("x", (), "float", 1, -9.0, 9.0, 1.0)
+    graph = g.Graph(
+        (source, g.AffineNode("a", ("x",), [2.0], [0.0]), g.ProductNode("p", ("a", "a")))
+    )
     assert evaluate(graph, np.array([[3.0]]))["p"].tolist() == [[[36.0]]]
 
 

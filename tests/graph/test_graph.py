@@ -22,23 +22,23 @@ def example(kind: type[g.Node]) -> g.Node:
     v, w = RNG.normal(size=3), RNG.normal(size=(2, 3))
     z = 0.5 * np.exp(1j * RNG.normal(size=(3, 2)))
     made = {
-        g.Input: lambda: g.Input("n", (), "float", 3, -1.5, 2.0, 0.25),
-        g.Linear: lambda: g.Linear("n", one, w, w[:, 0]),
-        g.Embedding: lambda: g.Embedding("n", one, w),
-        g.BatchNorm: lambda: g.BatchNorm("n", one, v, v**2, -v, v, 1e-5),
-        g.LayerNorm: lambda: g.LayerNorm("n", one, v, -v, 1e-5),
-        g.Affine: lambda: g.Affine("n", one, v, -v),
-        g.SSM: lambda: g.SSM("n", one, z, 2 * z, z**2, v),
-        g.Spike: lambda: g.Spike("n", one, v),
-        g.Ternary: lambda: g.Ternary("n", one, v**2, 0.15),
-        g.Sigmoid: lambda: g.Sigmoid("n", one),
-        g.GELU: lambda: g.GELU("n", one),
-        g.ReLU: lambda: g.ReLU("n", one),
-        g.LIF: lambda: g.LIF("n", one, 0.9 * v**2 / (v**2).max(), v),
-        g.PiecewiseLinear: lambda: g.PiecewiseLinear("n", one, "f", -1.0, 2, v, -v, 0.1),
-        g.Product: lambda: g.Product("n", many),
-        g.Add: lambda: g.Add("n", many),
-        g.Mean: lambda: g.Mean("n", one),
+        g.InputNode: lambda: g.InputNode("n", (), "float", 3, -1.5, 2.0, 0.25),
+        g.LinearNode: lambda: g.LinearNode("n", one, w, w[:, 0]),
+        g.EmbeddingNode: lambda: g.EmbeddingNode("n", one, w),
+        g.BatchNormNode: lambda: g.BatchNormNode("n", one, v, v**2, -v, v, 1e-5),
+        g.LayerNormNode: lambda: g.LayerNormNode("n", one, v, -v, 1e-5),
+        g.AffineNode: lambda: g.AffineNode("n", one, v, -v),
+        g.SSMNode: lambda: g.SSMNode("n", one, z, 2 * z, z**2, v),
+        g.SpikeNode: lambda: g.SpikeNode("n", one, v),
+        g.TernaryNode: lambda: g.TernaryNode("n", one, v**2, 0.15),
+        g.SigmoidNode: lambda: g.SigmoidNode("n", one),
+        g.GELUNode: lambda: g.GELUNode("n", one),
+        g.ReLUNode: lambda: g.ReLUNode("n", one),
+        g.LIFNode: lambda: g.LIFNode("n", one, 0.9 * v**2 / (v**2).max(), v),
+        g.PiecewiseLinearNode: lambda: g.PiecewiseLinearNode("n", one, "f", -1.0, 2, v, -v, 0.1),
+        g.ProductNode: lambda: g.ProductNode("n", many),
+        g.AddNode: lambda: g.AddNode("n", many),
+        g.MeanNode: lambda: g.MeanNode("n", one),
     }
     return made[kind]()
 
@@ -46,10 +46,10 @@ def example(kind: type[g.Node]) -> g.Node:
 @pytest.mark.parametrize("kind", list(NODE_TYPES.values()), ids=list(NODE_TYPES))
 def test_every_node_survives_its_file_and_differs_from_any_change(kind, tmp_path):
     node = example(kind)
-    x = g.Input("x", (), "tokens" if kind is g.Embedding else "float", 3, -1.0, 1.0, 1.0)
-    if kind is g.Embedding:
+    x = g.InputNode("x", (), "tokens" if kind is g.EmbeddingNode else "float", 3, -1.0, 1.0, 1.0)
+    if kind is g.EmbeddingNode:
         x = replace(x, size=2)
-    nodes = (node,) if kind is g.Input else (x, *_second(node), node)
+    nodes = (node,) if kind is g.InputNode else (x, *_second(node), node)
     graph = g.Graph(nodes, {"source": "a", "n": 1})
     graph.save(tmp_path / "g.h5")
     loaded = g.Graph.load(tmp_path / "g.h5")
@@ -65,12 +65,12 @@ def test_every_node_survives_its_file_and_differs_from_any_change(kind, tmp_path
 
 
 def _second(node: g.Node) -> tuple[g.Node, ...]:
-    return (g.Affine("y", ("x",), np.ones(3), np.ones(3)),) if node.arity == 2 else ()
+    return (g.AffineNode("y", ("x",), np.ones(3), np.ones(3)),) if node.arity == 2 else ()
 
 
 def test_a_dynamic_threshold_survives(tmp_path):
-    x = g.Input("x", (), "float", 3, -1.0, 1.0, 1.0)
-    graph = g.Graph((x, g.Ternary("t", ("x",), None, 0.15)))
+    x = g.InputNode("x", (), "float", 3, -1.0, 1.0, 1.0)
+    graph = g.Graph((x, g.TernaryNode("t", ("x",), None, 0.15)))
     graph.save(tmp_path / "g.h5")
     loaded = g.Graph.load(tmp_path / "g.h5")
     assert loaded["t"].threshold is None
@@ -88,7 +88,7 @@ def test_networks_survive_their_file_in_order(networks, tmp_path, norm, mixer):
     assert not graph.same_as(replace(loaded, provenance={"seed": 2}))
 
 
-X = g.Input("x", (), "float", 2, -1.0, 1.0, 1.0)
+X = g.InputNode("x", (), "float", 2, -1.0, 1.0, 1.0)
 TWO = np.ones(2)
 
 
@@ -96,36 +96,45 @@ TWO = np.ones(2)
     ("nodes", "message"),
     [
         ((), "first node must be the Input"),
-        ((g.Mean("m", ("x",)),), "first node must be the Input"),
+        ((g.MeanNode("m", ("x",)),), "first node must be the Input"),
         ((X, X), "more than one Input"),
         ((X, replace(X, name="y")), "more than one Input"),
-        ((X, g.Sigmoid("a", ("x",)), g.GELU("a", ("x",))), "two nodes are called 'a'"),
-        ((X, g.Sigmoid("a", ("b",))), "a: reads 'b', which does not come before it"),
-        ((X, g.Sigmoid("a", ("a",))), "a: reads 'a', which does not come before it"),
-        ((X, g.Affine("a", ("x",), np.ones(3), np.ones(3))), "reads 2 channels from x, expected 3"),
-        ((X, g.Linear("a", ("x",), np.ones((2, 3)), TWO)), "reads 2 channels from x, expected 3"),
-        ((X, g.Spike("a", ("x",), np.ones(3))), "expected 3"),
-        ((X, g.LayerNorm("a", ("x",), np.ones(3), np.ones(3), 1e-5)), "expected 3"),
-        ((X, g.Ternary("a", ("x",), np.ones(3), 0.1)), "expected 3"),
+        ((X, g.SigmoidNode("a", ("x",)), g.GELUNode("a", ("x",))), "two nodes are called 'a'"),
+        ((X, g.SigmoidNode("a", ("b",))), "a: reads 'b', which does not come before it"),
+        ((X, g.SigmoidNode("a", ("a",))), "a: reads 'a', which does not come before it"),
         (
-            (X, g.Linear("a", ("x",), np.ones((3, 2)), np.ones(3)), g.Add("b", ("x", "a"))),
+            (X, g.AffineNode("a", ("x",), np.ones(3), np.ones(3))),
+            "reads 2 channels from x, expected 3",
+        ),
+        (
+            (X, g.LinearNode("a", ("x",), np.ones((2, 3)), TWO)),
+            "reads 2 channels from x, expected 3",
+        ),
+        ((X, g.SpikeNode("a", ("x",), np.ones(3))), "expected 3"),
+        ((X, g.LayerNormNode("a", ("x",), np.ones(3), np.ones(3), 1e-5)), "expected 3"),
+        ((X, g.TernaryNode("a", ("x",), np.ones(3), 0.1)), "expected 3"),
+        (
+            (X, g.LinearNode("a", ("x",), np.ones((3, 2)), np.ones(3)), g.AddNode("b", ("x", "a"))),
             "reads 3 channels from x, a, expected 2",
         ),
-        ((X, g.Embedding("a", ("x",), np.ones((5, 3)))), "'tokens' only"),
+        ((X, g.EmbeddingNode("a", ("x",), np.ones((5, 3)))), "'tokens' only"),
         (
-            (replace(X, kind="tokens", size=6), g.Embedding("a", ("x",), np.ones((5, 3)))),
+            (replace(X, kind="tokens", size=6), g.EmbeddingNode("a", ("x",), np.ones((5, 3)))),
             "5 rows for a vocabulary of 6 tokens",
         ),
-        ((X, g.Mean("m", ("x",)), g.Mean("n", ("m",))), "n: reads 'm', which has no time steps"),
         (
-            (X, g.Mean("m", ("x",)), g.Add("n", ("x", "m"))),
+            (X, g.MeanNode("m", ("x",)), g.MeanNode("n", ("m",))),
+            "n: reads 'm', which has no time steps",
+        ),
+        (
+            (X, g.MeanNode("m", ("x",)), g.AddNode("n", ("x", "m"))),
             "n: reads x and m, of which only one has time steps",
         ),
         (
             (
                 X,
-                g.Mean("m", ("x",)),
-                g.SSM("n", ("m",), *(np.full((2, 1), 0.5 + 0j),) * 3, TWO),
+                g.MeanNode("m", ("x",)),
+                g.SSMNode("n", ("m",), *(np.full((2, 1), 0.5 + 0j),) * 3, TWO),
             ),
             "n: reads 'm', which has no time steps",
         ),
@@ -143,27 +152,36 @@ POLE = np.full((2, 1), 0.5 + 0j)
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: g.Sigmoid("a", ()), "a: Sigmoid reads 1 tensors, not 0"),
-        (lambda: g.Add("a", ("x",)), "a: Add reads 2 tensors, not 1"),
-        (lambda: g.Sigmoid("a/b", ("x",)), "cannot be a name"),
-        (lambda: g.Input("x", (), "int4", 1, 0.0, 1.0, 1.0), "kind 'int4', expected one of uint8"),
-        (lambda: g.Input("x", (), "uint8", 0, 0.0, 1.0, 1.0), "size 0"),
-        (lambda: g.Input("x", (), "float", 1, 1.0, 1.0, 1.0), "empty"),
-        (lambda: g.Input("x", (), "float", 1, 0.0, np.inf, 1.0), "not finite"),
-        (lambda: g.Input("x", (), "float", 1, 0.0, 1.0, np.nan), "not finite"),
-        (lambda: g.Linear("a", ("x",), [[np.nan]], [0]), "a.weight: holds NaN"),
-        (lambda: g.Linear("a", ("x",), [[1.0]], [0, 0]), r"a.bias: shape \(2,\), expected 1"),
-        (lambda: g.Linear("a", ("x",), [[1j]], [0]), "complex128"),
-        (lambda: g.BatchNorm("a", ("x",), [0], [-1], [1], [1], 1e-5), "not positive"),
-        (lambda: g.BatchNorm("a", ("x",), [0], [0], [1], [1], 0.0), "not positive"),
-        (lambda: g.BatchNorm("a", ("x",), [0], [1], [1, 2], [1], 0.0), "a.gain: shape"),
-        (lambda: g.LayerNorm("a", ("x",), [1], [1], 0.0), "eps 0.0 is not positive"),
-        (lambda: g.SSM("a", ("x",), 2 * POLE, POLE, POLE, TWO), r"mode 0 has \|A_bar\| = 1; a st"),
-        (lambda: g.SSM("a", ("x",), POLE, POLE, POLE, [1]), "a.D: shape"),
-        (lambda: g.SSM("a", ("x",), POLE, POLE[:1], POLE, TWO), "a.B_bar: shape"),
-        (lambda: g.Ternary("a", ("x",), [-0.1], 0.15), "negative threshold -0.1"),
-        (lambda: g.Ternary("a", ("x",), None, -0.15), "negative factor -0.15"),
-        (lambda: g.PiecewiseLinear("a", ("x",), "f", 0.0, 1, [1], [1, 2], 0.0), "a.slope: shape"),
+        (lambda: g.SigmoidNode("a", ()), "a: SigmoidNode reads 1 tensors, not 0"),
+        (lambda: g.AddNode("a", ("x",)), "a: AddNode reads 2 tensors, not 1"),
+        (lambda: g.SigmoidNode("a/b", ("x",)), "cannot be a name"),
+        (
+            lambda: g.InputNode("x", (), "int4", 1, 0.0, 1.0, 1.0),
+            "kind 'int4', expected one of uint8",
+        ),
+        (lambda: g.InputNode("x", (), "uint8", 0, 0.0, 1.0, 1.0), "size 0"),
+        (lambda: g.InputNode("x", (), "float", 1, 1.0, 1.0, 1.0), "empty"),
+        (lambda: g.InputNode("x", (), "float", 1, 0.0, np.inf, 1.0), "not finite"),
+        (lambda: g.InputNode("x", (), "float", 1, 0.0, 1.0, np.nan), "not finite"),
+        (lambda: g.LinearNode("a", ("x",), [[np.nan]], [0]), "a.weight: holds NaN"),
+        (lambda: g.LinearNode("a", ("x",), [[1.0]], [0, 0]), r"a.bias: shape \(2,\), expected 1"),
+        (lambda: g.LinearNode("a", ("x",), [[1j]], [0]), "complex128"),
+        (lambda: g.BatchNormNode("a", ("x",), [0], [-1], [1], [1], 1e-5), "not positive"),
+        (lambda: g.BatchNormNode("a", ("x",), [0], [0], [1], [1], 0.0), "not positive"),
+        (lambda: g.BatchNormNode("a", ("x",), [0], [1], [1, 2], [1], 0.0), "a.gain: shape"),
+        (lambda: g.LayerNormNode("a", ("x",), [1], [1], 0.0), "eps 0.0 is not positive"),
+        (
+            lambda: g.SSMNode("a", ("x",), 2 * POLE, POLE, POLE, TWO),
+            r"mode 0 has \|A_bar\| = 1; a st",
+        ),
+        (lambda: g.SSMNode("a", ("x",), POLE, POLE, POLE, [1]), "a.D: shape"),
+        (lambda: g.SSMNode("a", ("x",), POLE, POLE[:1], POLE, TWO), "a.B_bar: shape"),
+        (lambda: g.TernaryNode("a", ("x",), [-0.1], 0.15), "negative threshold -0.1"),
+        (lambda: g.TernaryNode("a", ("x",), None, -0.15), "negative factor -0.15"),
+        (
+            lambda: g.PiecewiseLinearNode("a", ("x",), "f", 0.0, 1, [1], [1, 2], 0.0),
+            "a.slope: shape",
+        ),
     ],
 )
 def test_bad_nodes_are_refused(make, message):

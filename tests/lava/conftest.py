@@ -83,11 +83,11 @@ def _stage(
     members: tuple[Any, ...], wire: Wire, depth: int, channels: int, message_bits: int
 ) -> Stage:
     first = members[0]
-    if isinstance(first, Readout | nodes.Mean):
+    if isinstance(first, Readout | nodes.MeanNode):
         recorded = {first.inputs[0]: (channels,)}
         wires = {"a_in": wire}
         return Stage("Readout", first.name, members, wires, depth, recorded=recorded)
-    if hasattr(first, "weight") and not isinstance(first, Embedding | nodes.Embedding):
+    if hasattr(first, "weight") and not isinstance(first, Embedding | nodes.EmbeddingNode):
         wires = {"s_in": wire}
         return Stage("Dense", first.name, members, wires, depth, message_bits=message_bits)
     unit = unit_of(members, channels=channels)

@@ -9,10 +9,7 @@ import numpy as np
 import pytest
 
 from neurossm import lava
-from neurossm.graph import GELU, Graph, Sigmoid
-from neurossm.graph import Add as AddNode
-from neurossm.graph import Affine as AffineNode
-from neurossm.graph import LayerNorm as LayerNormNode
+from neurossm.graph import AddNode, AffineNode, GELUNode, Graph, LayerNormNode, SigmoidNode
 from neurossm.graph.evaluate import evaluate
 from neurossm.program import (
     SSM,
@@ -175,8 +172,8 @@ def test_float_graphs_in_any_order(networks, worker):
     graph = networks.random_graph(2, blocks=2, channels=5)
     ones = np.ones(5)
     extra = [
-        Sigmoid("extra", ("blocks.0.gate",)),  # a second reader
-        GELU("alone", ("blocks.1.add",)),
+        SigmoidNode("extra", ("blocks.0.gate",)),  # a second reader
+        GELUNode("alone", ("blocks.1.add",)),
         LayerNormNode("normal", ("alone",), 2 * ones, ones, 1e-3),
         AffineNode("chain", ("normal",), 3 * ones, -ones),
         AddNode("skip", ("chain", "encoder")),  # two steps around

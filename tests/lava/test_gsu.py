@@ -16,7 +16,7 @@ from neurossm import lava
 from neurossm.compile import CompileOptions, Widths, compile_model
 from neurossm.compile.approximate import approximate
 from neurossm.errors import LimitError
-from neurossm.graph import Graph, Linear, PiecewiseLinear
+from neurossm.graph import Graph, LinearNode, PiecewiseLinearNode
 from neurossm.graph.evaluate import evaluate
 from neurossm.models import InputSpec, ModelConfig, Network
 from neurossm.models.export import export
@@ -220,7 +220,7 @@ def test_any_weights_can_take_the_graded_values(worker, networks, new_tally):
     graph = networks.random_graph(5, mixer="gsu", channels=5)
     rng = np.random.default_rng(6)
     dense = {
-        f"blocks.{i}.second": Linear(
+        f"blocks.{i}.second": LinearNode(
             f"blocks.{i}.second", (f"blocks.{i}.ssm",), rng.normal(size=(5, 5)), rng.normal(size=5)
         )
         for i in range(2)
@@ -244,7 +244,7 @@ def test_layer_norm_in_the_residual_stream(worker, networks, new_tally, mixer, n
 def test_floating_lava_equals_the_graph_with_tables(worker, networks, mixer):
     graph = networks.random_graph(5, mixer=mixer, channels=5)
     tabulated, _ = approximate(graph, CompileOptions())
-    assert any(isinstance(node, PiecewiseLinear) for node in tabulated.nodes)
+    assert any(isinstance(node, PiecewiseLinearNode) for node in tabulated.nodes)
     compare_floats(tabulated, networks.random_data(graph.input, 6, batch=2, steps=15), worker)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from neurossm.compile import CompileOptions, Widths, integer_neuron
 from neurossm.errors import LimitError, UnsupportedError
-from neurossm.graph import SSM, Mean
+from neurossm.graph import MeanNode, SSMNode
 from neurossm.lava.stepping import initial_states, stepper
 from neurossm.program import Tally
 
@@ -24,7 +24,7 @@ def random_ssm(seed, channels=3, modes=4):
     A_bar = np.exp(rng.uniform(0.01, 0.1, (channels, 1)) * A)
     B_bar = (A_bar - 1) / A
     C = rng.normal(size=(channels, modes)) + 1j * rng.normal(size=(channels, modes))
-    return SSM("ssm", ("u",), A_bar, B_bar, C, rng.normal(size=channels))
+    return SSMNode("ssm", ("u",), A_bar, B_bar, C, rng.normal(size=channels))
 
 
 def run(member, u):
@@ -47,7 +47,7 @@ def test_a_node_steps_as_it_runs_whole_sequences():
 
 def test_a_node_that_needs_whole_sequences_does_not_step():
     with pytest.raises(UnsupportedError, match="m: Mean cannot run step by step"):
-        run(Mean("m", ("x",)), np.ones((2, 3)))
+        run(MeanNode("m", ("x",)), np.ones((2, 3)))
 
 
 @pytest.mark.parametrize("bits", [2, 9, 16])

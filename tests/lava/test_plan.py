@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurossm.errors import InputError, LimitError, UnsupportedError
-from neurossm.graph import Graph, Mean
+from neurossm.graph import Graph, MeanNode
 from neurossm.lava import plan_graph, plan_program
 from neurossm.place.latency import latency_steps
 
@@ -220,7 +220,7 @@ def test_a_wider_message_than_lava_sends_is_refused(program):
 
 def test_a_graph_of_several_means_is_refused(networks):
     graph = networks.random_graph(0, blocks=1, norm="none")
-    nodes = [*graph.nodes[:-2], Mean("other", ("encoder",)), *graph.nodes[-2:]]
+    nodes = [*graph.nodes[:-2], MeanNode("other", ("encoder",)), *graph.nodes[-2:]]
     with pytest.raises(UnsupportedError, match="decoder: Lava runs graphs that end in one mean"):
         plan_graph(Graph(tuple(nodes)))
 

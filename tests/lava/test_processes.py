@@ -12,7 +12,7 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 
 from neurossm import graph, program
 from neurossm.errors import InputError, RunError
-from neurossm.lava import Inlet, Neuron, Player, Readout, Schedule
+from neurossm.lava import Inlet, Neuron, Player, ReadoutProcess, Schedule
 from neurossm.lava.neuron_model import NeuronModel
 from neurossm.lava.plan import Plan, Stage, Wire
 from neurossm.lava.unit import TAKEN, recordable, unit_of
@@ -30,14 +30,14 @@ def affine(name, reads, gain, shift, offset, tag="fixed_pt", bits=32):
     if tag == "fixed_pt":
         out = unchecked(bits, 0, len(gain))
         return program.Affine(name, (reads,), out, gain, shift, offset)
-    return graph.Affine(name, (reads,), np.array(gain) / np.exp2(shift), np.array(offset))
+    return graph.AffineNode(name, (reads,), np.array(gain) / np.exp2(shift), np.array(offset))
 
 
 def resonator(tag, pole=1, c=1, d=0, channels=1):
     """Return modes of pole `pole / 2`, whose input enters unscaled: y = c s + d u."""
     ones = np.ones((channels, 1), int)
     if tag == "floating_pt":
-        return graph.SSM("ssm", ("u",), pole / 2 * ones, ones, c / 2 * ones, d * ones[:, 0])
+        return graph.SSMNode("ssm", ("u",), pole / 2 * ones, ones, c / 2 * ones, d * ones[:, 0])
     return program.SSM(
         "ssm",
         ("u",),
@@ -57,20 +57,20 @@ def resonator(tag, pole=1, c=1, d=0, channels=1):
 
 def spike(tag, reads, *threshold):
     if tag == "floating_pt":
-        return graph.Spike("s", (reads,), np.array(threshold))
+        return graph.SpikeNode("s", (reads,), np.array(threshold))
     return program.Spike("s", (reads,), unchecked(2, 0, len(threshold)), threshold)
 
 
 def ternary(tag, reads, *threshold):
     if tag == "floating_pt":
-        return graph.Ternary("s", (reads,), np.array(threshold), 0.0)
+        return graph.TernaryNode("s", (reads,), np.array(threshold), 0.0)
     return program.Ternary("s", (reads,), unchecked(2, 0, len(threshold)), threshold)
 
 
 def dense(tag, weight, name="dense", reads="input"):
     weight = np.array(weight)
     if tag == "floating_pt":
-        return graph.Linear(name, (reads,), weight, np.zeros(len(weight)))
+        return graph.LinearNode(name, (reads,), weight, np.zeros(len(weight)))
     return program.Dense(name, (reads,), unchecked(32, 0, len(weight)), weight)
 
 
@@ -91,7 +91,7 @@ def check_integers(model):
 
 
 # Lava takes an untagged model under any tag, and casts floats to the declared type in silence.
-@pytest.mark.parametrize("kind", [Player, Readout])
+@pytest.mark.parametrize("kind", [Player, ReadoutProcess])
 def test_every_model_is_tagged_and_fixed_point_ones_hold_integers(kind):
     assert sorted(tuple(model.tags) for model in models(kind)) == [("fixed_pt",), ("floating_pt",)]
     (fixed,) = [model for model in models(kind) if model.tags == ["fixed_pt"]]
@@ -140,7 +140,7 @@ def test_names_that_lava_uses_are_not_variables():
     own = {*neuron.unit.variables, *neuron.unit.inlets, *neuron.unit.outlets}
     names = {name for name in (*dir(neuron), *dir(model)) if not name.startswith("_")}
     assert names - own == TAKEN
-    table = graph.PiecewiseLinear("t", ("x",), "relu", 0.0, 0, np.ones(2), np.ones(2), 0.0)
+    table = graph.PiecewiseLinearNode("t", ("x",), "relu", 0.0, 0, np.ones(2), np.ones(2), 0.0)
     assert {*unit_of([table], channels=1).variables} == {
         "piecewiselinear_start", "width_log2", "base", "slope", "max_error",
     }  # fmt: skip
@@ -224,7 +224,7 @@ def test_ternary_spikes_keep_their_sign_through_lavas_dense(play, chain):
 
 
 def test_dynamic_threshold_looks_at_all_channels(play, chain):
-    plan = chain([graph.Ternary("s", ("x",), None, 0.5)], tag="floating_pt", channels=2)
+    plan = chain([graph.TernaryNode("s", ("x",), None, 0.5)], tag="floating_pt", channels=2)
     got = play(plan, np.array([[1.0, -3.0], [2.0, -3.0]]), 2, {"s": (2,)})
     assert got["s"].tolist() == [[0, -1], [1, -1]]
 
@@ -259,7 +259,7 @@ def test_a_path_around_matrices_waits_as_long_as_they_take(play, chain, tag, ste
 def test_embedding_selects_rows(play, chain, tag):
     weight = np.array([[1, -2], [3, 4], [-300, 70000]])
     if tag == "floating_pt":
-        embedding = graph.Embedding("y", ("token",), weight / 8)
+        embedding = graph.EmbeddingNode("y", ("token",), weight / 8)
         weight = weight / 8
     else:
         embedding = program.Embedding("y", ("token",), unchecked(32, 0, 2), weight)
@@ -273,7 +273,7 @@ def test_readout_decodes_each_sample_by_itself(play, chain, tag):
     if tag == "fixed_pt":
         members = [program.Readout("z", ("x",), unchecked(32, 0, 1), [[3]], [2], 0, 9)]
     else:
-        members = [graph.Mean("m", ("x",)), graph.Linear("z", ("m",), [[3.0]], [2.0])]
+        members = [graph.MeanNode("m", ("x",)), graph.LinearNode("z", ("m",), [[3.0]], [2.0])]
     got = play(chain(members, tag=tag), column(1, 2, -4, -1), 2, {"z": (1,)})
     # 9/2 + 2 = 6.5 -> 7; -15/2 + 2 = -5.5 -> -5
     expected = [7, -5] if tag == "fixed_pt" else [6.5, -5.5]
@@ -425,7 +425,7 @@ def test_s4d_of_lava_gives_the_same_real_outputs():
     theirs.stop()
 
     source = Source(data=u)
-    node = graph.SSM("ssm", ("u",), a, b * np.ones((H, N)), c, np.zeros(H))
+    node = graph.SSMNode("ssm", ("u",), a, b * np.ones((H, N)), c, np.zeros(H))
     ours = Neuron([node], channels=H, schedule=Schedule(reset_period=L))
     sink = Sink(shape=(H,), buffer=L)
     source.s_out.connect(ours.a_in)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from neurossm.errors import InputError
-from neurossm.graph import SSM, Graph, Linear, Ternary
+from neurossm.graph import Graph, LinearNode, SSMNode, TernaryNode
 from neurossm.graph.evaluate import evaluate
 from neurossm.models import InputSpec, Network, save
 from neurossm.models.export import export
@@ -91,9 +91,9 @@ def test_gsu_arrays(make_network: Make) -> None:
     graph = export(model)
     first, second = graph["blocks.0.first"], graph["blocks.0.second"]
     ternary = graph["blocks.0.ternary"]
-    assert isinstance(first, Linear)
-    assert isinstance(second, Linear)
-    assert isinstance(ternary, Ternary)
+    assert isinstance(first, LinearNode)
+    assert isinstance(second, LinearNode)
+    assert isinstance(ternary, TernaryNode)
     weight = mixer.weight.detach().numpy()
     np.testing.assert_array_equal(first.weight, weight.T)
     large = np.abs(weight) > 0.15 * np.abs(weight).max()
@@ -103,7 +103,7 @@ def test_gsu_arrays(make_network: Make) -> None:
     np.testing.assert_array_equal(ternary.threshold, np.full(6, float(mixer.threshold.running)))
     dynamic = export(make_network(n_layers=1, layer="gsu", threshold="dynamic"))
     ternary = dynamic["blocks.0.ternary"]
-    assert isinstance(ternary, Ternary)
+    assert isinstance(ternary, TernaryNode)
     assert ternary.threshold is None
     assert ternary.factor == 0.15
 
@@ -111,7 +111,7 @@ def test_gsu_arrays(make_network: Make) -> None:
 def test_float32_weights_are_discretised_in_double_precision(make_network: Make) -> None:
     model = make_network(n_layers=1, dtype=torch.float32)
     ssm = export(model)["blocks.0.ssm"]
-    assert isinstance(ssm, SSM)
+    assert isinstance(ssm, SSMNode)
     layer = model.blocks[0].mixer.ssm
     A = -np.exp(layer.A_real_log.detach().double().numpy()) + 1j * layer.A_imag.detach().numpy()
     dt = np.exp(layer.log_dt.detach().double().numpy())[:, None]

@@ -13,7 +13,7 @@ from scipy.special import erf
 from torch import Tensor
 
 from neurossm.errors import InputError
-from neurossm.graph import GELU, ReLU
+from neurossm.graph import GELUNode, ReLUNode
 from neurossm.graph.evaluate import evaluate
 from neurossm.models import InputSpec, ModelConfig, Network, load, save
 from neurossm.models.export import export
@@ -68,7 +68,7 @@ def test_model_and_graph_are_the_transcription(make_network: Make, activation: s
     assert np.abs(found - expected).max() < 1e-9 * scale
 
 
-@pytest.mark.parametrize(("activation", "node"), [("gelu", GELU), ("relu", ReLU)])
+@pytest.mark.parametrize(("activation", "node"), [("gelu", GELUNode), ("relu", ReLUNode)])
 def test_names_in_the_graph(make_network: Make, activation: str, node: type) -> None:
     graph = export(make_network(n_layers=1, layer="s4d", activation=activation))
     reads = {found.name: found.inputs for found in graph.nodes}

@@ -11,21 +11,21 @@ from neurossm.parity import margins
 
 
 def _graph(node):
-    return Graph((n.Input("x", (), "float", 2, -9.0, 9.0, 1.0), node))
+    return Graph((n.InputNode("x", (), "float", 2, -9.0, 9.0, 1.0), node))
 
 
 def test_distance_of_binary_spikes_is_from_their_own_thresholds():
-    graph = _graph(n.Spike("s", ("x",), threshold=np.array([1.0, -0.5])))
+    graph = _graph(n.SpikeNode("s", ("x",), threshold=np.array([1.0, -0.5])))
     found = graph["s"].margin(np.array([[1.25, 0.0], [-2.0, -0.5]]))
     assert found.tolist() == [[0.25, 0.5], [3.0, 0.0]]
 
 
 def test_distance_of_ternary_spikes_is_from_the_nearer_threshold():
-    graph = _graph(n.Ternary("s", ("x",), threshold=np.array([1.0, 2.0]), factor=0.15))
+    graph = _graph(n.TernaryNode("s", ("x",), threshold=np.array([1.0, 2.0]), factor=0.15))
     found = graph["s"].margin(np.array([[-1.5, 0.0], [0.75, -3.0]]))
     assert found.tolist() == [[0.5, 2.0], [0.25, 1.0]]
     # Dynamic: a quarter of the step's largest magnitude: 1 and 0.5.
-    graph = _graph(n.Ternary("s", ("x",), threshold=None, factor=0.25))
+    graph = _graph(n.TernaryNode("s", ("x",), threshold=None, factor=0.25))
     found = graph["s"].margin(np.array([[-4.0, 0.75], [0.5, -2.0]]))
     assert found.tolist() == [[3.0, 0.25], [0.0, 1.5]]
 

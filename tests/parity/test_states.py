@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from neurossm.compile import compile_model
-from neurossm.graph.evaluate import Evaluator, evaluate
+from neurossm.graph.evaluate import GraphEvaluator, evaluate
 from neurossm.parity.states import compare_states, states_steps
 
 
@@ -38,7 +38,7 @@ def test_state_ratios_against_a_loop(networks, mixer):
     x = networks.random_data(graph.input, 1, batch=2, steps=20)
     program = compile_model(graph, calibration=x)
     ssms = [op for op in program.ops if type(op).__name__ == "SSM"]
-    rung = Evaluator(graph, [graph[op.name].inputs[0] for op in ssms])
+    rung = GraphEvaluator(graph, [graph[op.name].inputs[0] for op in ssms])
     pair = ("float", "fixed")
     edges = np.array([0, 5, 20])
     found = compare_states(program, x, "reference", {"float": rung}, [pair], edges)[pair]

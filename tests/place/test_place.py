@@ -14,7 +14,7 @@ from neurossm.arrays import IntArray
 from neurossm.cost import Counts, profile
 from neurossm.errors import LimitError, UnsupportedError
 from neurossm.hw_profiles import Profile, load_profile
-from neurossm.place.groups import Feed, Unit, neuron_groups
+from neurossm.place.groups import Feed, OpPart, neuron_groups
 from neurossm.place.neurons import sent_tensors
 from neurossm.place.placement import Placement, place
 from neurossm.program import SSM, Dense, LayerNorm, Op, Program, State, unchecked
@@ -94,8 +94,8 @@ def test_who_sends_to_whom(small_program: Build) -> None:
         ("blocks.1.spike", 4, True, True),  # once, though value and gate both read it
         ("blocks.0.add", 1, False, False),
     }
-    assert groups["blocks.0.add"].sends == (Unit("blocks.0.add"),)
-    assert groups["blocks.1.spike"].sends == (Unit("blocks.1.spike"),)
+    assert groups["blocks.0.add"].sends == (OpPart("blocks.0.add"),)
+    assert groups["blocks.1.spike"].sends == (OpPart("blocks.1.spike"),)
     assert groups["decoder"].sends == ()
 
 
@@ -105,8 +105,8 @@ def test_a_final_affine_belongs_to_the_last_neuron(small_program: Build) -> None
     readout = replace(program.readout, inputs=("norm",))
     groups = neuron_groups(program.with_ops([*program.ops[:-1], norm, readout]), 32)
     assert [g.name for g in groups][-3:] == ["norm", "decoder:sum", "decoder"]
-    assert groups[-3].sends == (Unit("norm"),)
-    assert Unit("blocks.0.add") in groups[-3].units
+    assert groups[-3].sends == (OpPart("norm"),)
+    assert OpPart("blocks.0.add") in groups[-3].units
 
 
 def test_layer_normalisation_has_a_neuron_for_its_statistics(small_program: Build) -> None:
@@ -123,8 +123,8 @@ def test_layer_normalisation_has_a_neuron_for_its_statistics(small_program: Buil
     # 2 * 4 + 1 + 3 * 3 products, 4 * 4 + 2 + 3 sums
     assert (statistics.neurons, statistics.operations) == (1, 18 + 21)
     assert [(s.unit.op, s.channels) for s in statistics.sources] == [("blocks.0.glu", 4)]
-    assert set(unit.sends) == {Unit("blocks.0.glu"), Unit("blocks.0.add")}
-    assert Unit("ln", "statistics") in [source.unit for source in unit.sources]
+    assert set(unit.sends) == {OpPart("blocks.0.glu"), OpPart("blocks.0.add")}
+    assert OpPart("ln", "statistics") in [source.unit for source in unit.sources]
 
 
 def test_names_that_look_like_parts_are_no_parts(small_program: Build) -> None:
@@ -141,7 +141,7 @@ def test_names_that_look_like_parts_are_no_parts(small_program: Build) -> None:
         wanted = [replace(group, units=(), sends=(), sources=()) for group in groups]
         plain = neuron_groups(program, 32)
         assert wanted == [replace(group, units=(), sends=(), sources=()) for group in plain]
-        assert [group.unit for group in groups][-3:-1] == [Unit(name), Unit("decoder", "sum")]
+        assert [group.unit for group in groups][-3:-1] == [OpPart(name), OpPart("decoder", "sum")]
     with pytest.raises(UnsupportedError, match="decoder:sum: .* like a part of another one"):
         neuron_groups(renamed("decoder:sum"), 32)
 
@@ -387,10 +387,10 @@ def test_operations_nobody_here_knows_are_placed_and_counted(small_program: Buil
     ops[-2:] = [relu, leaky, replace(ops[-1], inputs=("leaky",))]
     program = plain.with_ops(ops)
     _, _, mix, neuron, *_ = neuron_groups(program, 32)
-    assert mix.sends == (Unit("blocks.0.glu"),)
+    assert mix.sends == (OpPart("blocks.0.glu"),)
     # the neuron rectifies its own input
     assert [unit.op for unit in neuron.units] == ["relu", "leaky"]
-    assert neuron.sources == (Feed(Unit("blocks.0.glu"), 1, dense=False),)
+    assert neuron.sources == (Feed(OpPart("blocks.0.glu"), 1, dense=False),)
     # an accumulator and the state; a product, a sum and a comparison
     assert (neuron.state_bytes, neuron.parameter_bytes, neuron.operations) == (4 + 3, 5, 3)
     sent = {name: program[name].message_bits for name in sent_tensors(program)}

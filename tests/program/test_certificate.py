@@ -85,7 +85,7 @@ def test_state_exponents_count_the_drive_and_the_shift():
     )  # fmt: skip
     out = p.unchecked(32, 0, 1)
     readout = p.Readout("decoder", ("ssm",), out, [[1, 1]], [0], 0, 100)
-    graph = Graph((graph_room.Input("input", (), "uint8", 2, 0.0, 1.0, 1.0),))
+    graph = Graph((graph_room.InputNode("input", (), "uint8", 2, 0.0, 1.0, 1.0),))
     program = certify(p.Program((program_input, drive, ssm, readout), graph, "loihi2-sim"))
     state = next(row for row in certificates(program) if row.name == "ssm:state")
     assert state.exponent == (4, 5)  # 3 + 2 and 5 - 1

@@ -123,20 +123,20 @@ def network(decay: Any, threshold: Any) -> g.Graph:
     rng = np.random.default_rng(1)
     width = len(decay)
 
-    def linear(name: str, source: str, rows: int, columns: int) -> g.Linear:
+    def linear(name: str, source: str, rows: int, columns: int) -> g.LinearNode:
         weight, bias = rng.normal(size=(rows, columns)), rng.normal(0, 0.3, rows)
-        return g.Linear(name, (source,), weight, bias)
+        return g.LinearNode(name, (source,), weight, bias)
 
     return g.Graph(
         (
-            g.Input("input", (), "uint8", 2, 0.0, 1.0, 1 / 255),
+            g.InputNode("input", (), "uint8", 2, 0.0, 1.0, 1 / 255),
             linear("encoder", "input", width, 2),
-            g.LIF("first", ("encoder",), decay, threshold),
+            g.LIFNode("first", ("encoder",), decay, threshold),
             linear("mix", "first", width, width),
-            g.Add("add", ("mix", "encoder")),
-            g.LIF("second", ("add",), decay, threshold),
+            g.AddNode("add", ("mix", "encoder")),
+            g.LIFNode("second", ("add",), decay, threshold),
             linear("out", "second", width, width),
-            g.Mean("mean", ("out",)),
+            g.MeanNode("mean", ("out",)),
             linear("decoder", "mean", 3, width),
         )
     )
@@ -181,5 +181,5 @@ def test_verification_sees_its_spikes_states_and_margins() -> None:
     states = program.run(x, record=("first:state",)).tensors["first:state"]
     assert np.abs(states).max() <= rows["first:state"].bound < 1 << 23
     # v' is 0.6, then 0.3 + 0.8 fires, then 0 + 0.9: from 1 they are 0.4, 0.1 and 0.1
-    node = g.LIF("n", ("x",), np.array([0.5]), np.array([1.0]))
+    node = g.LIFNode("n", ("x",), np.array([0.5]), np.array([1.0]))
     assert node.margin(np.array([[[0.6], [0.8], [0.9]]])).ravel() == pytest.approx([0.4, 0.1, 0.1])

@@ -46,14 +46,14 @@ def test_a_compiled_network_follows_its_floats() -> None:
     rng = np.random.default_rng(0)
     graph = g.Graph(
         (
-            g.Input("input", (), "uint8", 2, 0.0, 1.0, 1 / 255),
-            g.Linear("encoder", ("input",), rng.normal(size=(9, 2)), rng.normal(size=9)),
-            g.ReLU("relu", ("encoder",)),
-            g.Linear("mix", ("relu",), rng.normal(size=(9, 9)), rng.normal(size=9)),
-            g.ReLU("again", ("mix",)),
-            g.Add("add", ("again", "encoder")),
-            g.Mean("mean", ("add",)),
-            g.Linear("decoder", ("mean",), rng.normal(size=(3, 9)), rng.normal(size=3)),
+            g.InputNode("input", (), "uint8", 2, 0.0, 1.0, 1 / 255),
+            g.LinearNode("encoder", ("input",), rng.normal(size=(9, 2)), rng.normal(size=9)),
+            g.ReLUNode("relu", ("encoder",)),
+            g.LinearNode("mix", ("relu",), rng.normal(size=(9, 9)), rng.normal(size=9)),
+            g.ReLUNode("again", ("mix",)),
+            g.AddNode("add", ("again", "encoder")),
+            g.MeanNode("mean", ("add",)),
+            g.LinearNode("decoder", ("mean",), rng.normal(size=(3, 9)), rng.normal(size=3)),
         )
     )
     x = rng.integers(0, 256, (4, 30, 2)).astype(np.uint8)

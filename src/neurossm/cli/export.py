@@ -26,6 +26,7 @@ def command(model: Path, graph_path: Path, json_path: str | None) -> None:
     """Write the float graph of MODEL, a checkpoint: the same function, in double precision."""
     with open_output(json_path) as output:
         from neurossm.files import require_writable
+        from neurossm.graph import TYPE_NAMES
         from neurossm.models.export import export
 
         require_writable(graph_path, model)
@@ -35,7 +36,7 @@ def command(model: Path, graph_path: Path, json_path: str | None) -> None:
         nodes = [
             {
                 "name": node.name,
-                "type": type(node).__name__,
+                "type": TYPE_NAMES[type(node)],
                 "inputs": list(node.inputs),
                 "channels": channels[node.name],
             }

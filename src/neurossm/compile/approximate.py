@@ -14,7 +14,7 @@ from neurossm.arrays import FloatArray, IntArray
 from neurossm.compile.calibration import Observer
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.thresholds import freeze_thresholds
-from neurossm.graph import GELU, Graph, Node, PiecewiseLinear, Sigmoid
+from neurossm.graph import GELUNode, Graph, Node, PiecewiseLinearNode, SigmoidNode
 from neurossm.program.program import Approximation
 from neurossm.program.work import signed_digits
 
@@ -64,7 +64,7 @@ def approximate(
     nodes: list[Node] = []
     used: dict[str, Approximation] = {}
     for node in graph.nodes:
-        function = {Sigmoid: SIGMOID, GELU: GELU_FUNCTION}.get(type(node))
+        function = {SigmoidNode: SIGMOID, GELUNode: GELU_FUNCTION}.get(type(node))
         if function is not None:
             node = replace(tabulate(node.name, node.inputs, function, options), layer=node.layer)
             used[function.name] = Approximation(
@@ -83,7 +83,7 @@ def approximate(
 
 def tabulate(
     name: str, inputs: tuple[str, ...], function: _Function, options: CompileOptions
-) -> PiecewiseLinear:
+) -> PiecewiseLinearNode:
     """Fit a line to every segment: the slope of few signed digits, and the base, of least error."""
     chosen = options.table_step_log2
     step_log2 = function.step_log2 if chosen is None else chosen
@@ -96,7 +96,7 @@ def tabulate(
             base[i], slope[i], errors[i] = _tail(function, left, width, right=i > 0)
         else:
             base[i], slope[i], errors[i] = _segment(function, left, width, options.slope_digits)
-    return PiecewiseLinear(
+    return PiecewiseLinearNode(
         name,
         inputs,
         function.name,

@@ -7,14 +7,14 @@ from dataclasses import replace
 import numpy as np
 
 from neurossm.graph import (
-    SSM,
-    Affine,
-    BatchNorm,
+    AffineNode,
+    BatchNormNode,
     Graph,
-    Input,
-    Linear,
-    Mean,
+    InputNode,
+    LinearNode,
+    MeanNode,
     Node,
+    SSMNode,
 )
 
 
@@ -31,12 +31,12 @@ def fold(graph: Graph) -> Graph:
 
 
 def _fold_node(node: Node) -> Node:
-    if isinstance(node, BatchNorm):
+    if isinstance(node, BatchNormNode):
         scale = node.gain / np.sqrt(node.var + node.eps)
-        return Affine(
+        return AffineNode(
             node.name, node.inputs, scale, node.bias - node.mean * scale, layer=node.layer
         )
-    if isinstance(node, SSM):
+    if isinstance(node, SSMNode):
         return replace(node, B_bar=np.ones_like(node.B_bar), C=node.C * node.B_bar)
     return node
 
@@ -46,28 +46,28 @@ def _fold_input_scale(graph: Graph) -> Graph:
     if source.kind == "tokens" or source.scale == 1.0:
         return graph
     readers = graph.readers(source.name)
-    if not all(isinstance(node, Linear) for node in readers):
+    if not all(isinstance(node, LinearNode) for node in readers):
         return graph
     nodes: list[Node] = []
     for node in graph.nodes:
-        if isinstance(node, Input):
+        if isinstance(node, InputNode):
             low, high = node.data_range()
             node = replace(node, scale=1.0, low=low, high=high)
-        elif isinstance(node, Linear) and source.name in node.inputs:
+        elif isinstance(node, LinearNode) and source.name in node.inputs:
             node = replace(node, weight=node.weight * source.scale)
         nodes.append(node)
     return graph.with_nodes(nodes)
 
 
 def _fold_final_affine(graph: Graph) -> Graph:
-    mean = next((node for node in graph.nodes if isinstance(node, Mean)), None)
+    mean = next((node for node in graph.nodes if isinstance(node, MeanNode)), None)
     if mean is None:
         return graph
     affine = graph[mean.inputs[0]]
     readers = graph.readers(mean.name)
     decoder = readers[0] if len(readers) == 1 else None
     private = len(graph.readers(affine.name)) == 1
-    if not (isinstance(affine, Affine) and isinstance(decoder, Linear) and private):
+    if not (isinstance(affine, AffineNode) and isinstance(decoder, LinearNode) and private):
         return graph
     merged = replace(
         decoder,

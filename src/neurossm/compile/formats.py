@@ -119,19 +119,19 @@ def plan_formats(
     LimitError
         A tensor would have to be wider than the accumulator, or values beyond double precision.
     """
-    planner = _Planner(graph, ranges, options, accumulator_bits, weights, spare_bits)
+    planner = _FormatPlanner(graph, ranges, options, accumulator_bits, weights, spare_bits)
     for node in graph.nodes:
         planner.plan(node)
     drive = {
         node.name: drive_format(graph, node, ranges, options, poles[node.name])
         for node in graph.nodes
-        if isinstance(node, n.SSM)
+        if isinstance(node, n.SSMNode)
     }
     return Formats(planner.own, drive, planner.parts, planner.reads, planner.raw, planner.stream)
 
 
 def drive_format(
-    graph: Graph, node: n.SSM, ranges: Ranges, options: CompileOptions, poles: Poles
+    graph: Graph, node: n.SSMNode, ranges: Ranges, options: CompileOptions, poles: Poles
 ) -> Format:
     """Return the format of an SSM's input: as fine as its width and the states allow."""
     widths = options.widths_of(node.layer)
@@ -143,7 +143,7 @@ def drive_format(
     return Format(widths.drive, exponent)
 
 
-def in_drive_units(ranges: Ranges, node: n.SSM, exponent: IntArray) -> FloatArray | None:
+def in_drive_units(ranges: Ranges, node: n.SSMNode, exponent: IntArray) -> FloatArray | None:
     """Return an SSM's largest states in units of an input of these exponents, if they were seen."""
     if ranges.states is None:
         return None
@@ -153,24 +153,26 @@ def in_drive_units(ranges: Ranges, node: n.SSM, exponent: IntArray) -> FloatArra
 def private_to_ssm(graph: Graph, node: n.Node) -> bool:
     """Tell an Affine that only an SSM reads, a prenorm: it is the SSM's drive."""
     readers = graph.readers(node.name)
-    return isinstance(node, n.Affine) and len(readers) == 1 and isinstance(readers[0], n.SSM)
+    return (
+        isinstance(node, n.AffineNode) and len(readers) == 1 and isinstance(readers[0], n.SSMNode)
+    )
 
 
-def is_scaled(node: n.Input) -> bool:
+def is_scaled(node: n.InputNode) -> bool:
     """Tell data that stand for a multiple of themselves, which not everything behind could take."""
     return node.kind != "tokens" and node.scale != 1.0
 
 
-def sums_are_read_raw(graph: Graph, node: n.Linear) -> bool:
+def sums_are_read_raw(graph: Graph, node: n.LinearNode) -> bool:
     """Tell ternary weights of an SSM's output, as in a GSU, whose sums only products read.
 
     They are small integers without a bias: a product takes the sum as it is.
     """
     readers = graph.readers(node.name)
     return bool(
-        isinstance(graph[node.inputs[0]], n.SSM)
+        isinstance(graph[node.inputs[0]], n.SSMNode)
         and readers
-        and all(isinstance(reader, n.Product) for reader in readers)
+        and all(isinstance(reader, n.ProductNode) for reader in readers)
         and np.isin(node.weight, (-1.0, 0.0, 1.0)).all()
         and not node.bias.any()
     )
@@ -178,17 +180,17 @@ def sums_are_read_raw(graph: Graph, node: n.Linear) -> bool:
 
 def feeds_weights(graph: Graph, node: n.Node) -> bool:
     """Tell a function of single channels whose values weights multiply, as in graded S4D."""
-    return isinstance(node, (n.PiecewiseLinear, n.ReLU)) and any(
+    return isinstance(node, (n.PiecewiseLinearNode, n.ReLUNode)) and any(
         rule_of(reader).needs is Need.SUMMED for reader in graph.readers(node.name)
     )
 
 
 def is_fixed(node: n.Node) -> bool:
     """Tell whether a node's format follows from itself; scaled data come out of an Affine."""
-    return rule_of(node).fixed and not (isinstance(node, n.Input) and is_scaled(node))
+    return rule_of(node).fixed and not (isinstance(node, n.InputNode) and is_scaled(node))
 
 
-class _Planner:
+class _FormatPlanner:
     """Takes the nodes in turn."""
 
     def __init__(
@@ -208,13 +210,13 @@ class _Planner:
         self.raw = frozenset(
             node.name
             for node in graph.nodes
-            if isinstance(node, n.Linear) and sums_are_read_raw(graph, node)
+            if isinstance(node, n.LinearNode) and sums_are_read_raw(graph, node)
         )
         wanted = [
             (name, graph[name])
             for node in graph.nodes
             if rule_of(node).needs in (Need.ADDED, Need.AVERAGED)
-            for name in ((*node.inputs, node.name) if isinstance(node, n.Add) else node.inputs)
+            for name in ((*node.inputs, node.name) if isinstance(node, n.AddNode) else node.inputs)
         ]
         self.stream = frozenset(name for name, node in wanted if not is_fixed(node))
         self.stream_exponent = self._stream_exponent([name for name, _ in wanted]) - spare_bits
@@ -239,14 +241,18 @@ class _Planner:
             exponent = min(int(fine.exponent[0]), self._finest([node.name]))
             return _shared(fine.bits, exponent, size)
         rule, widths = rule_of(node), self.options.widths_of(node.layer)
-        from_data = isinstance(node, n.Linear) and isinstance(self.graph[node.inputs[0]], n.Input)
+        from_data = isinstance(node, n.LinearNode) and isinstance(
+            self.graph[node.inputs[0]], n.InputNode
+        )
         feeds = feeds_weights(self.graph, node)
         if from_data or (rule.width == "residual" and not feeds):
             return self._uniform(node.name, self.options.widths.residual)
         bits = getattr(widths, rule.width)
         if feeds:
             bits = self._summable(widths.graded, self.graph.readers(node.name))
-        if isinstance(node, n.PiecewiseLinear):  # its values are known exactly, but for rounding
+        if isinstance(
+            node, n.PiecewiseLinearNode
+        ):  # its values are known exactly, but for rounding
             return self._uniform(node.name, bits, largest_mantissa(bits) - 1.0)
         if any(
             rule_of(reader).needs in (Need.UNIFORM, Need.SUMMED)
@@ -258,7 +264,7 @@ class _Planner:
     def _part(self, node: n.Node, reader: n.Node) -> Part | None:
         """Return the part of a node's tensor that a reader needs; None for the tensor itself."""
         need, own = rule_of(reader).needs, self.own.get(node.name)
-        several = isinstance(node, n.SSM)  # exponents that differ
+        several = isinstance(node, n.SSMNode)  # exponents that differ
         if need is Need.ADDED:
             return None if node.name in self.stream else Part.STREAM
         if need is Need.AVERAGED:
@@ -280,7 +286,7 @@ class _Planner:
         if part is Part.TABLE:
             return self._for_table(node)
         widths = self.options.widths_of(node.layer)
-        bits = widths.graded if isinstance(node, n.SSM) else self.own[node.name].bits
+        bits = widths.graded if isinstance(node, n.SSMNode) else self.own[node.name].bits
         readers = self.graph.readers(node.name)
         of_part = [r for r in readers if self.reads.get((r.name, node.name)) is part]
         return self._uniform(node.name, self._summable(bits, of_part))
@@ -330,7 +336,7 @@ class _Planner:
         """
         finest = MAX_EXPONENT
         for node in self.graph.nodes:
-            if isinstance(node, n.LayerNorm) and node.inputs[0] in names:
+            if isinstance(node, n.LayerNormNode) and node.inputs[0] in names:
                 unit = np.log2(node.eps * node.gain.size**3)
                 finest = min(finest, int(np.floor((51 - unit) / 2)))
         return finest
@@ -342,7 +348,7 @@ class _Planner:
         table is made wider for that; it stays inside its neuron.
         """
         widths = self.options.widths_of(node.layer)
-        bits = widths.graded if isinstance(node, n.SSM) else widths.mix
+        bits = widths.graded if isinstance(node, n.SSMNode) else widths.mix
         largest = self._largest(node.name).max(keepdims=True)
         exponent = min(int(fitting_exponent(largest, value_limit(bits))[0]), bits - 6)
         tables = self._tables(node.name)
@@ -365,7 +371,7 @@ class _Planner:
         return max(
             node.width_log2 + _SEGMENT_LOG2
             for node in tables
-            if isinstance(node, n.PiecewiseLinear)
+            if isinstance(node, n.PiecewiseLinearNode)
         )
 
     def _largest(self, name: str) -> FloatArray:

@@ -18,7 +18,7 @@ ACCUMULATOR_BITS = 32
 
 
 def integer_neuron(
-    ssm: graph.SSM,
+    ssm: graph.SSMNode,
     *,
     input_bits: int = 16,
     input_exponent: int = 0,

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from neurossm.arrays import FloatArray
-from neurossm.graph import BatchNorm
+from neurossm.graph import BatchNormNode
 from neurossm.naming import part_of
 from neurossm.program.program import Approximation
 
@@ -43,8 +43,8 @@ class Moments:
 
 
 def restored(
-    node: BatchNorm, trained: Moments, now: Moments, samples: int
-) -> tuple[BatchNorm, Approximation]:
+    node: BatchNormNode, trained: Moments, now: Moments, samples: int
+) -> tuple[BatchNormNode, Approximation]:
     """Return the norm for an input that is no longer what it was trained on.
 
     With the input's mean `m` and deviation `s` in the trained network and `m'`, `s'` now, it reads

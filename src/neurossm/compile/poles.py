@@ -9,7 +9,7 @@ import numpy as np
 from neurossm.arrays import ComplexArray, FloatArray, IntArray
 from neurossm.compile.scaling import fitting_exponent, largest_mantissa
 from neurossm.errors import LimitError
-from neurossm.graph import SSM
+from neurossm.graph import SSMNode
 from neurossm.program.pole_series import PoleSeries, pole_series
 
 FINEST = 24
@@ -113,7 +113,7 @@ class Poles:
     """C refitted to the quantised poles, the factor 2 of the real part included."""
 
 
-def prepare_poles(node: SSM, bits: int, margin_log2: int) -> Poles:
+def prepare_poles(node: SSMNode, bits: int, margin_log2: int) -> Poles:
     """Quantise the poles of an SSM whose B is folded, and refit C to them."""
     a_re, a_im, shift = quantise_poles(node.A_bar, bits, margin_log2, node.name)
     q = (a_re + 1j * a_im) * np.exp2(-shift.astype(np.float64))

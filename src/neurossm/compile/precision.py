@@ -92,16 +92,16 @@ def layer_widths(graph: Graph) -> dict[str, tuple[str, ...]]:
 
 def _widths_of(node: n.Node, graph: Graph) -> set[str]:
     used = set(rule_of(node).uses)
-    if isinstance(node, n.SSM):
+    if isinstance(node, n.SSMNode):
         needs = {rule_of(reader).needs for reader in graph.readers(node.name)}
         return used | ({"graded"} if needs & _GRADED_NEEDS else set())
     if feeds_weights(graph, node):
         return {"graded"}
-    if isinstance(node, n.Linear):
+    if isinstance(node, n.LinearNode):
         before = graph[node.inputs[0]]
-        if isinstance(before, n.Mean):
+        if isinstance(before, n.MeanNode):
             return {"decoder"}
-        return used | (set() if isinstance(before, n.Input) else {"mix"})
+        return used | (set() if isinstance(before, n.InputNode) else {"mix"})
     return used
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurossm.arrays import FloatArray
-from neurossm.graph import SSM, Graph
+from neurossm.graph import Graph, SSMNode
 from neurossm.graph.range import Range
 
 
@@ -52,7 +52,7 @@ class RangeObserver:
             value = values[node.name].reshape(-1, values[node.name].shape[-1])
             seen = Range(value.min(axis=0).astype(float), value.max(axis=0).astype(float))
             self.tensors[node.name] = seen.hull(self.tensors.get(node.name, seen))
-            if isinstance(node, SSM):
+            if isinstance(node, SSMNode):
                 peak = node.largest_states(values[node.inputs[0]])
                 self.states[node.name] = np.maximum(self.states.get(node.name, 0.0), peak)
 

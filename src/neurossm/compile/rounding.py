@@ -17,7 +17,7 @@ import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.compile.scaling import fitting_exponent, largest_mantissa, to_mantissa
-from neurossm.graph import Graph, Input, Linear, Mean
+from neurossm.graph import Graph, InputNode, LinearNode, MeanNode
 
 _DAMPING = 0.01
 """Share of the mean variance added to every input's own: keeps rare inputs' weights in place."""
@@ -36,7 +36,7 @@ class StatisticsObserver:
 
     def __init__(self, graph: Graph) -> None:
         self._layers = [
-            node for node in graph.nodes if isinstance(node, Linear) and _mixes(graph, node)
+            node for node in graph.nodes if isinstance(node, LinearNode) and _mixes(graph, node)
         ]
         self.names = sorted({node.inputs[0] for node in self._layers})
         self._count = dict.fromkeys(self.names, 0)
@@ -66,8 +66,8 @@ class StatisticsObserver:
         return {node.name: found[node.inputs[0]] for node in self._layers}
 
 
-def _mixes(graph: Graph, node: Linear) -> bool:
-    return not isinstance(graph[node.inputs[0]], (Input, Mean))
+def _mixes(graph: Graph, node: LinearNode) -> bool:
+    return not isinstance(graph[node.inputs[0]], (InputNode, MeanNode))
 
 
 def round_adjusted(weight: FloatArray, covariance: FloatArray, limit: int) -> IntArray:
@@ -111,7 +111,7 @@ class Weights:
 
 
 def integer_weights(
-    node: Linear, bits: int, row_scale: str, seen: InputStatistics | None
+    node: LinearNode, bits: int, row_scale: str, seen: InputStatistics | None
 ) -> Weights:
     """Round a layer's weights: each by itself, or so that errors cancel where data were seen."""
     if seen is None:

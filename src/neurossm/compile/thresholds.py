@@ -31,7 +31,16 @@ from neurossm.arrays import FloatArray
 from neurossm.compile.calibration import Observer
 from neurossm.compile.norm_statistics import Moments, restored
 from neurossm.errors import InputError
-from neurossm.graph import BatchNorm, Graph, Input, LayerNorm, Linear, Node, Product, Ternary
+from neurossm.graph import (
+    BatchNormNode,
+    Graph,
+    InputNode,
+    LayerNormNode,
+    LinearNode,
+    Node,
+    ProductNode,
+    TernaryNode,
+)
 from neurossm.naming import part_of
 from neurossm.program.program import Approximation
 from neurossm.threads import in_threads
@@ -103,7 +112,7 @@ def _watch_trained(
     graph: Graph, dynamic: list[Node], data: NDArray[np.generic]
 ) -> dict[str, _Watched]:
     """Return what is to know of the trained network, by tensor."""
-    scaled = {node.inputs[0] for node in graph.nodes if isinstance(node, BatchNorm)}
+    scaled = {node.inputs[0] for node in graph.nodes if isinstance(node, BatchNormNode)}
     judged = {node.inputs[0] for node in dynamic}
     for node in dynamic:
         product = _gate(graph, node)[1]
@@ -135,12 +144,12 @@ def _replaced(
     last = max(
         i
         for i, node in enumerate(graph.nodes)
-        if _is_dynamic(node) or isinstance(node, BatchNorm) or node.name in observed
+        if _is_dynamic(node) or isinstance(node, BatchNormNode) or node.name in observed
     )
     for node in graph.nodes:
         new, source = node, node.inputs[0] if node.inputs else ""
         behind = not changed.isdisjoint(node.inputs)
-        if isinstance(node, BatchNorm) and behind:
+        if isinstance(node, BatchNormNode) and behind:
             moments = now.watch(source, moments=True).moments
             new, approximation = restored(node, trained[source].moments, moments, now.samples)
             approximations.append(approximation)
@@ -177,7 +186,7 @@ class _Frontier:
     def take(self, node: Node) -> None:
         """Compute the next node's tensor; the node may be another than the graph's."""
         known = [self._values[name] for name in node.inputs]
-        inputs: list[Any] = [self._data] if isinstance(node, Input) else known
+        inputs: list[Any] = [self._data] if isinstance(node, InputNode) else known
         pieces = zip(*inputs, strict=True)
         self._values[node.name] = list(in_threads(lambda piece: node.apply(*piece), pieces))
         for name in set(node.inputs):
@@ -206,7 +215,7 @@ class _Frontier:
 
 
 def _is_dynamic(node: Node) -> bool:
-    return isinstance(node, Ternary) and node.threshold is None
+    return isinstance(node, TernaryNode) and node.threshold is None
 
 
 @dataclass
@@ -241,10 +250,10 @@ def _frozen(
     y: FloatArray,
     scale: float | None,
     samples: int,
-) -> tuple[Ternary, Approximation]:
+) -> tuple[TernaryNode, Approximation]:
     """Return a node with a static threshold; `y` is its input, with those before it replaced."""
     node = graph[name]
-    assert isinstance(node, Ternary)
+    assert isinstance(node, TernaryNode)
     before = trained[node.inputs[0]]
     dynamic = node.factor * np.concatenate(before.largest)
     mean = float(dynamic.mean())
@@ -264,12 +273,12 @@ def _frozen(
     )
 
 
-def _gate(graph: Graph, spikes: Node) -> tuple[Linear | None, Product | None]:
+def _gate(graph: Graph, spikes: Node) -> tuple[LinearNode | None, ProductNode | None]:
     """Return the weights that read the spikes, and the product that their output goes into."""
-    linear = [node for node in graph.readers(spikes.name) if isinstance(node, Linear)]
+    linear = [node for node in graph.readers(spikes.name) if isinstance(node, LinearNode)]
     if not linear:
         return None, None
-    products = [node for node in graph.readers(linear[0].name) if isinstance(node, Product)]
+    products = [node for node in graph.readers(linear[0].name) if isinstance(node, ProductNode)]
     return linear[0], products[0] if products else None
 
 
@@ -285,7 +294,7 @@ def _meaning(
     factor = factors[0] if factors else target
     weight: FloatArray = np.mean(factor**2, axis=-1)
     for norm in graph.readers(product.name):
-        if isinstance(norm, LayerNorm):
+        if isinstance(norm, LayerNormNode):
             weight = weight / (np.var(target * factor, axis=-1) + norm.eps)
     return target, weight if weight.any() else np.ones(len(target))
 

@@ -10,12 +10,12 @@ from neurossm.arrays import IntArray
 from neurossm.cost.activity import Activity
 from neurossm.cost.counts import ChannelCounts, Counts
 from neurossm.place.bytes import readout_sum_bits
-from neurossm.place.groups import STATISTICS_NUMBERS, NeuronGroup, Unit, synops
+from neurossm.place.groups import STATISTICS_NUMBERS, NeuronGroup, OpPart, synops
 from neurossm.place.neurons import has_statistics, sent_tensors
 from neurossm.program import Op, Program
 from neurossm.program.work import Work
 
-UnitCounts = Mapping[Unit, IntArray]
+UnitCounts = Mapping[OpPart, IntArray]
 """Counts (keys, channels) of every operation, and of parts that have neurons of their own."""
 
 DECODE_PRODUCTS = 2
@@ -68,15 +68,15 @@ class _Counter:
         self.program, self.activity = program, activity
         self.bits_per_message = bits_per_message
         self.ticks = activity.samples * activity.steps  # steps of all samples
-        self.units: dict[Unit, ChannelCounts] = {}
+        self.units: dict[OpPart, ChannelCounts] = {}
 
-    def unit(self, unit: Unit, channels: int) -> ChannelCounts:
+    def unit(self, unit: OpPart, channels: int) -> ChannelCounts:
         """Return the counts of an operation or a part of one, made on first use."""
         return self.units.setdefault(unit, ChannelCounts(channels))
 
     def operation(self, op: Op) -> None:
         """Add an operation's own work."""
-        unit = self.unit(Unit(op.name), op.out.channels)
+        unit = self.unit(OpPart(op.name), op.out.channels)
         if op is self.program.readout:
             self.readout(unit)
         elif op.sums:
@@ -107,7 +107,7 @@ class _Counter:
 
     def statistics(self, op: Op) -> None:
         """Add what is done once per step, and sent to all channels."""
-        unit = self.unit(Unit(op.name, "statistics"), 1)
+        unit = self.unit(OpPart(op.name, "statistics"), 1)
         self.work(unit, op.work_per_step())
         messages = STATISTICS_NUMBERS * self.ticks
         unit.add(messages=messages, message_bits=messages * STATISTICS_BITS)
@@ -117,7 +117,7 @@ class _Counter:
         op = self.program.readout
         samples, nonzero = self.activity.samples, self.activity.nonzero_sums
         bits = readout_sum_bits(self.program)
-        self.unit(Unit(op.name, "sum"), nonzero.size).add(
+        self.unit(OpPart(op.name, "sum"), nonzero.size).add(
             elementwise_adds=self.ticks,
             messages=nonzero * -(-bits // self.bits_per_message),
             message_bits=nonzero * bits,
@@ -133,7 +133,7 @@ class _Counter:
         """Add what neurons send every step; see `readout` for what they send once."""
         for name in sent_tensors(self.program) - {self.program.input.name}:
             sent = self.activity.nonzero[name]
-            op, unit = self.program[name], self.units[Unit(name)]
+            op, unit = self.program[name], self.units[OpPart(name)]
             unit.add(messages=sent, message_bits=sent * op.message_bits)
             if op.emits == "spikes":
                 unit.add(spikes=sent)
@@ -154,7 +154,7 @@ class _Counter:
         """Add steps of neurons, told apart by what the last tensor they send did."""
         for group in groups:
             updates = self.ticks
-            if group.unit == Unit(self.program.readout.name):  # works once, at a sample's end
+            if group.unit == OpPart(self.program.readout.name):  # works once, at a sample's end
                 updates = self.activity.samples
             active = self._active(group, updates)
             self.units[group.unit].add(

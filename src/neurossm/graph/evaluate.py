@@ -12,7 +12,7 @@ from neurossm.arrays import FloatArray, as_names
 from neurossm.errors import InputError
 from neurossm.graph.data import check_data
 from neurossm.graph.graph import Graph
-from neurossm.graph.source import Input
+from neurossm.graph.source import InputNode
 from neurossm.threads import in_threads
 
 _CHUNK_VALUES = 100_000
@@ -61,7 +61,9 @@ def evaluate(
     pieces = [x[start : start + group] for start in range(0, len(x), group)]
     parts: dict[str, list[FloatArray]] = {name: [] for name in wanted}
     done = 0
-    for piece, values in zip(pieces, in_threads(Evaluator(graph, wanted), pieces), strict=True):
+    for piece, values in zip(
+        pieces, in_threads(GraphEvaluator(graph, wanted), pieces), strict=True
+    ):
         for name in wanted:
             parts[name].append(values[name])
         done += len(piece)
@@ -70,7 +72,7 @@ def evaluate(
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 
-class Evaluator:
+class GraphEvaluator:
     """A graph made ready for many calls; safe to call from several threads.
 
     Parameters
@@ -91,7 +93,7 @@ class Evaluator:
         values: dict[str, Any] = {}
         for node in self.graph.nodes:
             known = [values[name] for name in node.inputs]
-            inputs: list[Any] = [data] if isinstance(node, Input) else known
+            inputs: list[Any] = [data] if isinstance(node, InputNode) else known
             values[node.name] = node.apply(*inputs)
             for name in set(node.inputs):
                 if self._last_reader[name] == node.name and name not in self.record:

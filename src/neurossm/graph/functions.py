@@ -15,7 +15,7 @@ from neurossm.graph.range import Range
 
 
 @dataclass(frozen=True, eq=False)
-class Sigmoid(Node):
+class SigmoidNode(Node):
     """`y = 1 / (1 + exp(-x))`."""
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
@@ -34,7 +34,7 @@ class Sigmoid(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class ReLU(Node):
+class ReLUNode(Node):
     """`y = max(x, 0)`."""
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
@@ -52,7 +52,7 @@ class ReLU(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class GELU(Node):
+class GELUNode(Node):
     """`y = x Phi(x)`, with the exact normal distribution function."""
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
@@ -75,7 +75,7 @@ class GELU(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class PiecewiseLinear(Node):
+class PiecewiseLinearNode(Node):
     """`y = base_i + slope_i (x - knot_i)` on segments of equal width, a power of two.
 
     Segment i is `floor((x - start) / 2**-width_log2)` clamped to the table, `knot_i` its left end;

@@ -12,7 +12,7 @@ import h5py
 from neurossm.arrays import same
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path
-from neurossm.graph.nodes import NODE_TYPES, Embedding, Input, Node
+from neurossm.graph.nodes import NODE_TYPES, TYPE_NAMES, EmbeddingNode, InputNode, Node
 from neurossm.naming import layer_in_version_1
 from neurossm.storage import (
     read_file,
@@ -51,9 +51,9 @@ class Graph:
 
     def __post_init__(self) -> None:
         """Check names, order and channels."""
-        if not self.nodes or not isinstance(self.nodes[0], Input):
+        if not self.nodes or not isinstance(self.nodes[0], InputNode):
             raise InputError("graph: the first node must be the Input")
-        if any(isinstance(node, Input) for node in self.nodes[1:]):
+        if any(isinstance(node, InputNode) for node in self.nodes[1:]):
             raise InputError("graph: more than one Input")
         known: dict[str, Node] = {}
         for node in self.nodes:
@@ -64,7 +64,7 @@ class Graph:
                 raise InputError(
                     f"{node.name}: reads {unknown[0]!r}, which does not come before it"
                 )
-            if isinstance(node, Embedding):
+            if isinstance(node, EmbeddingNode):
                 _check_vocabulary(node, known[node.inputs[0]])
             known[node.name] = node
         self.channels()
@@ -85,10 +85,10 @@ class Graph:
             has_time[node.name] = node.time != "ended" and (not inputs or inputs[0])
 
     @property
-    def input(self) -> Input:
+    def input(self) -> InputNode:
         """The input node."""
         node = self.nodes[0]
-        assert isinstance(node, Input)
+        assert isinstance(node, InputNode)
         return node
 
     @property
@@ -132,8 +132,8 @@ class Graph:
         return read_file(as_path(path, "graph"), SCHEMA, VERSION, read_graph, "neurossm export")
 
 
-def _check_vocabulary(node: Embedding, source: Node) -> None:
-    if not isinstance(source, Input) or source.kind != "tokens":
+def _check_vocabulary(node: EmbeddingNode, source: Node) -> None:
+    if not isinstance(source, InputNode) or source.kind != "tokens":
         raise InputError(f"{node.name}: an Embedding reads an input of kind 'tokens' only")
     if source.size > len(node.weight):
         raise InputError(
@@ -147,7 +147,7 @@ def write_graph(group: h5py.Group, graph: Graph) -> None:
     nodes = group.create_group("nodes", track_order=True)
     for node in graph.nodes:
         entry = nodes.create_group(node.name)
-        entry.attrs["type"] = type(node).__name__
+        entry.attrs["type"] = TYPE_NAMES[type(node)]
         write_record(entry, node)
 
 

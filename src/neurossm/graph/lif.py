@@ -15,7 +15,7 @@ from neurossm.graph.range import Range
 
 
 @dataclass(frozen=True, eq=False)
-class LIF(Node):
+class LIFNode(Node):
     """`v' = decay v + x`; `s = 1 if v' > threshold else 0`, and `v = 0` where it fires, else `v'`.
 
     `decay` (H) is from 0 to 1, `threshold` is (H); v is 0 when a sample begins.

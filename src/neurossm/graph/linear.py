@@ -17,7 +17,7 @@ threads of its own, which would compete with those that already have a sample ea
 
 
 @dataclass(frozen=True, eq=False)
-class Linear(Node):
+class LinearNode(Node):
     """`y = W x + b`, with `weight` (O, I) and `bias` (O)."""
 
     weight: FloatArray
@@ -60,7 +60,7 @@ class Linear(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Embedding(Node):
+class EmbeddingNode(Node):
     """`y = weight[token]`, with `weight` (V, H)."""
 
     weight: FloatArray
@@ -90,7 +90,7 @@ class Embedding(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Affine(Node):
+class AffineNode(Node):
     """`y = scale x + shift`, both (H)."""
 
     scale: FloatArray

@@ -13,7 +13,7 @@ from neurossm.graph.range import Range
 
 
 @dataclass(frozen=True, eq=False)
-class Product(Node):
+class ProductNode(Node):
     """`z = x y`, elementwise."""
 
     arity: ClassVar[int] = 2
@@ -40,7 +40,7 @@ class Product(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Add(Node):
+class AddNode(Node):
     """`z = x + y`, elementwise: the residual connection."""
 
     arity: ClassVar[int] = 2
@@ -66,7 +66,7 @@ class Add(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Mean(Node):
+class MeanNode(Node):
     """Mean over all time steps: (B, L, H) becomes (B, H)."""
 
     time: ClassVar[Literal["any", "needed", "ended"]] = "ended"

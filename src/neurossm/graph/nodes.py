@@ -7,58 +7,58 @@ All arithmetic is float64 (complex128 inside the SSM).
 
 from __future__ import annotations
 
-from neurossm.graph.functions import GELU, PiecewiseLinear, ReLU, Sigmoid
-from neurossm.graph.lif import LIF
-from neurossm.graph.linear import Affine, Embedding, Linear
-from neurossm.graph.merging import Add, Mean, Product
+from neurossm.graph.functions import GELUNode, PiecewiseLinearNode, ReLUNode, SigmoidNode
+from neurossm.graph.lif import LIFNode
+from neurossm.graph.linear import AffineNode, EmbeddingNode, LinearNode
+from neurossm.graph.merging import AddNode, MeanNode, ProductNode
 from neurossm.graph.node import Node
-from neurossm.graph.norms import BatchNorm, LayerNorm
-from neurossm.graph.source import INPUT_KINDS, Input
-from neurossm.graph.spikes import Spike, Ternary
-from neurossm.graph.ssm import SSM
+from neurossm.graph.norms import BatchNormNode, LayerNormNode
+from neurossm.graph.source import INPUT_KINDS, InputNode
+from neurossm.graph.spikes import SpikeNode, TernaryNode
+from neurossm.graph.ssm import SSMNode
 
 NODE_TYPES: dict[str, type[Node]] = {
-    kind.__name__: kind
-    for kind in (
-        Input,
-        Linear,
-        Embedding,
-        BatchNorm,
-        LayerNorm,
-        Affine,
-        SSM,
-        Spike,
-        Ternary,
-        Sigmoid,
-        GELU,
-        PiecewiseLinear,
-        Product,
-        Add,
-        Mean,
-        ReLU,
-        LIF,
-    )
+    "Input": InputNode,
+    "Linear": LinearNode,
+    "Embedding": EmbeddingNode,
+    "BatchNorm": BatchNormNode,
+    "LayerNorm": LayerNormNode,
+    "Affine": AffineNode,
+    "SSM": SSMNode,
+    "Spike": SpikeNode,
+    "Ternary": TernaryNode,
+    "Sigmoid": SigmoidNode,
+    "GELU": GELUNode,
+    "PiecewiseLinear": PiecewiseLinearNode,
+    "Product": ProductNode,
+    "Add": AddNode,
+    "Mean": MeanNode,
+    "ReLU": ReLUNode,
+    "LIF": LIFNode,
 }
+"""Node types by the names that files give them."""
+TYPE_NAMES = {kind: name for name, kind in NODE_TYPES.items()}
 
 __all__ = [
-    "GELU",
     "INPUT_KINDS",
-    "LIF",
     "NODE_TYPES",
-    "SSM",
-    "Add",
-    "Affine",
-    "BatchNorm",
-    "Embedding",
-    "Input",
-    "LayerNorm",
-    "Linear",
-    "Mean",
+    "TYPE_NAMES",
+    "AddNode",
+    "AffineNode",
+    "BatchNormNode",
+    "EmbeddingNode",
+    "GELUNode",
+    "InputNode",
+    "LIFNode",
+    "LayerNormNode",
+    "LinearNode",
+    "MeanNode",
     "Node",
-    "PiecewiseLinear",
-    "Product",
-    "ReLU",
-    "Sigmoid",
-    "Spike",
-    "Ternary",
+    "PiecewiseLinearNode",
+    "ProductNode",
+    "ReLUNode",
+    "SSMNode",
+    "SigmoidNode",
+    "SpikeNode",
+    "TernaryNode",
 ]

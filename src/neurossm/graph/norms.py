@@ -13,7 +13,7 @@ from neurossm.graph.range import Range
 
 
 @dataclass(frozen=True, eq=False)
-class BatchNorm(Node):
+class BatchNormNode(Node):
     """`y = gain (x - mean) / sqrt(var + eps) + bias`, all (H), with the statistics of training."""
 
     mean: FloatArray
@@ -53,7 +53,7 @@ class BatchNorm(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class LayerNorm(Node):
+class LayerNormNode(Node):
     """`y = gain (x - mean_h x) / sqrt(var_h x + eps) + bias`, statistics over the channels.
 
     The variance is that of the H channels themselves (divided by H, not by H - 1).

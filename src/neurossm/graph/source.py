@@ -16,7 +16,7 @@ INPUT_KINDS = ("uint8", "tokens", "float")
 
 
 @dataclass(frozen=True, eq=False)
-class Input(Node):
+class InputNode(Node):
     """The data: `x = scale * data`.
 
     `kind` is "uint8" (0 to 255), "tokens" (indices below `size`) or "float" (within [low, high],

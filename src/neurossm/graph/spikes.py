@@ -14,7 +14,7 @@ from neurossm.graph.range import Range
 
 
 @dataclass(frozen=True, eq=False)
-class Spike(Node):
+class SpikeNode(Node):
     """`y = 1 if x > threshold else 0`, threshold (H)."""
 
     threshold: FloatArray
@@ -51,7 +51,7 @@ class Spike(Node):
 
 
 @dataclass(frozen=True, eq=False)
-class Ternary(Node):
+class TernaryNode(Node):
     """`y = [x > d] - [-x > d]`, with the static threshold `d = threshold` (H).
 
     Where `threshold` is None, `d = factor * max_h |x_h|`, anew at every step.

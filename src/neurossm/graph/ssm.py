@@ -22,7 +22,7 @@ _MACS_PER_MODE = 6
 
 
 @dataclass(frozen=True, eq=False)
-class SSM(Node):
+class SSMNode(Node):
     """Diagonal state-space model, discretised.
 
     `s_t = A_bar s_{t-1} + B_bar u_t`, `y_t = 2 Re(sum_n C_n s_{t,n}) + D u_t`, `s_{-1} = 0`,

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from neurossm.errors import FormatError, InputError, UnsupportedError
 from neurossm.importers.settings import Settings
-from neurossm.importers.state import State
+from neurossm.importers.state import StateDict
 from neurossm.importers.transforms import POSITIVE, TRANSFORMS, log_of
 from neurossm.models.ssm import discretise
 
@@ -72,7 +72,7 @@ class KernelSettings:
         return self.real == "exp" and self.dt == "exp" and self.imag == "none"
 
 
-def dialect_of(state: State, layer: str) -> Dialect:
+def dialect_of(state: StateDict, layer: str) -> Dialect:
     """Return how a layer writes its SSM.
 
     Raises
@@ -97,7 +97,7 @@ def dialect_of(state: State, layer: str) -> Dialect:
     )
 
 
-def sizes_of(state: State, layer: str, dialect: Dialect) -> Sizes:
+def sizes_of(state: StateDict, layer: str, dialect: Dialect) -> Sizes:
     """Return the sizes of a layer.
 
     Raises
@@ -121,7 +121,7 @@ def _direct_sizes(shape: tuple[int, ...]) -> tuple[int, int]:
     return (shape[0] if len(shape) == 2 else 1), (shape[-1] if shape else 0)
 
 
-def _direct(state: State, name: str, sizes: Sizes, axes: int) -> Tensor:
+def _direct(state: StateDict, name: str, sizes: Sizes, axes: int) -> Tensor:
     """Take D (H), stored with a leading axis of one (axes 2), without, or with a trailing one."""
     shape = state.shape(name)
     wanted = (sizes.channels,) if axes == 1 else (1, sizes.channels)
@@ -130,7 +130,7 @@ def _direct(state: State, name: str, sizes: Sizes, axes: int) -> Tensor:
     return state.take(name, wanted, sizes.source).reshape(sizes.channels)
 
 
-def check_channels(state: State, layer: str, dialect: Dialect) -> None:
+def check_channels(state: StateDict, layer: str, dialect: Dialect) -> None:
     """Check that a layer has one causal kernel per channel.
 
     Raises
@@ -169,7 +169,7 @@ def _refuse_channels(key: str, kernels: int, outputs: int) -> None:
 
 
 def kernel_settings(
-    state: State, layer: str, dialect: Dialect, settings: Settings
+    state: StateDict, layer: str, dialect: Dialect, settings: Settings
 ) -> KernelSettings:
     """Decide what the names cannot tell; the same for all layers of a network.
 
@@ -204,7 +204,7 @@ def kernel_settings(
 
 
 def read_kernel(
-    state: State, layer: str, dialect: Dialect, sizes: Sizes, settings: KernelSettings
+    state: StateDict, layer: str, dialect: Dialect, sizes: Sizes, settings: KernelSettings
 ) -> dict[str, Tensor]:
     """Return a layer's SSM under the names of `neurossm.models.ssm.S4D`.
 
@@ -227,7 +227,7 @@ def read_kernel(
 
 
 def _check_poles(
-    state: State, layer: str, dialect: Dialect, rule: str, parameters: dict[str, Tensor]
+    state: StateDict, layer: str, dialect: Dialect, rule: str, parameters: dict[str, Tensor]
 ) -> None:
     """Refuse numbers that are no positive dt or no pole inside the unit circle in float64."""
     dt_name, real_name = _RANGES[dialect]
@@ -255,7 +255,7 @@ def _check_poles(
 
 
 def _read_official(
-    state: State, layer: str, sizes: Sizes, settings: KernelSettings
+    state: StateDict, layer: str, sizes: Sizes, settings: KernelSettings
 ) -> dict[str, Tensor]:
     h, n, m, source = sizes.channels, sizes.modes, sizes.independent, sizes.source
     kernel = f"{layer}kernel.kernel."
@@ -270,7 +270,7 @@ def _read_official(
     }
 
 
-def _read_s4d(state: State, layer: str, sizes: Sizes, _: KernelSettings) -> dict[str, Tensor]:
+def _read_s4d(state: StateDict, layer: str, sizes: Sizes, _: KernelSettings) -> dict[str, Tensor]:
     h, n, m, source = sizes.channels, sizes.modes, sizes.independent, sizes.source
     kernel = f"{layer}kernel."
     real = state.take(f"{kernel}log_A_real", (m, n), source)
@@ -285,7 +285,9 @@ def _read_s4d(state: State, layer: str, sizes: Sizes, _: KernelSettings) -> dict
     }
 
 
-def _read_s4(state: State, layer: str, sizes: Sizes, settings: KernelSettings) -> dict[str, Tensor]:
+def _read_s4(
+    state: StateDict, layer: str, sizes: Sizes, settings: KernelSettings
+) -> dict[str, Tensor]:
     h, n, m, source = sizes.channels, sizes.modes, sizes.independent, sizes.source
     kernel = f"{layer}layer.kernel."
     dt_shape = (h, n if settings.per_mode_dt else 1)

@@ -22,7 +22,7 @@ from neurossm.importers.kernels import (
     sizes_of,
 )
 from neurossm.importers.settings import Settings
-from neurossm.importers.state import State
+from neurossm.importers.state import StateDict
 from neurossm.importers.tidy import Tidied
 from neurossm.models.config import LayerKind, NormKind
 
@@ -61,7 +61,7 @@ EXAMPLE = Backbone(
 class Found:
     """What the names and shapes of a state dict say."""
 
-    state: State
+    state: StateDict
     backbone: Backbone
     blocks: int
     layer: LayerKind
@@ -149,15 +149,15 @@ def prefixes(names: Iterable[str]) -> list[str]:
     return list(found)
 
 
-def _backbone(weights: Tidied) -> tuple[State, Backbone]:
+def _backbone(weights: Tidied) -> tuple[StateDict, Backbone]:
     for backbone in (SEQUENCE, EXAMPLE):
         for name in weights.tensors:
             if match := _pattern(backbone).match(name):
-                return State(weights, match[1] or ""), backbone
+                return StateDict(weights, match[1] or ""), backbone
     raise FormatError(f"no key begins with {SEQUENCE.layers}0. or {EXAMPLE.layers}0.")
 
 
-def _count_blocks(state: State, backbone: Backbone) -> int:
+def _count_blocks(state: StateDict, backbone: Backbone) -> int:
     start = len(backbone.layers)
     found = {
         name[start:].partition(".")[0] for name in state.names if name.startswith(backbone.layers)
@@ -169,7 +169,7 @@ def _count_blocks(state: State, backbone: Backbone) -> int:
     return len(found)
 
 
-def _layer_kind(state: State, layer: str) -> tuple[LayerKind, Dialect]:
+def _layer_kind(state: StateDict, layer: str) -> tuple[LayerKind, Dialect]:
     dialect = dialect_of(state, layer)
     return ("gsu" if state.has(f"{layer}GSU") else "binary-s4d"), dialect
 
@@ -178,7 +178,7 @@ def _shown(kind: tuple[LayerKind, Dialect]) -> str:
     return f"{kind[0]} ({kind[1]} names)"
 
 
-def _norm_kind(state: State, norm: str) -> NormKind:
+def _norm_kind(state: StateDict, norm: str) -> NormKind:
     for name, reason in (
         ("m", "the scalar LayerNorm of transposed: true divides its shift by the deviation"),
         ("ln.weight", "the LayerNorm of transposed: true with scalar: false has other names"),

@@ -12,7 +12,7 @@ _FLOATS = (torch.float32, torch.float64)
 _COUNTER = "num_batches_tracked"
 
 
-class State:
+class StateDict:
     """A state dict; `take` hands out each tensor once and `finish` refuses what is left.
 
     Parameters

@@ -19,18 +19,18 @@ from neurossm.lava.unit import Inlet, Unit
 from neurossm.lava.worker import Worker
 
 if TYPE_CHECKING:
-    from neurossm.lava.network import Network, build
+    from neurossm.lava.network import LavaNetwork, build
     from neurossm.lava.processes.neuron.process import Neuron
     from neurossm.lava.processes.player.process import Player
-    from neurossm.lava.processes.readout.process import Readout
+    from neurossm.lava.processes.readout.process import ReadoutProcess
 
 __all__ = [
     "Inlet",
-    "Network",
+    "LavaNetwork",
     "Neuron",
     "Plan",
     "Player",
-    "Readout",
+    "ReadoutProcess",
     "Schedule",
     "Unit",
     "Worker",
@@ -43,10 +43,10 @@ __all__ = [
 ]
 
 _NEED_LAVA = {
-    "Network": "network",
+    "LavaNetwork": "network",
     "Neuron": "processes.neuron.process",
     "Player": "processes.player.process",
-    "Readout": "processes.readout.process",
+    "ReadoutProcess": "processes.readout.process",
     "build": "network",
 }
 

@@ -22,7 +22,7 @@ from lava.magma.core.run_configs import Loihi2SimCfg
 
 from neurossm.errors import NeuroSSMError
 from neurossm.lava.job import Job
-from neurossm.lava.network import Network, lay_out
+from neurossm.lava.network import LavaNetwork, lay_out
 
 __all__ = ["Event", "run"]
 
@@ -85,7 +85,7 @@ def _failed(error: Exception, detail: str | None = None) -> Event:
 class _Watchdog:
     """Looks after the models of a network, and tells the result, once, whoever has it first."""
 
-    def __init__(self, network: Network, tell: Callable[[Event], None]) -> None:
+    def __init__(self, network: LavaNetwork, tell: Callable[[Event], None]) -> None:
         self.network = network
         self.tell = tell
         self.telling = threading.Lock()

@@ -18,7 +18,7 @@ from neurossm.lava.engine import encode, plan_graph, plan_program
 from neurossm.lava.plan import CLOCK, Plan, Stage
 from neurossm.lava.processes.neuron.process import Neuron
 from neurossm.lava.processes.player.process import Player
-from neurossm.lava.processes.readout.process import Readout
+from neurossm.lava.processes.readout.process import ReadoutProcess
 from neurossm.lava.schedule import Schedule
 from neurossm.lava.stepping import Member
 from neurossm.program import Dense as DenseOp
@@ -27,11 +27,11 @@ from neurossm.program import Input
 if TYPE_CHECKING:
     from neurossm.program import Program
 
-__all__ = ["Network", "build", "dense", "lay_out"]
+__all__ = ["LavaNetwork", "build", "dense", "lay_out"]
 
 
 @dataclass(frozen=True, eq=False)
-class Network:
+class LavaNetwork:
     """Lava processes by name, wired.
 
     Run any of them for `steps` steps with the models of `tag`, and all run::
@@ -88,7 +88,7 @@ def build(
     model: Program | Graph,
     data: ArrayLike,
     traces: Mapping[str, str | Path] | None = None,
-) -> Network:
+) -> LavaNetwork:
     """Make the Lava processes of a program (fixed_pt) or of a float graph (floating_pt).
 
     Nothing runs yet, and everything can be connected to further processes.
@@ -134,7 +134,7 @@ def lay_out(
     data: NDArray[Any] | str | Path,
     period: int,
     traces: Mapping[str, str | Path] | None = None,
-) -> Network:
+) -> LavaNetwork:
     """Make the processes of a plan and connect them.
 
     Parameters
@@ -165,7 +165,7 @@ def lay_out(
         for port, wire in stage.wires.items():
             getattr(processes[wire.stage], wire.port).connect(getattr(process, port))
         processes |= dict.fromkeys((stage.name, *(m.name for m in stage.members)), process)
-    return Network(processes, rows + plan.drain_steps, plan.latency_steps, plan.tag, plan)
+    return LavaNetwork(processes, rows + plan.drain_steps, plan.latency_steps, plan.tag, plan)
 
 
 def _by_stage(plan: Plan, traces: Mapping[str, str | Path]) -> dict[str, dict[str, str]]:
@@ -191,7 +191,9 @@ def _process(stage: Stage, schedule: Schedule, trace: dict[str, str], data: Any)
             data=data, interval=interval, tensor=source.name, trace=trace, name=stage.name
         )
     ((channels,),) = stage.recorded.values()
-    return Readout(members, channels=channels, schedule=schedule, trace=trace, name=stage.name)
+    return ReadoutProcess(
+        members, channels=channels, schedule=schedule, trace=trace, name=stage.name
+    )
 
 
 def dense(members: Sequence[Member], message_bits: int, name: str | None = None) -> Any:

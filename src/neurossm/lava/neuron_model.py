@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from neurossm.lava.constants import with_constants
-from neurossm.lava.stepping import Array, Stepper, stepper
+from neurossm.lava.stepping import Array, MemberStep, stepper
 from neurossm.lava.stream import StreamModel
 from neurossm.lava.unit import Unit
 from neurossm.program.arithmetic import Tally
@@ -25,7 +25,7 @@ class NeuronModel(StreamModel):
         self._number = np.int64 if self._unit.tag == "fixed_pt" else np.float64
         self._used: dict[str, Array] = {}
         self._changed = True
-        self._steppers: list[Stepper] = []
+        self._steppers: list[MemberStep] = []
         self._states: list[dict[str, Array]] = []
         self._counts = Tally()
 

@@ -65,7 +65,7 @@ class Parts:
 
 def is_matrix(item: Member) -> bool:
     """Tell whether Lava's Dense computes this."""
-    return isinstance(item, ops.Dense | nodes.Linear)
+    return isinstance(item, ops.Dense | nodes.LinearNode)
 
 
 def parts_of_program(program: ops.Program) -> Parts:
@@ -119,13 +119,13 @@ def parts_of_graph(graph: Graph) -> Parts:
     inner: list[Member] = []
     decoder: list[Member] = []
     for node in graph.nodes[1:]:
-        if isinstance(node, nodes.Mean) or any(d.name in node.inputs for d in decoder):
+        if isinstance(node, nodes.MeanNode) or any(d.name in node.inputs for d in decoder):
             decoder.append(node)
-        elif isinstance(node, nodes.Linear):
+        elif isinstance(node, nodes.LinearNode):
             product = part_of(node.name, "product")
             zero, one = np.zeros_like(node.bias), np.ones_like(node.bias)
-            inner.append(nodes.Linear(product, node.inputs, node.weight, zero))
-            inner.append(nodes.Affine(node.name, (product,), one, node.bias))
+            inner.append(nodes.LinearNode(product, node.inputs, node.weight, zero))
+            inner.append(nodes.AffineNode(node.name, (product,), one, node.bias))
             sizes[product] = sizes[node.name]
         else:
             inner.append(node)
@@ -137,7 +137,7 @@ def parts_of_graph(graph: Graph) -> Parts:
 
 
 def _check_decoder(graph: Graph, decoder: list[Member]) -> None:
-    means = [node.name for node in decoder if isinstance(node, nodes.Mean)]
+    means = [node.name for node in decoder if isinstance(node, nodes.MeanNode)]
     if len(means) != 1 or decoder[0].name != means[0] or decoder[-1].name != graph.output.name:
         raise UnsupportedError(
             f"{graph.output.name}: Lava runs graphs that end in one mean over time and functions "

@@ -27,14 +27,14 @@ def make_plan(parts: Parts) -> Plan:
     LimitError
         A message is wider than Lava's.
     """
-    planner = _Planner(parts)
+    planner = _PlanBuilder(parts)
     stages = [*planner.matrices(), *planner.neurons()]
     # Of one depth, neurons come first: a matrix reads what they send in the same step.
     stages.sort(key=lambda stage: (stage.depth, stage.kind == "Dense"))
     return Plan((planner.player(), *stages, planner.readout()), parts.tag)
 
 
-class _Planner:
+class _PlanBuilder:
     def __init__(self, parts: Parts) -> None:
         self.parts = parts
         self.depth = {parts.source.name: 0}  # steps by which a tensor is late

@@ -19,14 +19,14 @@ from neurossm.program.arithmetic import Tally, limits
 from neurossm.program.operation import Op
 from neurossm.program.operations import OP_TYPES
 
-__all__ = ["Array", "Member", "Stepper", "counted", "initial_states", "stepper", "warm_up"]
+__all__ = ["Array", "Member", "MemberStep", "counted", "initial_states", "stepper", "warm_up"]
 
 Member: TypeAlias = "Op | Node"
 Array: TypeAlias = NDArray[Any]
 States: TypeAlias = Mapping[str, Array]
 
 
-class Stepper(Protocol):
+class MemberStep(Protocol):
     """Computes a step of a member."""
 
     def __call__(self, inputs: Sequence[Array], states: States, counts: Tally) -> Array:
@@ -50,7 +50,7 @@ def counted(member: Member) -> tuple[str, ...]:
     return (member.name,) * member.saturates + (member.state_tally,) * bool(member.states)
 
 
-def stepper(member: Member) -> Stepper:
+def stepper(member: Member) -> MemberStep:
     """Return what computes a member, for the present values of its fields."""
     if isinstance(member, Node):
         return _Floating(member)

@@ -15,22 +15,22 @@ import neurossm
 from neurossm.arrays import FloatArray
 from neurossm.errors import InputError, UnsupportedError
 from neurossm.graph import (
-    GELU,
-    SSM,
-    Add,
-    BatchNorm,
-    Embedding,
+    AddNode,
+    BatchNormNode,
+    EmbeddingNode,
+    GELUNode,
     Graph,
-    Input,
-    LayerNorm,
-    Linear,
-    Mean,
+    InputNode,
+    LayerNormNode,
+    LinearNode,
+    MeanNode,
     Node,
-    Product,
-    ReLU,
-    Sigmoid,
-    Spike,
-    Ternary,
+    ProductNode,
+    ReLUNode,
+    SigmoidNode,
+    SpikeNode,
+    SSMNode,
+    TernaryNode,
 )
 from neurossm.models.binary_s4d import BinaryS4D
 from neurossm.models.block import Block
@@ -93,22 +93,22 @@ def _nodes(model: Network) -> Iterator[Node]:
     if final is not None:
         yield final
         name = "norm"
-    yield Mean("mean", (name,))
-    yield Linear("decoder", ("mean",), _array(model.decoder.weight), _array(model.decoder.bias))
+    yield MeanNode("mean", (name,))
+    yield LinearNode("decoder", ("mean",), _array(model.decoder.weight), _array(model.decoder.bias))
 
 
-def _input(model: Network) -> Input:
+def _input(model: Network) -> InputNode:
     spec = model.config.input
     scale = UINT8_SCALE if spec.kind == "uint8" else 1.0
-    return Input("input", (), spec.kind, spec.size, spec.low, spec.high, scale)
+    return InputNode("input", (), spec.kind, spec.size, spec.low, spec.high, scale)
 
 
 def _encoder(model: Network) -> Node:
     encoder = model.encoder
     if isinstance(encoder, nn.Embedding):
-        return Embedding("encoder", ("input",), _array(encoder.weight))
+        return EmbeddingNode("encoder", ("input",), _array(encoder.weight))
     assert isinstance(encoder, nn.Linear)
-    return Linear("encoder", ("input",), _array(encoder.weight), _array(encoder.bias))
+    return LinearNode("encoder", ("input",), _array(encoder.weight), _array(encoder.bias))
 
 
 def _block(block: Block, prefix: str, source: str) -> Iterator[Node]:
@@ -129,17 +129,17 @@ def _block(block: Block, prefix: str, source: str) -> Iterator[Node]:
     for node in nodes:
         yield node
         inner = node.name
-    yield Add(f"{prefix}.add", (inner, source))
+    yield AddNode(f"{prefix}.add", (inner, source))
     if not block.prenorm:
         norm = _norm(block.norm, f"{prefix}.norm", f"{prefix}.add")
         if norm is not None:
             yield norm
 
 
-def _ssm(ssm: S4D, name: str, source: str) -> SSM:
+def _ssm(ssm: S4D, name: str, source: str) -> SSMNode:
     a_bar, b_bar = ssm.discretise()
     a, b, c = (value.cpu().numpy() for value in (a_bar, b_bar, ssm.readout()))
-    return SSM(name, (source,), a, b, c, _array(ssm.D))
+    return SSMNode(name, (source,), a, b, c, _array(ssm.D))
 
 
 def _gated(layer: GatedMixer, prefix: str) -> Iterator[Node]:
@@ -147,19 +147,19 @@ def _gated(layer: GatedMixer, prefix: str) -> Iterator[Node]:
     size = len(bias) // 2
     first = _activation(layer, prefix, size)
     yield first
-    yield Linear(f"{prefix}.value", (first.name,), weight[:size], bias[:size])
-    yield Linear(f"{prefix}.gate", (first.name,), weight[size:], bias[size:])
-    yield Sigmoid(f"{prefix}.sigmoid", (f"{prefix}.gate",))
-    yield Product(f"{prefix}.glu", (f"{prefix}.value", f"{prefix}.sigmoid"))
+    yield LinearNode(f"{prefix}.value", (first.name,), weight[:size], bias[:size])
+    yield LinearNode(f"{prefix}.gate", (first.name,), weight[size:], bias[size:])
+    yield SigmoidNode(f"{prefix}.sigmoid", (f"{prefix}.gate",))
+    yield ProductNode(f"{prefix}.glu", (f"{prefix}.value", f"{prefix}.sigmoid"))
 
 
 def _activation(layer: GatedMixer, prefix: str, size: int) -> Node:
     """Return the node between the SSM and the weights."""
     source = (f"{prefix}.ssm",)
     if isinstance(layer, BinaryS4D):
-        return Spike(f"{prefix}.spike", source, np.zeros(size))
+        return SpikeNode(f"{prefix}.spike", source, np.zeros(size))
     if isinstance(layer, GradedS4D):
-        kind = GELU if layer.activation == "gelu" else ReLU
+        kind = GELUNode if layer.activation == "gelu" else ReLUNode
         return kind(f"{prefix}.{layer.activation}", source)
     raise UnsupportedError(f"{prefix}: no export for a {type(layer).__name__} layer")
 
@@ -170,17 +170,17 @@ def _gsu(layer: GSU, prefix: str) -> Iterator[Node]:
     threshold = None
     if isinstance(layer.threshold, StaticThreshold):
         threshold = np.full(size, float(layer.threshold.running))
-    yield Ternary(f"{prefix}.ternary", (f"{prefix}.ssm",), threshold, layer.factor)
+    yield TernaryNode(f"{prefix}.ternary", (f"{prefix}.ssm",), threshold, layer.factor)
     # y is a row vector in the formulas and a column vector in the graph, hence the transposes.
-    yield Linear(f"{prefix}.first", (f"{prefix}.ternary",), weight.T, _array(layer.bias))
-    yield Linear(f"{prefix}.second", (f"{prefix}.ssm",), ternary.T, np.zeros(size))
-    yield Product(f"{prefix}.product", (f"{prefix}.first", f"{prefix}.second"))
+    yield LinearNode(f"{prefix}.first", (f"{prefix}.ternary",), weight.T, _array(layer.bias))
+    yield LinearNode(f"{prefix}.second", (f"{prefix}.ssm",), ternary.T, np.zeros(size))
+    yield ProductNode(f"{prefix}.product", (f"{prefix}.first", f"{prefix}.second"))
     kind = "layernorm" if isinstance(layer.norm, nn.LayerNorm) else "batchnorm"
     norm = _norm(layer.norm, f"{prefix}.{kind}", f"{prefix}.product")
     assert norm is not None
     yield norm
     if layer.activation == "gelu":
-        yield GELU(f"{prefix}.gelu", (norm.name,))
+        yield GELUNode(f"{prefix}.gelu", (norm.name,))
 
 
 def _norm(norm: nn.Module, name: str, source: str) -> Node | None:
@@ -188,12 +188,14 @@ def _norm(norm: nn.Module, name: str, source: str) -> Node | None:
     if isinstance(norm, nn.Identity):
         return None
     if isinstance(norm, nn.LayerNorm):
-        return LayerNorm(name, (source,), _array(norm.weight), _array(norm.bias), norm.eps)
+        return LayerNormNode(name, (source,), _array(norm.weight), _array(norm.bias), norm.eps)
     assert isinstance(norm, nn.BatchNorm1d)
     assert norm.running_mean is not None
     assert norm.running_var is not None
     mean, var = _array(norm.running_mean), _array(norm.running_var)
-    return BatchNorm(name, (source,), mean, var, _array(norm.weight), _array(norm.bias), norm.eps)
+    return BatchNormNode(
+        name, (source,), mean, var, _array(norm.weight), _array(norm.bias), norm.eps
+    )
 
 
 def _array(values: Tensor) -> FloatArray:

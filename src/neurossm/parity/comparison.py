@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from neurossm import registry
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.graph import Graph
-from neurossm.graph.evaluate import Evaluator
+from neurossm.graph.evaluate import GraphEvaluator
 from neurossm.parity import margins
 from neurossm.parity.engines import (
     LOGITS,
@@ -68,7 +68,7 @@ class Comparison:
         graphs = {"approximated": program.graph} if has_floats else {}
         if trained is not None:
             graphs = {"float": trained, **graphs}
-        self.floats = {name: Evaluator(graph, self.names) for name, graph in graphs.items()}
+        self.floats = {name: GraphEvaluator(graph, self.names) for name, graph in graphs.items()}
         rungs = [*self.floats, "fixed"]
         self.pairs: list[Pair] = [
             (upper, lower) for i, upper in enumerate(rungs) for lower in rungs[i + 1 :]
@@ -176,7 +176,7 @@ class Comparison:
         x = self.data[samples, :steps]
         edges = np.append(self.edges[self.edges < steps], steps)
         drives = {
-            name: Evaluator(rung.graph, _drives(self.program, rung.graph))
+            name: GraphEvaluator(rung.graph, _drives(self.program, rung.graph))
             for name, rung in self.floats.items()
         }
         self.states = compare_states(self.program, x, self.engines[0], drives, self.pairs, edges)

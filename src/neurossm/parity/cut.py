@@ -160,7 +160,9 @@ def _program(program: Program, source: Input, ops: list[Op]) -> Program:
 
     Its float graph is the input alone: nothing is compared with floats.
     """
-    node = graph_nodes.Input("input", (), source.kind, source.size, source.low, source.high, 1.0)
+    node = graph_nodes.InputNode(
+        "input", (), source.kind, source.size, source.low, source.high, 1.0
+    )
     last = ops[-1] if ops else source
     if not isinstance(last, Readout):
         spec = unchecked(8, 0, 1)

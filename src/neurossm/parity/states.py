@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from neurossm import registry
 from neurossm.arrays import ComplexArray, FloatArray
 from neurossm.graph import nodes
-from neurossm.graph.evaluate import Evaluator
+from neurossm.graph.evaluate import GraphEvaluator
 from neurossm.parity.layers import decibel, decibels
 from neurossm.parity.results import StateRatios
 from neurossm.program import SSM, Program
@@ -64,7 +64,7 @@ def compare_states(
     program: Program,
     data: NDArray[np.generic],
     engine: str,
-    rungs: Mapping[str, Evaluator],
+    rungs: Mapping[str, GraphEvaluator],
     pairs: Sequence[tuple[str, str]],
     edges: NDArray[np.int64],
 ) -> dict[tuple[str, str], dict[str, StateRatios]]:
@@ -99,7 +99,7 @@ def compare_states(
             states = {"fixed": _fixed(program, op, x, engine)}
             for name, rung in rungs.items():
                 node = rung.graph[op.name]
-                assert isinstance(node, nodes.SSM)
+                assert isinstance(node, nodes.SSMNode)
                 states[name] = node.states(values[name][node.inputs[0]])[0]
             for pair in pairs:
                 upper, lower = (states[rung] for rung in pair)

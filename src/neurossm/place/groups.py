@@ -59,7 +59,7 @@ Part = Literal["output", "statistics", "sum"]
 """An operation's output, what it computes once per step, a readout's sums over time."""
 
 
-class Unit(NamedTuple):
+class OpPart(NamedTuple):
     """An operation, or a part of one that has neurons of its own: what is counted and sent."""
 
     op: str
@@ -74,7 +74,7 @@ class Unit(NamedTuple):
 class Feed:
     """What a group receives: from every channel (`dense`) or each from its own, weighted or not."""
 
-    unit: Unit
+    unit: OpPart
     channels: int
     dense: bool
     weighted: bool = False
@@ -107,7 +107,7 @@ class NeuronGroup:
         Complex modes per neuron.
     """
 
-    units: tuple[Unit, ...]
+    units: tuple[OpPart, ...]
     layer: str
     neurons: int
     state_bytes: int
@@ -115,12 +115,12 @@ class NeuronGroup:
     synapse_bytes: int
     shared_bytes: int
     sources: tuple[Feed, ...]
-    sends: tuple[Unit, ...]
+    sends: tuple[OpPart, ...]
     operations: int
     modes: int = 0
 
     @property
-    def unit(self) -> Unit:
+    def unit(self) -> OpPart:
         """The last of its units."""
         return self.units[-1]
 
@@ -190,12 +190,12 @@ def _group(context: _Context, ops: list[Op]) -> NeuronGroup:
     received = len(sums) + len(paired) + STATISTICS_NUMBERS * len(statistics)
     delays = [program[name].out.bits for name in paired] if sums else []
     sources = [
-        *(Feed(Unit(op.inputs[0]), op.synapses.shape[1], True, True) for op in sums),
-        *(Feed(Unit(name), 1, dense=False) for name in paired),
-        *(Feed(Unit(op.name, "statistics"), 1, dense=True) for op in statistics),
+        *(Feed(OpPart(op.inputs[0]), op.synapses.shape[1], True, True) for op in sums),
+        *(Feed(OpPart(name), 1, dense=False) for name in paired),
+        *(Feed(OpPart(op.name, "statistics"), 1, dense=True) for op in statistics),
     ]
     return NeuronGroup(
-        units=(*(Unit(op.name) for op in sums), *(Unit(op.name) for op in neurons)),
+        units=(*(OpPart(op.name) for op in sums), *(OpPart(op.name) for op in neurons)),
         layer=neurons[-1].layer,
         neurons=neurons[-1].out.channels,
         state_bytes=received * whole_bytes(context.accumulator_bits)
@@ -207,7 +207,7 @@ def _group(context: _Context, ops: list[Op]) -> NeuronGroup:
         - len(sums),
         shared_bytes=sum(table_bytes(op) for op in neurons),
         sources=tuple(dict.fromkeys(sources)),  # both halves of a GLU read the same
-        sends=tuple(Unit(op.name) for op in neurons if context.is_sent(op)),
+        sends=tuple(OpPart(op.name) for op in neurons if context.is_sent(op)),
         operations=sum(op.work().operations for op in neurons)
         + sum(_expected_synops(op, program) for op in sums),
         modes=sum(op.modes for op in neurons),
@@ -229,7 +229,7 @@ def _expected_synops(op: Op, program: Program) -> int:
 
 def _statistics(context: _Context, op: Op) -> NeuronGroup:
     channels = op.out.channels
-    unit = Unit(op.name, "statistics")
+    unit = OpPart(op.name, "statistics")
     return NeuronGroup(
         units=(unit,),
         layer=op.layer,
@@ -238,7 +238,7 @@ def _statistics(context: _Context, op: Op) -> NeuronGroup:
         parameter_bytes=8,  # eps
         synapse_bytes=channels,
         shared_bytes=0,
-        sources=tuple(Feed(Unit(name), channels, dense=True) for name in op.inputs),
+        sources=tuple(Feed(OpPart(name), channels, dense=True) for name in op.inputs),
         sends=(unit,),
         operations=op.work_per_step().operations,
     )
@@ -248,7 +248,7 @@ def _readout_groups(context: _Context) -> tuple[NeuronGroup, NeuronGroup]:
     """One sum over time per channel, sent once at the end to one neuron per class."""
     program, op = context.program, context.program.readout
     channels = program[op.inputs[0]].out.channels
-    total, decoder = Unit(op.name, "sum"), Unit(op.name)
+    total, decoder = OpPart(op.name, "sum"), OpPart(op.name)
     totals = NeuronGroup(
         units=(total,),
         layer=op.layer,
@@ -257,7 +257,7 @@ def _readout_groups(context: _Context) -> tuple[NeuronGroup, NeuronGroup]:
         parameter_bytes=0,
         synapse_bytes=1,
         shared_bytes=0,
-        sources=(Feed(Unit(op.inputs[0]), 1, dense=False),),
+        sources=(Feed(OpPart(op.inputs[0]), 1, dense=False),),
         sends=(total,),
         operations=1,
     )

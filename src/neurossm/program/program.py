@@ -38,7 +38,7 @@ from neurossm.storage import (
 
 if TYPE_CHECKING:
     from neurossm.engine.cpu.session import Session
-    from neurossm.lava.network import Network
+    from neurossm.lava.network import LavaNetwork
     from neurossm.program.reference import Progress, Run
 
 SCHEMA = "neurossm-program"
@@ -211,11 +211,11 @@ class Program:
         self,
         data: ArrayLike,
         traces: Mapping[str, str | Path] | None = None,
-    ) -> Network:
+    ) -> LavaNetwork:
         """Make the program's Lava processes in this Python process; see `neurossm.lava.build`."""
         from neurossm.registry import engines
 
-        network: Network = engines()["lava"].module("cpu").build(self, data, traces)
+        network: LavaNetwork = engines()["lava"].module("cpu").build(self, data, traces)
         return network
 
     def same_as(self, other: Program) -> bool:

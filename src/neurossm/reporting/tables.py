@@ -14,7 +14,7 @@ Cell = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A table.
 
     Parameters
@@ -38,7 +38,7 @@ class Table:
     note: str = ""
 
 
-def tables(evidence: Evidence) -> Iterator[Table]:
+def tables(evidence: Evidence) -> Iterator[PageTable]:
     """Yield every table of the report."""
     yield _checks(evidence)
     if any(value is not None for value in evidence.verification.accuracy.values()):
@@ -56,14 +56,14 @@ def tables(evidence: Evidence) -> Iterator[Table]:
     yield _tensors(evidence)
 
 
-def _checks(evidence: Evidence) -> Table:
+def _checks(evidence: Evidence) -> PageTable:
     rows = [
         (check.name, check.value, check.limit, check.ok) for check in evidence.verification.checks
     ]
-    return Table("checks", "Checks", ("check", "value", "limit", "ok"), rows)
+    return PageTable("checks", "Checks", ("check", "value", "limit", "ok"), rows)
 
 
-def _accuracies(evidence: Evidence) -> Table:
+def _accuracies(evidence: Evidence) -> PageTable:
     found = evidence.verification
     rows = [
         (rung, share.value, share.low, share.high, found.samples)
@@ -71,10 +71,10 @@ def _accuracies(evidence: Evidence) -> Table:
         if share is not None
     ]
     columns = ("rung", "accuracy", "low (95 %)", "high (95 %)", "samples")
-    return Table("accuracies", "Accuracy", columns, rows)
+    return PageTable("accuracies", "Accuracy", columns, rows)
 
 
-def _layers(evidence: Evidence) -> Table:
+def _layers(evidence: Evidence) -> PageTable:
     found = evidence.verification
     upper = "trained" if found.highest_rung == "float" else "approximated"
     steps = {f"{upper} to integers": found.layers}
@@ -110,18 +110,18 @@ def _layers(evidence: Evidence) -> Table:
         "median first difference (step)",
     )
     note = "" if rows else "No layer spikes: predictions alone are compared."
-    return Table("layers", "Agreement by layer", columns, rows, note)
+    return PageTable("layers", "Agreement by layer", columns, rows, note)
 
 
-def _engines(evidence: Evidence) -> Table:
+def _engines(evidence: Evidence) -> PageTable:
     rows = [
         (pair.a, pair.b, pair.compared, pair.mismatches) for pair in evidence.verification.engines
     ]
     columns = ("engine", "other engine", "integers compared", "that differ")
-    return Table("engines", "Engine against engine", columns, rows)
+    return PageTable("engines", "Engine against engine", columns, rows)
 
 
-def _states(evidence: Evidence) -> Table:
+def _states(evidence: Evidence) -> PageTable:
     rows = [
         (s.layer, s.bits, s.peak, s.bound, s.capacity, s.peak / s.capacity, s.zero_share, s.proved)
         for s in evidence.states
@@ -136,10 +136,10 @@ def _states(evidence: Evidence) -> Table:
         "share of zeros",
         "proved",
     )
-    return Table("states", "States", columns, rows, "Of the first sample.")
+    return PageTable("states", "States", columns, rows, "Of the first sample.")
 
 
-def _operations(evidence: Evidence) -> Table:
+def _operations(evidence: Evidence) -> PageTable:
     cost = evidence.cost
     rows: list[Sequence[Cell]] = [
         (name, *counts.mean(cost.samples).values()) for name, counts in cost.layers.items()
@@ -150,10 +150,10 @@ def _operations(evidence: Evidence) -> Table:
         f"Means per sample of {cost.steps} steps over {cost.samples} samples. Effective ACs, "
         "Effective MACs and Dense follow NeuroBench's rules; it does not see the others."
     )
-    return Table("operations", "Operations per sample", columns, rows, note)
+    return PageTable("operations", "Operations per sample", columns, rows, note)
 
 
-def _energies(evidence: Evidence) -> Table:
+def _energies(evidence: Evidence) -> PageTable:
     cost = evidence.cost
     rows: list[Sequence[Cell]] = []
     entries = [(energy.hw, energy) for energy in (cost.energy, *cost.others)]
@@ -165,7 +165,7 @@ def _energies(evidence: Evidence) -> Table:
     note = "Estimates per sample. Sources: " + "; ".join(
         dict.fromkeys(source for _, energy in entries for source in energy.sources)
     )
-    return Table("energies", "Energy per sample", columns, rows, note)
+    return PageTable("energies", "Energy per sample", columns, rows, note)
 
 
 def _energy_rows(name: str, energy: Energy) -> Iterator[Sequence[Cell]]:
@@ -175,7 +175,7 @@ def _energy_rows(name: str, energy: Energy) -> Iterator[Sequence[Cell]]:
         yield name, energy.hw, part, None, None, None, "price unknown"
 
 
-def _cores(evidence: Evidence) -> Table:
+def _cores(evidence: Evidence) -> PageTable:
     rows = [
         (
             load.core.chip,
@@ -207,16 +207,16 @@ def _cores(evidence: Evidence) -> Table:
         "nearest limit",
         "share of it",
     )
-    return Table("core-loads", "Cores", columns, rows)
+    return PageTable("core-loads", "Cores", columns, rows)
 
 
-def _approximations(evidence: Evidence) -> Table:
+def _approximations(evidence: Evidence) -> PageTable:
     rows = [(a.name, a.description, a.max_error) for a in evidence.program.approximations]
     columns = ("name", "what it replaces", "largest error")
-    return Table("approximations", "Approximations", columns, rows)
+    return PageTable("approximations", "Approximations", columns, rows)
 
 
-def _tensors(evidence: Evidence) -> Table:
+def _tensors(evidence: Evidence) -> PageTable:
     rows = [
         (
             op.name,
@@ -240,7 +240,7 @@ def _tensors(evidence: Evidence) -> Table:
         "bound",
         "proved",
     )
-    return Table("tensors", "Tensors of the program", columns, rows)
+    return PageTable("tensors", "Tensors of the program", columns, rows)
 
 
 def shown(value: Any) -> str:

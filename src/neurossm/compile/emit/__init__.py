@@ -88,15 +88,15 @@ def emit_program(
 def _check_shape(graph: Graph) -> None:
     """Refuse a graph that does not end in a mean over time and a decoder."""
     output = graph.output
-    reads_mean = bool(output.inputs) and isinstance(graph[output.inputs[0]], n.Mean)
-    if not (isinstance(output, n.Linear) and reads_mean):
+    reads_mean = bool(output.inputs) and isinstance(graph[output.inputs[0]], n.MeanNode)
+    if not (isinstance(output, n.LinearNode) and reads_mean):
         raise UnsupportedError(
             f"{output.name}: a network must end in a mean over time and a linear decoder, not in a "
             f"{type(output).__name__}"
         )
     for node in graph.nodes[:-1]:
         for name in node.inputs:
-            if isinstance(graph[name], n.Mean):
+            if isinstance(graph[name], n.MeanNode):
                 raise UnsupportedError(
                     f"{node.name}: reads {name!r}, a mean over time, which only the decoder at the "
                     "end may"
@@ -112,7 +112,7 @@ def _weights(
     """Round the weights of all layers but the decoder, whose width is the logits'."""
     found: dict[str, Weights] = {}
     for node in graph.nodes:
-        if not isinstance(node, n.Linear) or isinstance(graph[node.inputs[0]], n.Mean):
+        if not isinstance(node, n.LinearNode) or isinstance(graph[node.inputs[0]], n.MeanNode):
             continue
         key = ("weights", node.name, options.widths_of(node.layer).weight)
         if key not in memory and sums_are_read_raw(graph, node):
@@ -128,7 +128,7 @@ def _weights(
 def _poles(graph: Graph, options: CompileOptions, memory: Memory) -> dict[str, Poles]:
     found: dict[str, Poles] = {}
     for node in graph.nodes:
-        if isinstance(node, n.SSM):
+        if isinstance(node, n.SSMNode):
             key = ("poles", node.name, options.widths_of(node.layer).pole)
             if key not in memory:
                 memory[key] = prepare_poles(node, key[2], options.pole_margin_log2)

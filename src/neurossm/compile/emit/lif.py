@@ -15,8 +15,8 @@ from neurossm.naming import part_of
 from neurossm.program import LIF, unchecked
 
 
-@emits(n.LIF, fixed=True, uses=("pole", "state", "drive", "gain"))
-def emit_lif(node: n.LIF, b: Builder) -> None:
+@emits(n.LIFNode, fixed=True, uses=("pole", "state", "drive", "gain"))
+def emit_lif(node: n.LIFNode, b: Builder) -> None:
     """Append the Affine that drives it, and the LIF.
 
     Raises

@@ -23,8 +23,8 @@ FLOAT_INPUT_BITS = 16
 LOGIT_BITS = 32
 
 
-@emits(n.Input, fixed=True)
-def emit_input(node: n.Input, b: Builder) -> None:
+@emits(n.InputNode, fixed=True)
+def emit_input(node: n.InputNode, b: Builder) -> None:
     """Append the Input: bytes and tokens as they are, floats rounded to 16 bits.
 
     An Affine follows where the data stand for a multiple of themselves.
@@ -44,8 +44,8 @@ def emit_input(node: n.Input, b: Builder) -> None:
         b.rescale(node, name, np.full(channels, node.scale), np.zeros(channels))
 
 
-@emits(n.Embedding, uses=("weight", "gain"))
-def emit_embedding(node: n.Embedding, b: Builder) -> None:
+@emits(n.EmbeddingNode, uses=("weight", "gain"))
+def emit_embedding(node: n.EmbeddingNode, b: Builder) -> None:
     """Append the Embedding and the Affine that brings it to its format."""
     bits = b.widths_for(node.layer).weight
     weight, scale = quantise_weights(node.weight.T, bits, b.options.row_scale)
@@ -55,11 +55,11 @@ def emit_embedding(node: n.Embedding, b: Builder) -> None:
     b.rescale(node, raw, scale, np.zeros(len(scale)))
 
 
-@emits(n.Linear, Need.SUMMED, width="mix", uses=("weight", "gain"))
-def emit_linear(node: n.Linear, b: Builder) -> None:
+@emits(n.LinearNode, Need.SUMMED, width="mix", uses=("weight", "gain"))
+def emit_linear(node: n.LinearNode, b: Builder) -> None:
     """Append the Dense, and the Affine that adds the bias; the decoder becomes the Readout."""
     before = b.graph[node.inputs[0]]
-    if isinstance(before, n.Mean):
+    if isinstance(before, n.MeanNode):
         _readout(node, before, b)
         return
     source = b.read(node, 0)
@@ -74,12 +74,12 @@ def emit_linear(node: n.Linear, b: Builder) -> None:
         b.rescale(node, name, weights.unit, weights.bias)
 
 
-@emits(n.Mean, Need.AVERAGED, fixed=True)
-def emit_mean(node: n.Mean, b: Builder) -> None:
+@emits(n.MeanNode, Need.AVERAGED, fixed=True)
+def emit_mean(node: n.MeanNode, b: Builder) -> None:
     """Append nothing: the mean is part of the Readout, which the decoder becomes."""
 
 
-def _readout(node: n.Linear, mean: n.Mean, b: Builder) -> None:
+def _readout(node: n.LinearNode, mean: n.MeanNode, b: Builder) -> None:
     source = b.read(mean, 0)
     spec = b.out(source)
     x_exponent = uniform_exponent(node.name, spec.exponent)

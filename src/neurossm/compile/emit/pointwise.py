@@ -30,15 +30,15 @@ from neurossm.program.tensor import TensorSpec
 SPIKE_BITS = 2
 
 
-@emits(n.Affine, uses=("gain",))
-def emit_affine(node: n.Affine, b: Builder) -> None:
+@emits(n.AffineNode, uses=("gain",))
+def emit_affine(node: n.AffineNode, b: Builder) -> None:
     """Append an Affine, unless it belongs to the SSM behind it, which appends it."""
     if not private_to_ssm(b.graph, node):
         b.rescale(node, b.read(node, 0), node.scale, node.shift)
 
 
-@emits(n.Spike, fixed=True)
-def emit_spike(node: n.Spike, b: Builder) -> None:
+@emits(n.SpikeNode, fixed=True)
+def emit_spike(node: n.SpikeNode, b: Builder) -> None:
     """Append the Spike: an integer exceeds a threshold if it exceeds it rounded down."""
     source = b.read(node, 0)
     spec = b.out(source)
@@ -47,8 +47,8 @@ def emit_spike(node: n.Spike, b: Builder) -> None:
     b.add(Spike(node.name, (source,), out, threshold, layer=node.layer))
 
 
-@emits(n.Ternary, Need.GRADED, fixed=True)
-def emit_ternary(node: n.Ternary, b: Builder) -> None:
+@emits(n.TernaryNode, Need.GRADED, fixed=True)
+def emit_ternary(node: n.TernaryNode, b: Builder) -> None:
     """Append the Ternary.
 
     Raises
@@ -76,8 +76,8 @@ def integer_threshold(threshold: FloatArray, spec: TensorSpec) -> IntArray:
     return rounded
 
 
-@emits(n.PiecewiseLinear, Need.TABULATED, width="mix", uses=("mix",))
-def emit_table(node: n.PiecewiseLinear, b: Builder) -> None:
+@emits(n.PiecewiseLinearNode, Need.TABULATED, width="mix", uses=("mix",))
+def emit_table(node: n.PiecewiseLinearNode, b: Builder) -> None:
     """Append the Table: the same lines, at the exponents of its input and output."""
     source = b.read(node, 0)
     spec = b.out(source)
@@ -100,8 +100,8 @@ def emit_table(node: n.PiecewiseLinear, b: Builder) -> None:
     b.add_at(node, make)
 
 
-@emits(n.ReLU)
-def emit_relu(node: n.ReLU, b: Builder) -> None:
+@emits(n.ReLUNode)
+def emit_relu(node: n.ReLUNode, b: Builder) -> None:
     """Append the Relu, shifted to the exponent of its result."""
     source = b.read(node, 0)
     x = b.out(source)
@@ -114,8 +114,8 @@ def emit_relu(node: n.ReLU, b: Builder) -> None:
     b.add_at(node, make)
 
 
-@emits(n.Product)
-def emit_product(node: n.Product, b: Builder) -> None:
+@emits(n.ProductNode)
+def emit_product(node: n.ProductNode, b: Builder) -> None:
     """Append the Product, shifted to the exponent of its result."""
     sources = b.read(node, 0), b.read(node, 1)
     x, y = (b.out(name) for name in sources)
@@ -128,8 +128,8 @@ def emit_product(node: n.Product, b: Builder) -> None:
     b.add_at(node, make)
 
 
-@emits(n.Add, Need.ADDED)
-def emit_add(node: n.Add, b: Builder) -> None:
+@emits(n.AddNode, Need.ADDED)
+def emit_add(node: n.AddNode, b: Builder) -> None:
     """Append the Add; both inputs and the sum have the stream's exponent."""
     sources = b.read(node, 0), b.read(node, 1)
 
@@ -140,8 +140,8 @@ def emit_add(node: n.Add, b: Builder) -> None:
     b.add_at(node, make)
 
 
-@emits(n.LayerNorm, Need.UNIFORM, uses=("gain",))
-def emit_layer_norm(node: n.LayerNorm, b: Builder) -> None:
+@emits(n.LayerNormNode, Need.UNIFORM, uses=("gain",))
+def emit_layer_norm(node: n.LayerNormNode, b: Builder) -> None:
     """Append the LayerNorm.
 
     The integers n stand for deviation / sqrt(sum of squares); the factor sqrt(H) that makes them

@@ -28,13 +28,13 @@ _FINEST = 400
 """Largest exponent of C and D."""
 
 
-@emits(n.SSM, fixed=True, uses=("pole", "readout", "state", "drive", "gain"))
-def emit_ssm(node: n.SSM, b: Builder) -> None:
+@emits(n.SSMNode, fixed=True, uses=("pole", "readout", "state", "drive", "gain"))
+def emit_ssm(node: n.SSMNode, b: Builder) -> None:
     """Append the Affine that drives an SSM, its prenorm where there is one, and the SSM."""
     widths, poles = b.widths_for(node.layer), b.poles[node.name]
     before = b.graph[node.inputs[0]]
     wanted = b.formats.drive[node.name]
-    if isinstance(before, n.Affine) and private_to_ssm(b.graph, before):
+    if isinstance(before, n.AffineNode) and private_to_ssm(b.graph, before):
         name, layer, source = before.name, before.layer, b.read(before, 0)
         scale, shift = before.scale, before.shift
     else:
@@ -47,7 +47,7 @@ def emit_ssm(node: n.SSM, b: Builder) -> None:
 
 
 def integer_ssm(
-    node: n.SSM,
+    node: n.SSMNode,
     poles: Poles,
     drive: TensorSpec,
     state_peak: FloatArray | None,

@@ -95,7 +95,7 @@ def saturated(value: Tensor, bits: int, count: Tensor | None) -> Tensor:
 
 
 @dataclass(frozen=True, eq=False)
-class Output:
+class Stored:
     """How a result is stored: its width, where it is saturated to that, and as what type.
 
     `count` (1) int64 counts what is saturated; None where that is proved unnecessary.

@@ -14,7 +14,7 @@ from neurossm.engine.gpu.chain import is_pointwise
 from neurossm.engine.gpu.device import find_device
 from neurossm.engine.gpu.fused import available, fused_kernels
 from neurossm.engine.gpu.plain import States
-from neurossm.engine.gpu.schedule import Task, schedule
+from neurossm.engine.gpu.schedule import OpGroup, schedule
 from neurossm.engine.gpu.steps import (
     Compute,
     Preparation,
@@ -49,7 +49,7 @@ class DeviceProgram:
     """Operations without states and, on fused kernels, not pointwise."""
     chains: dict[tuple[tuple[str, ...], tuple[str, ...]], Compute] = field(default_factory=dict)
     """What was computed together, by names of operations and outputs."""
-    schedules: dict[frozenset[str], tuple[Task, ...]] = field(default_factory=dict)
+    schedules: dict[frozenset[str], tuple[OpGroup, ...]] = field(default_factory=dict)
     """By the tensors that were asked for."""
 
     @property
@@ -115,7 +115,7 @@ class DeviceProgram:
             for name in task.outputs:
                 made(name, results.pop(0), needed=name in task.needed)
 
-    def _tasks(self, kept: frozenset[str]) -> tuple[Task, ...]:
+    def _tasks(self, kept: frozenset[str]) -> tuple[OpGroup, ...]:
         if kept not in self.schedules:
             fuses = self.made_for.kernels is not None
             self.schedules[kept] = schedule(
@@ -125,7 +125,7 @@ class DeviceProgram:
 
     def _results(
         self,
-        task: Task,
+        task: OpGroup,
         inputs: list[Tensor],
         chunk: Chunk,
         names: tuple[str, ...],
@@ -151,7 +151,7 @@ class DeviceProgram:
                 keep(op.state_name(state), recorded[state.name])
         return [y]
 
-    def _chain(self, task: Task) -> Compute:
+    def _chain(self, task: OpGroup) -> Compute:
         """Return what computes operations together, prepared on first use."""
         key = tuple(op.name for op in task.ops), task.outputs
         if key not in self.chains:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from neurossm.engine.gpu.arithmetic import Output
+from neurossm.engine.gpu.arithmetic import Stored
 from neurossm.engine.gpu.chain import Chain
 from neurossm.engine.gpu.modes import FloatModes
 from neurossm.errors import MissingDependencyError
@@ -143,7 +143,7 @@ class FusedKernels:
         p: FloatModes,
         states: list[Tensor],
         state_count: Tensor | None,
-        output: Output,
+        output: Stored,
     ) -> Tensor:
         """Run an SSM over (B, T, H); its states, real and imaginary (B, H, N), are replaced."""
         samples, steps, channels = u.shape

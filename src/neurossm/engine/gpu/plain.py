@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from neurossm.engine.gpu.arithmetic import Output, saturated
+from neurossm.engine.gpu.arithmetic import Stored, saturated
 from neurossm.program.evaluate import Evaluator
 
 States = dict[str, Tensor]
@@ -23,7 +23,7 @@ class PlainStep:
     """
 
     evaluator: Evaluator
-    output: Output
+    output: Stored
     state_count: Tensor | None = None
 
     def __call__(self, x: list[Tensor]) -> Tensor:

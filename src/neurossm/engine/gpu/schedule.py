@@ -9,7 +9,7 @@ from neurossm.program import Input, Op, Program
 
 
 @dataclass(frozen=True)
-class Task:
+class OpGroup:
     """Operations computed at once.
 
     `inputs` are the tensors they read of others; `outputs` those that others read, or that are
@@ -25,7 +25,7 @@ class Task:
 
 def schedule(
     program: Program, kept: frozenset[str], joins: Callable[[Op], bool]
-) -> tuple[Task, ...]:
+) -> tuple[OpGroup, ...]:
     """Order a program's operations into tasks; the last task ends with the readout.
 
     Parameters
@@ -69,13 +69,13 @@ def _chain(left: list[Op], known: set[str], joins: Callable[[Op], bool]) -> tupl
     return tuple(chain)
 
 
-def _tasks(groups: list[tuple[Op, ...]], kept: frozenset[str]) -> tuple[Task, ...]:
-    tasks: list[Task] = []
+def _tasks(groups: list[tuple[Op, ...]], kept: frozenset[str]) -> tuple[OpGroup, ...]:
+    tasks: list[OpGroup] = []
     later: set[str] = set()
     for group in reversed(groups):
         names = [op.name for op in group]
         inputs = dict.fromkeys(name for op in group for name in op.inputs if name not in names)
-        task = Task(
+        task = OpGroup(
             ops=group,
             inputs=tuple(inputs),
             outputs=tuple(name for name in names if name in later or name in kept),

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from neurossm.derive import exactness
-from neurossm.engine.gpu.arithmetic import Output, TorchArithmetic, integers, narrowest
+from neurossm.engine.gpu.arithmetic import Stored, TorchArithmetic, integers, narrowest
 from neurossm.engine.gpu.chain import of_rows
 from neurossm.engine.gpu.fused import FusedKernels
 from neurossm.engine.gpu.modes import FloatModes
@@ -84,11 +84,11 @@ class Preparation:
             and exactness.sum_reach(op.weight, x) < _INT32
         )
 
-    def output(self, op: Op) -> Output:
+    def output(self, op: Op) -> Stored:
         """Return how an output is stored, and saturated where it is not proved to fit."""
         proved = op.out.proved or not op.saturates
         count = None if proved else self.count(op.name)
-        return Output(op.out.bits, count, self.dtypes[op.name])
+        return Stored(op.out.bits, count, self.dtypes[op.name])
 
     def count(self, name: str) -> Tensor:
         """Return the counter, (1), for what is clipped of a tensor."""

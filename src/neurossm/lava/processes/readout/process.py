@@ -22,7 +22,7 @@ from neurossm.lava.stepping import Member
 from neurossm.lava.stream import StreamModel
 
 
-class Readout(AbstractProcess):  # type: ignore[misc]
+class ReadoutProcess(AbstractProcess):  # type: ignore[misc]
     """Decodes the mean over the steps of a sample; `logits` holds the last sample's.
 
     Port: `a_in` (H). Variables: `total` (H), the sum so far, and `logits` (classes).
@@ -85,7 +85,7 @@ class _ReadoutModel(StreamModel):
             self.trace(position // period, {members[-1].name: self.logits})
 
 
-@implements(proc=Readout, protocol=LoihiProtocol)
+@implements(proc=ReadoutProcess, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("fixed_pt")
 class ReadoutFixed(_ReadoutModel):
@@ -105,7 +105,7 @@ class ReadoutFixed(_ReadoutModel):
         return logits
 
 
-@implements(proc=Readout, protocol=LoihiProtocol)
+@implements(proc=ReadoutProcess, protocol=LoihiProtocol)
 @requires(CPU)
 @tag("floating_pt")
 class ReadoutFloating(_ReadoutModel):
