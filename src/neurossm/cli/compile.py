@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
+from neurossm.cli.options import file_argument, file_option, shown_option
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.compile.options import (
     DEFAULT_TARGET,
@@ -57,30 +58,24 @@ def _width_options(command: _Decorated) -> _Decorated:
 
 
 @click.command("compile")
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "--target",
-    default=DEFAULT_TARGET,
-    show_default=True,
-    help="A target of `neurossm targets`, or FILE.toml.",
+@file_argument("model")
+@shown_option(
+    "--target", default=DEFAULT_TARGET, help="A target of `neurossm targets`, or FILE.toml."
 )
-@click.option(
+@file_option(
     "-o",
     "--output",
     "program_path",
-    type=click.Path(path_type=Path),
     help="Program to write. [default: MODEL's stem and the target, in the working directory]",
 )
-@click.option(
+@shown_option(
     "--scaling",
     type=click.Choice(SCALINGS),
     default=_DEFAULTS.scaling,
-    show_default=True,
     help="Prove that nothing overflows, or take ranges seen on data and saturate.",
 )
-@click.option(
+@file_option(
     "--calibration",
-    type=click.Path(path_type=Path),
     help="DATA.npz: ranges for calibrated scaling, rounding of weights, a GSU's static "
     "threshold. [default: the checkpoint's own batch]",
 )
@@ -90,43 +85,34 @@ def _width_options(command: _Decorated) -> _Decorated:
     help="A GSU's static threshold as a multiple of its mean on calibration data; more means "
     "fewer spikes. [default: chosen for each layer]",
 )
-@click.option(
+@shown_option(
     "--headroom-bits",
     type=int,
     default=_DEFAULTS.headroom_bits,
-    show_default=True,
     help="Spare bits above the ranges seen on calibration data.",
 )
-@click.option(
-    "--max-steps",
-    type=int,
-    default=_DEFAULTS.max_steps,
-    show_default=True,
-    help="Longest sample, in time steps.",
+@shown_option(
+    "--max-steps", type=int, default=_DEFAULTS.max_steps, help="Longest sample, in time steps."
 )
 @click.option(
     "--table-step-log2",
     type=int,
     help="Table segments are 2^-this wide. [default: 3 for sigmoid, 4 for GELU]",
 )
-@click.option(
+@shown_option(
     "--rounding",
     type=click.Choice(ROUNDINGS),
     default=_DEFAULTS.rounding,
-    show_default=True,
     help="Let the errors of mixing weights cancel on calibration data, where there are any.",
 )
-@click.option(
+@shown_option(
     "--row-scale",
     type=click.Choice(ROW_SCALES),
     default=_DEFAULTS.row_scale,
-    show_default=True,
     help="Unit of a row of weights: full width at one product per feature, or a mere shift.",
 )
-@click.option(
-    "--precision",
-    type=click.Path(path_type=Path),
-    help="Widths layer by layer, in a TOML file such as `neurossm tune` writes.",
+@file_option(
+    "--precision", help="Widths layer by layer, in a TOML file such as `neurossm tune` writes."
 )
 @_width_options
 @json_option

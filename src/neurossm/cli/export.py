@@ -6,21 +6,15 @@ from pathlib import Path
 
 import click
 
+from neurossm.cli.options import file_argument, file_option
 from neurossm.cli.output import json_option, open_output
 
 __all__ = ["command"]
 
 
 @click.command("export")
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "-o",
-    "--output",
-    "graph_path",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Float graph to write (HDF5).",
-)
+@file_argument("model")
+@file_option("-o", "--output", "graph_path", required=True, help="Float graph to write (HDF5).")
 @json_option
 def command(model: Path, graph_path: Path, json_path: str | None) -> None:
     """Write the float graph of MODEL, a checkpoint: the same function, in double precision."""

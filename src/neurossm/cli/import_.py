@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from neurossm.cli.options import file_argument, file_option
 from neurossm.cli.output import Output, json_option, open_output
 
 if TYPE_CHECKING:
@@ -16,23 +17,16 @@ __all__ = ["command"]
 
 
 @click.command("import")
-@click.argument("checkpoint", type=click.Path(path_type=Path), metavar="CKPT")
-@click.option(
-    "-o",
-    "--output",
-    "model_path",
-    type=click.Path(path_type=Path),
-    help="Checkpoint to write; needed without --check.",
-)
-@click.option(
+@file_argument("checkpoint", metavar="CKPT")
+@file_option("-o", "--output", "model_path", help="Checkpoint to write; needed without --check.")
+@file_option(
     "--check",
     "check_path",
-    type=click.Path(path_type=Path),
     metavar="DATA.npz",
     help="Write nothing; show the accuracy of every reading of CKPT on labelled samples.",
 )
 @click.option("--limit", type=int, help="With --check: only the first N samples. [default: 1000]")
-@click.option("--config", type=click.Path(path_type=Path), help="The YAML it was trained with.")
+@file_option("--config", help="The YAML it was trained with.")
 @click.option("--which", metavar="NAME", help="The weights to take, where CKPT holds several.")
 @click.option(
     "--input",
@@ -54,9 +48,7 @@ __all__ = ["command"]
 @click.option("--discretization", help="bilinear or zoh. [default: its code's default]")
 @click.option("--real-transform", help="How the real part of A is stored. [default: exp]")
 @click.option("--dt-transform", help="How dt is stored. [default: exp]")
-@click.option(
-    "--calibration", type=click.Path(path_type=Path), help="DATA.npz to keep for compiling."
-)
+@file_option("--calibration", help="DATA.npz to keep for compiling.")
 @json_option
 def command(
     checkpoint: Path,

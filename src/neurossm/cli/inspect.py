@@ -8,13 +8,14 @@ from typing import Any
 
 import click
 
+from neurossm.cli.options import file_argument
 from neurossm.cli.output import Output, json_option, open_output
 
 __all__ = ["command"]
 
 
 @click.command("inspect")
-@click.argument("file", type=click.Path(path_type=Path))
+@file_argument("file")
 @json_option
 def command(file: Path, json_path: str | None) -> None:
     """Show what FILE holds: a checkpoint, a float graph or a program."""

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from neurossm.cli.options import data_option, engine_option, file_argument, limit_option
 from neurossm.cli.output import Output, json_option, open_output
-from neurossm.registry import DEFAULT_ENGINE, engine_names
 
 if TYPE_CHECKING:
     from neurossm.cost import CostProfile, Energy
@@ -31,13 +31,11 @@ _SHOWN = {
 
 
 @click.command("profile")
-@click.argument("program", type=click.Path(path_type=Path))
-@click.option("--data", required=True, type=click.Path(path_type=Path), help="DATA.npz with x.")
+@file_argument("program")
+@data_option("x")
 @click.option("--hw", help="A target of `neurossm targets`, or FILE.toml. [default: PROGRAM's]")
-@click.option("--limit", type=int, help="Only the first N samples.")
-@click.option(
-    "--engine", type=click.Choice(engine_names()), default=DEFAULT_ENGINE, show_default=True
-)
+@limit_option()
+@engine_option()
 @json_option
 def command(
     program: Path,

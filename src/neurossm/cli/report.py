@@ -6,47 +6,37 @@ from pathlib import Path
 
 import click
 
+from neurossm.cli.options import (
+    data_option,
+    engines_option,
+    file_argument,
+    file_option,
+    limit_option,
+    model_option,
+    plots_option,
+)
 from neurossm.cli.output import json_option, open_output
-from neurossm.registry import DEFAULT_ENGINE, engine_names
+from neurossm.registry import DEFAULT_ENGINE
 
 __all__ = ["command"]
 
 
 @click.command("report")
-@click.argument("program", type=click.Path(path_type=Path))
-@click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="DATA.npz with x (and y)."
-)
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    help="The trained model the program came from: the highest rung.",
-)
-@click.option(
+@file_argument("program")
+@data_option()
+@model_option
+@file_option(
     "-o",
     "--output",
     "page_path",
-    type=click.Path(path_type=Path),
     default=Path("report.html"),
     show_default=True,
     help="HTML file to write.",
 )
-@click.option(
-    "--plots",
-    "plots_folder",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Write the figures there too, as PNG and SVG.",
-)
+@plots_option("Write the figures there too, as PNG and SVG.")
 @click.option("--hw", help="Prices: a target of `neurossm targets`, or FILE.toml.")
-@click.option("--limit", type=int, help="Only the first N samples. [default: 100]")
-@click.option(
-    "--engine",
-    "engines",
-    type=click.Choice(engine_names()),
-    multiple=True,
-    help=f"May be repeated: every pair is compared. [default: {DEFAULT_ENGINE}]",
-)
+@limit_option(" [default: 100]")
+@engines_option
 @json_option
 def command(
     program: Path,

@@ -11,9 +11,16 @@ from typing import TYPE_CHECKING
 import click
 import numpy as np
 
+from neurossm.cli.options import (
+    data_option,
+    engine_option,
+    file_argument,
+    file_option,
+    limit_option,
+)
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.errors import InputError
-from neurossm.registry import DEFAULT_ENGINE, check_options, device_names, engine_names, engines
+from neurossm.registry import check_options, device_names, engines
 
 if TYPE_CHECKING:
     from neurossm.datafile import Data
@@ -23,33 +30,18 @@ __all__ = ["command"]
 
 
 @click.command("run")
-@click.argument("program", type=click.Path(path_type=Path))
-@click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="DATA.npz with x (and y)."
-)
-@click.option(
-    "--engine", type=click.Choice(engine_names()), default=DEFAULT_ENGINE, show_default=True
-)
+@file_argument("program")
+@data_option()
+@engine_option()
 @click.option(
     "--device",
     type=click.Choice(device_names()),
     help="Where the engine 'fast' runs: --engine fast:cuda in two words. [default: cpu]",
 )
 @click.option("--threads", type=int, help="Cores of the engine 'fast'. [default: all]")
-@click.option(
-    "-o",
-    "--output",
-    "logits_path",
-    type=click.Path(path_type=Path),
-    help="OUT.npz: logits, logits_exponent, prediction.",
-)
-@click.option("--limit", type=int, help="Only the first N samples.")
-@click.option(
-    "--trace",
-    "trace_path",
-    type=click.Path(path_type=Path),
-    help="TRACE.h5: tensors at every step, on the engine 'fast'.",
-)
+@file_option("-o", "--output", "logits_path", help="OUT.npz: logits, logits_exponent, prediction.")
+@limit_option()
+@file_option("--trace", "trace_path", help="TRACE.h5: tensors at every step, on the engine 'fast'.")
 @click.option(
     "--record",
     multiple=True,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from neurossm.cli.options import file_option, shown_option
 from neurossm.cli.output import json_option, open_output
 
 if TYPE_CHECKING:
@@ -18,17 +19,10 @@ __all__ = ["command"]
 @click.command("train")
 @click.option("--task", required=True, help="smnist or token-order.")
 @click.option("--model", required=True, help="binary-s4d, gsu, s4d-gelu or s4d-relu.")
-@click.option("--size", default="full", show_default=True, help="full or small.")
-@click.option(
-    "-o",
-    "--output",
-    "model_path",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="Checkpoint to write.",
-)
-@click.option("--data", type=click.Path(path_type=Path), help="Folder with the MNIST IDX files.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@shown_option("--size", default="full", help="full or small.")
+@file_option("-o", "--output", "model_path", required=True, help="Checkpoint to write.")
+@file_option("--data", help="Folder with the MNIST IDX files.")
+@shown_option("--seed", type=int, default=0)
 @click.option("--epochs", type=int, help="Instead of the recipe's number.")
 @click.option("--device", help="cuda or cpu. [default: cuda if there is one]")
 @json_option

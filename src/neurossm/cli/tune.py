@@ -7,9 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
+from neurossm.cli.options import (
+    data_option,
+    engine_option,
+    file_argument,
+    file_option,
+    limit_option,
+    shown_option,
+)
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.compile.options import DEFAULT_TARGET, SCALINGS, WIDTH_RANGES, CompileOptions
-from neurossm.registry import DEFAULT_ENGINE, engine_names
 
 if TYPE_CHECKING:
     from neurossm.tuning import Tuning
@@ -18,26 +25,19 @@ __all__ = ["command"]
 
 
 @click.command("tune")
-@click.argument("model", type=click.Path(path_type=Path))
-@click.option(
-    "--data",
-    required=True,
-    type=click.Path(path_type=Path),
-    help="DATA.npz with x, and labels y where there are any.",
-)
-@click.option(
+@file_argument("model")
+@data_option("x, and labels y where there are any")
+@file_option(
     "-o",
     "--output",
     "precision_path",
     required=True,
-    type=click.Path(path_type=Path),
     help="File to write, for `neurossm compile --precision`.",
 )
-@click.option(
+@shown_option(
     "--max-drop",
     type=click.FloatRange(0, 1),
     default=0.001,
-    show_default=True,
     help="Largest loss of accuracy as a fraction, as in `verify`: 0.001 allows 99.3 % instead of "
     "99.4 %.",
 )
@@ -47,47 +47,36 @@ __all__ = ["command"]
     default=0.0,
     help="Least share of predictions equal to the float model's, 0 to 1.",
 )
-@click.option(
+@shown_option(
     "--samples",
     type=int,
     default=1000,
-    show_default=True,
     help="Samples to search with, at most half of all; the others confirm.",
 )
 @click.option("--confirm-samples", type=int, help="Samples to confirm with. [default: the others]")
-@click.option("--limit", type=int, help="Only the first N samples.")
+@limit_option()
 @click.option(
     "--only",
     multiple=True,
     type=click.Choice(list(WIDTH_RANGES)),
     help="A kind of width to tune; may be repeated. [default: all]",
 )
-@click.option(
+@shown_option(
     "--trim/--no-trim",
     default=True,
-    show_default=True,
     help="Also narrow what saves no whole byte, down to the last bit.",
 )
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the split of the data.")
-@click.option("--target", default=DEFAULT_TARGET, show_default=True, help="As in `compile`.")
-@click.option(
-    "--engine",
-    type=click.Choice(engine_names()),
-    default=DEFAULT_ENGINE,
-    show_default=True,
-    help="What runs the programs that are tried.",
-)
-@click.option(
+@shown_option("--seed", type=int, default=0, help="Of the split of the data.")
+@shown_option("--target", default=DEFAULT_TARGET, help="As in `compile`.")
+@engine_option("What runs the programs that are tried.")
+@shown_option(
     "--scaling",
     type=click.Choice(SCALINGS),
     default=CompileOptions().scaling,
-    show_default=True,
     help="As in `compile`; calibrated scaling lets states be narrower.",
 )
-@click.option(
-    "--calibration",
-    type=click.Path(path_type=Path),
-    help="DATA.npz, as in `compile`. [default: the checkpoint's own batch]",
+@file_option(
+    "--calibration", help="DATA.npz, as in `compile`. [default: the checkpoint's own batch]"
 )
 @json_option
 def command(

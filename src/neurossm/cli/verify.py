@@ -7,9 +7,18 @@ from typing import TYPE_CHECKING
 
 import click
 
+from neurossm.cli.options import (
+    data_option,
+    engines_option,
+    file_argument,
+    limit_option,
+    model_option,
+    plots_option,
+    shown_option,
+)
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.cli.verification_tables import show
-from neurossm.registry import DEFAULT_ENGINE, engine_names
+from neurossm.registry import DEFAULT_ENGINE
 
 if TYPE_CHECKING:
     from neurossm.parity import Verification
@@ -18,41 +27,25 @@ __all__ = ["command"]
 
 
 @click.command("verify")
-@click.argument("program", type=click.Path(path_type=Path))
-@click.option(
-    "--data", required=True, type=click.Path(path_type=Path), help="DATA.npz with x (and y)."
-)
-@click.option(
-    "--model",
-    type=click.Path(path_type=Path),
-    help="The trained model the program came from: the highest rung.",
-)
-@click.option(
-    "--engine",
-    "engines",
-    type=click.Choice(engine_names()),
-    multiple=True,
-    help=f"May be repeated: every pair is compared. [default: {DEFAULT_ENGINE}]",
-)
-@click.option(
+@file_argument("program")
+@data_option()
+@model_option
+@engines_option
+@shown_option(
     "--integers",
     type=click.Choice(("sample", "all")),
     default="sample",
-    show_default=True,
     help="Between engines: every tensor and state of a few samples, or of all. Spikes, residuals "
     "and logits are compared on all samples anyway.",
 )
-@click.option(
-    "--seed", type=int, default=0, show_default=True, help="Of the choice of those samples."
-)
-@click.option(
+@shown_option("--seed", type=int, default=0, help="Of the choice of those samples.")
+@shown_option(
     "--state-samples",
     type=click.IntRange(min=0),
     default=4,
-    show_default=True,
     help="Samples on which states are compared with the float models'.",
 )
-@click.option("--limit", type=int, help="Only the first N samples.")
+@limit_option()
 @click.option(
     "--min-agreement",
     type=click.FloatRange(0, 1),
@@ -63,13 +56,7 @@ __all__ = ["command"]
     type=click.FloatRange(-1, 1),
     help="Fail if accuracy drops by more than this fraction.",
 )
-@click.option(
-    "--plots",
-    "plots_folder",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Write figures there, as PNG and SVG.",
-)
+@plots_option("Write figures there, as PNG and SVG.")
 @json_option
 @click.pass_context
 def command(
