@@ -8,8 +8,6 @@ import numpy as np
 
 from neurossm.errors import InputError
 
-__all__ = ["check_count", "check_fraction", "checked_type", "generator", "is_number"]
-
 Kind = TypeVar("Kind")
 
 

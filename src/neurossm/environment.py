@@ -14,8 +14,6 @@ from pathlib import Path
 
 import neurossm
 
-__all__ = ["Environment", "Feature", "Package", "inspect_environment", "lava_obstacle"]
-
 _REQUIRED = ("torch", "numpy", "h5py", "numba", "click", "rich", "matplotlib", "jinja2", "PyYAML")
 _OPTIONAL = ("lava-nc", "lava-dl", "neurobench")
 _LAVA_PYTHON = (3, 10)

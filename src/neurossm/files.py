@@ -13,8 +13,6 @@ from pathlib import Path
 
 from neurossm.errors import InputError
 
-__all__ = ["as_path", "atomic_path", "require_writable", "sha256_of"]
-
 _CHUNK_BYTES = 1 << 20
 
 

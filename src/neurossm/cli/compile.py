@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from neurossm.place.placement import Placement
     from neurossm.program import Program
 
-__all__ = ["command"]
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])
 _DEFAULTS = CompileOptions()

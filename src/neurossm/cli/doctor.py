@@ -7,8 +7,6 @@ import click
 from neurossm.cli.output import json_option, open_output, plain
 from neurossm.environment import Environment, inspect_environment
 
-__all__ = ["command"]
-
 
 @click.command("doctor")
 @json_option

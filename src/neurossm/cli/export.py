@@ -9,8 +9,6 @@ import click
 from neurossm.cli.options import file_argument, file_option
 from neurossm.cli.output import json_option, open_output
 
-__all__ = ["command"]
-
 
 @click.command("export")
 @file_argument("model")

@@ -13,8 +13,6 @@ from neurossm.cli.output import Output, json_option, open_output
 if TYPE_CHECKING:
     from neurossm.importers import Checked, Imported, ImportOptions
 
-__all__ = ["command"]
-
 
 @click.command("import")
 @file_argument("checkpoint", metavar="CKPT")

@@ -11,8 +11,6 @@ import click
 from neurossm.cli.options import file_argument
 from neurossm.cli.output import Output, json_option, open_output
 
-__all__ = ["command"]
-
 
 @click.command("inspect")
 @file_argument("file")

@@ -32,8 +32,6 @@ from rich.text import Text
 
 from neurossm.files import atomic_path, require_writable
 
-__all__ = ["Output", "json_option", "open_output", "plain"]
-
 _PLAIN_WIDTH = 160  # columns for tables that go to a file or a pipe
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])

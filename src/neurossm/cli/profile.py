@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from neurossm.cost import CostProfile, Energy
     from neurossm.hw_profiles import EnergyPj
 
-__all__ = ["command"]
 
 _SHOWN = {
     "Effective_ACs": "ACs",

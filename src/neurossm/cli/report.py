@@ -18,8 +18,6 @@ from neurossm.cli.options import (
 from neurossm.cli.output import json_option, open_output
 from neurossm.registry import DEFAULT_ENGINE
 
-__all__ = ["command"]
-
 
 @click.command("report")
 @file_argument("program")

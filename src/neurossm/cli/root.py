@@ -13,8 +13,6 @@ import click
 
 from neurossm.errors import NeuroSSMError
 
-__all__ = ["OneLineError", "RootGroup", "debug_option"]
-
 _DEBUG = "neurossm.debug"
 
 _Decorated = TypeVar("_Decorated", bound=Callable[..., Any])

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from neurossm.datafile import Data
     from neurossm.program import Program, Run
 
-__all__ = ["command"]
-
 
 @click.command("run")
 @file_argument("program")

@@ -10,8 +10,6 @@ import click
 from neurossm.cli.output import json_option, open_output, plain
 from neurossm.hw_profiles import Profile, targets
 
-__all__ = ["command"]
-
 
 @click.command("targets")
 @click.option(

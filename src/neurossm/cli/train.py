@@ -13,8 +13,6 @@ from neurossm.cli.output import json_option, open_output
 if TYPE_CHECKING:
     from neurossm.train.loop import EpochReport
 
-__all__ = ["command"]
-
 
 @click.command("train")
 @click.option("--task", required=True, help="smnist or token-order.")

@@ -21,8 +21,6 @@ from neurossm.compile.options import DEFAULT_TARGET, SCALINGS, WIDTH_RANGES, Com
 if TYPE_CHECKING:
     from neurossm.tuning import Tuning
 
-__all__ = ["command"]
-
 
 @click.command("tune")
 @file_argument("model")

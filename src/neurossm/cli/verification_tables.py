@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from neurossm.parity import Verification
     from neurossm.parity.results import RungResult
 
-__all__ = ["show"]
 
 _PARTS = 4
 

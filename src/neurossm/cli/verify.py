@@ -23,8 +23,6 @@ from neurossm.registry import DEFAULT_ENGINE
 if TYPE_CHECKING:
     from neurossm.parity import Verification
 
-__all__ = ["command"]
-
 
 @click.command("verify")
 @file_argument("program")

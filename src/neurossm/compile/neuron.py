@@ -11,8 +11,6 @@ from neurossm.compile.emit.ssm import integer_ssm
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.poles import prepare_poles
 
-__all__ = ["integer_neuron"]
-
 ACCUMULATOR_BITS = 32
 """Of what is exact in 32-bit messages between neurons."""
 

@@ -8,8 +8,6 @@ import sys
 
 from neurossm.errors import MissingDependencyError
 
-__all__ = ["prepare_lava", "require_lava"]
-
 
 def require_lava() -> None:
     """Check that Lava is installed, without importing it.

@@ -10,8 +10,6 @@ import numpy as np
 
 from neurossm.lava.stepping import Array
 
-__all__ = ["constants_of", "with_constants"]
-
 Record = TypeVar("Record")
 _NOT_NUMBERS = ("name", "inputs", "layer", "out")
 

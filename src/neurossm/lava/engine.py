@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from neurossm.graph import Graph
     from neurossm.program import Program
 
-__all__ = ["plan_graph", "plan_program", "run", "run_graph"]
 
 Progress = Callable[[int], None]
 

@@ -9,8 +9,6 @@ from pathlib import Path
 
 from neurossm.lava.plan import Plan
 
-__all__ = ["Job"]
-
 _FILE = "job.pickle"
 
 

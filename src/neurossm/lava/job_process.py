@@ -24,8 +24,6 @@ from neurossm.errors import NeuroSSMError
 from neurossm.lava.job import Job
 from neurossm.lava.network import LavaNetwork, lay_out
 
-__all__ = ["Event", "run"]
-
 Event = dict[str, Any]
 """What becomes a line of JSON; see `worker_process`."""
 

@@ -14,8 +14,6 @@ from neurossm.derive.integers import kernel_source
 from neurossm.jit import compiled
 from neurossm.program.operation import Op
 
-__all__ = ["kernel", "saturate"]
-
 _PRIMITIVES = """
 def rshift(p, k):
     if k > 0:

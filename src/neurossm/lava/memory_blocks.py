@@ -11,8 +11,6 @@ from multiprocessing import shared_memory
 from pathlib import Path
 from typing import Any
 
-__all__ = ["free_blocks", "name_blocks"]
-
 _SHARED_MEMORY = Path("/dev/shm")
 _RANDOM_BYTES = 6
 

@@ -27,8 +27,6 @@ from neurossm.program import Input
 if TYPE_CHECKING:
     from neurossm.program import Program
 
-__all__ = ["LavaNetwork", "build", "dense", "lay_out"]
-
 
 @dataclass(frozen=True, eq=False)
 class LavaNetwork:

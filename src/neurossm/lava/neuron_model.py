@@ -13,8 +13,6 @@ from neurossm.lava.unit import Unit
 from neurossm.program.arithmetic import Tally
 from neurossm.program.operation import Op
 
-__all__ = ["NeuronModel"]
-
 
 class NeuronModel(StreamModel):
     """Computes the members of `unit` with the numbers that its variables hold."""

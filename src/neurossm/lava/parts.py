@@ -18,8 +18,6 @@ from neurossm.graph.graph import Graph
 from neurossm.lava.stepping import Member
 from neurossm.naming import part_of
 
-__all__ = ["ACCUMULATOR_BITS", "Parts", "parts_of_graph", "parts_of_program"]
-
 MANTISSA_BITS = 8
 """Width of the weights that Lava's `Dense` keeps exactly (see `network.dense`)."""
 ACCUMULATOR_BITS = 32

@@ -13,8 +13,6 @@ from neurossm.errors import InputError
 from neurossm.lava.stepping import Member
 from neurossm.lava.unit import Unit
 
-__all__ = ["CLOCK", "Plan", "Stage", "Wire"]
-
 CLOCK = ""
 """Stands for a file of one number, which the player sets to the time step; no tensor's name."""
 

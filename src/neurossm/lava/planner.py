@@ -16,8 +16,6 @@ from neurossm.lava.stepping import Member
 from neurossm.lava.unit import Inlet, outlets_of, recordable, unit_of
 from neurossm.naming import part_of
 
-__all__ = ["make_plan"]
-
 
 def make_plan(parts: Parts) -> Plan:
     """Group members into processes and find each one's depth in the pipeline.

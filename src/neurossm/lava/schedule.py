@@ -6,8 +6,6 @@ from dataclasses import dataclass
 
 from neurossm.errors import InputError
 
-__all__ = ["Schedule"]
-
 
 @dataclass(frozen=True)
 class Schedule:

@@ -19,8 +19,6 @@ from neurossm.program.arithmetic import Tally, limits
 from neurossm.program.operation import Op
 from neurossm.program.operations import OP_TYPES
 
-__all__ = ["Array", "Member", "MemberStep", "counted", "initial_states", "stepper", "warm_up"]
-
 Member: TypeAlias = "Op | Node"
 Array: TypeAlias = NDArray[Any]
 States: TypeAlias = Mapping[str, Array]

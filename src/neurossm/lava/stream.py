@@ -13,8 +13,6 @@ from numpy.typing import NDArray
 from neurossm.errors import InputError, RunError
 from neurossm.lava.schedule import Schedule
 
-__all__ = ["StreamModel"]
-
 
 class StreamModel(PyLoihiProcessModel):  # type: ignore[misc]
     """A model that works on a stream of samples and rests while none of them passes.

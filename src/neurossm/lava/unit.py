@@ -14,8 +14,6 @@ from neurossm.lava.constants import constants_of
 from neurossm.lava.stepping import Array, Member, counted, initial_states
 from neurossm.program.operation import Op
 
-__all__ = ["TAKEN", "Inlet", "Place", "Unit", "outlets_of", "recordable", "unit_of"]
-
 # fmt: off
 TAKEN = frozenset((
     "Phase", "Response", "add_ports_for_polling", "advance", "advance_to_time_step", "compile",

@@ -20,8 +20,6 @@ from neurossm.lava.availability import require_lava
 from neurossm.lava.job import Job
 from neurossm.lava.memory_blocks import free_blocks
 
-__all__ = ["Worker"]
-
 _POLL_S = 0.1
 _PATIENCE_S = 10.0
 

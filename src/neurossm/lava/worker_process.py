@@ -32,7 +32,6 @@ from neurossm.lava.memory_blocks import free_blocks, name_blocks
 if TYPE_CHECKING:
     from neurossm.lava.job_process import Event
 
-__all__ = ["main"]
 
 _POLL_S = 0.1
 _PATIENCE_S = 10.0

@@ -346,6 +346,3 @@ def _ssm_parameters(op: SSM, modes: int, lanes: int) -> tuple[FloatArray, FloatA
 @lower_op.register
 def _(op: Readout, to: Lowering) -> None:
     to.total("", op.inputs[0], kinds.ACCUMULATE, kinds.X_ACCUMULATE)
-
-
-__all__ = ["Lowering", "lower", "lower_op"]
