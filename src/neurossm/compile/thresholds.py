@@ -208,7 +208,7 @@ class _Frontier:
             if moments:
                 watched.moments.add(rows)
             if steps:
-                watched.largest.append(np.abs(rows).max(axis=-1))
+                watched.largest.append(np.maximum(rows.max(axis=-1), -rows.min(axis=-1)))
                 watched.kept.append(rows[-passed % self._every :: self._every].copy())
             passed += len(rows)
         return watched
@@ -320,13 +320,16 @@ def _explained_by(
 ) -> list[float]:
     """Return how much of the target the spikes of each threshold explain, in single precision."""
     weight = weight if weight.any() else np.ones(len(weight))
+    share = (weight / weight.sum()).astype(np.float32)
     root = np.sqrt(weight / weight.mean())[:, None].astype(np.float32)  # (steps, 1)
     wanted = root * (target - np.average(target, axis=0, weights=weight)).astype(np.float32)
     explained = []
     for threshold in thresholds:
-        spikes = (y > threshold).astype(np.float32) - (y < -threshold)
-        spikes -= np.average(spikes, axis=0, weights=weight).astype(np.float32)
-        explained.append(_explained(wanted, spikes * root))
+        spikes = (y > threshold).astype(np.float32)
+        spikes -= y < -threshold
+        spikes -= share @ spikes
+        spikes *= root
+        explained.append(_explained(wanted, spikes))
     return explained
 
 

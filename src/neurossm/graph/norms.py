@@ -39,7 +39,10 @@ class BatchNormNode(Node):
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute (..., H)."""
         root = np.sqrt(self.var + self.eps)
-        normal: FloatArray = (inputs[0] - self.mean) / root * self.gain + self.bias
+        normal: FloatArray = inputs[0] - self.mean
+        normal /= root
+        normal *= self.gain
+        normal += self.bias
         return normal
 
     def bound(self, *inputs: Range) -> Range:
@@ -79,10 +82,12 @@ class LayerNormNode(Node):
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute (..., H)."""
         (x,) = inputs
-        centred = x - x.mean(axis=-1, keepdims=True)
+        centred: FloatArray = x - x.mean(axis=-1, keepdims=True)
         variance = np.mean(centred**2, axis=-1, keepdims=True)
-        normal: FloatArray = centred / np.sqrt(variance + self.eps) * self.gain + self.bias
-        return normal
+        centred /= np.sqrt(variance + self.eps)
+        centred *= self.gain
+        centred += self.bias
+        return centred
 
     def bound(self, *inputs: Range) -> Range:
         """At most, one channel holds the whole variance."""

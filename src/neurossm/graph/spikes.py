@@ -82,13 +82,15 @@ class TernaryNode(Node):
         """Compute (..., H) of -1, 0 and 1."""
         (x,) = inputs
         threshold = self._threshold(x)
-        spikes: FloatArray = (x > threshold).astype(np.float64) - (-x > threshold)
+        spikes: FloatArray = (x > threshold).astype(np.float64)
+        spikes -= x < -threshold
         return spikes
 
     def _threshold(self, x: FloatArray) -> FloatArray:
         if self.threshold is not None:
             return self.threshold
-        dynamic: FloatArray = self.factor * np.abs(x).max(axis=-1, keepdims=True)
+        high, low = x.max(axis=-1, keepdims=True), x.min(axis=-1, keepdims=True)
+        dynamic: FloatArray = self.factor * np.maximum(high, -low)
         return dynamic
 
     def margin(self, *inputs: FloatArray) -> FloatArray:
