@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike
 from neurossm.arrays import IntArray
 from neurossm.files import as_path
 from neurossm.graph.data import check_data
-from neurossm.program import Add, Program, Run
+from neurossm.program import Program, Run
 from neurossm.program.reference import Progress, check_recordable
 from neurossm.registry import DEFAULT_ENGINE, check_options, options_of
 from neurossm.storage import write_file, write_json
@@ -27,7 +27,7 @@ _CHUNK = 64
 
 def default_names(program: Program) -> tuple[str, ...]:
     """Return the spikes and the residual stream: what a trace holds unless told otherwise."""
-    return tuple(op.name for op in program.ops if op.emits == "spikes" or isinstance(op, Add))
+    return tuple(op.name for op in program.ops if op.emits == "spikes" or op.merges)
 
 
 def write_trace(

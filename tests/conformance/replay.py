@@ -235,7 +235,8 @@ def in_floats(part: Part) -> str | None:
     kernel = float_kernel(type(op))
     if kernel is None or not all(map(_derive("exactness").holds, part.bounds)):
         raise NotInFloatsError
-    for item in op.code.of_kind("rshift", "floor_shift"):
+    shifts = ("rshift", "floor_shift")
+    for item in (item for item in op.code.instructions if item.kind in shifts):
         by = op.code.instructions[item.args[1]]
         if by.kind in ("parameter", "number"):
             k = op.parameters[by.value] if by.kind == "parameter" else by.value

@@ -13,10 +13,12 @@ from neurossm import program as p
 from neurossm import registry
 from neurossm.cli import cli
 from neurossm.errors import UnsupportedError
+from neurossm.graph import Graph, InputNode
 from neurossm.parity import verify
 from neurossm.parity.engines import locate
 from neurossm.parity.reproduce import smallest_case
 from neurossm.program import reference
+from neurossm.program.certificate import derive
 
 BROKEN = {
     "Affine": lambda y: y + (y == y.max()),
@@ -169,3 +171,31 @@ def test_the_files_show_the_mismatch_again(networks, break_fast, tmp_path):
     assert result.exit_code == 1, result.output
     assert "first mismatch: blocks.0.glu (Product, layer blocks.0)" in result.output
     assert "no float model" in result.output
+
+
+@pytest.mark.parametrize("kind", ["LIF", "Relu"])
+def test_operations_of_any_type_are_cut_to_one_channel(break_fast, kind):
+    # "Whatever works channel by channel" is read off an operation's fields, not from a list.
+    source = p.Input("x", (), p.unchecked(9, 0, 3), "uint8", 3, 0.0, 255.0)
+    own = {
+        "LIF": lambda: p.LIF("op", ("x",), p.unchecked(2, 0, 3), [1, 2, 3], [2] * 3, [9] * 3, 24),
+        "Relu": lambda: p.Relu("op", ("x",), p.unchecked(9, 0, 3), [0, 1, 2]),
+    }[kind]()
+    readout = p.Readout("readout", ("op",), p.unchecked(24, 0, 2), [[1, 2, 3]] * 2, [0, 0], 0, 99)
+    whole = p.Program(
+        derive((source, own, readout)),
+        Graph((InputNode("x", (), "uint8", 3, 0.0, 255.0, 1.0),)),
+        "loihi2-sim",
+    )
+    data = np.random.default_rng(0).integers(0, 256, (2, 8, 3)).astype(np.uint8)
+    break_fast(kind, lambda y: y + (np.arange(y.shape[1]) == 1) if y.shape[1] > 1 else y + 1)
+    case = smallest_case(whole, data, "fast", "reference")
+    assert case is not None
+    assert case.origin.index == (1,)
+    cut = case.program["op"]
+    assert cut.out.channels == 1
+    assert (
+        [int(value) for value in (cut.decay[0], cut.threshold[0])] == [2, 9]
+        if kind == "LIF"
+        else cut.shift == [1]
+    )

@@ -19,12 +19,9 @@ from neurossm.graph import Graph
 from neurossm.graph import nodes as graph_nodes
 from neurossm.parity.results import Mismatch
 from neurossm.program import (
-    SSM,
-    Add,
     Dense,
     Embedding,
     Input,
-    LayerNorm,
     Op,
     Program,
     Readout,
@@ -32,26 +29,13 @@ from neurossm.program import (
     unchecked,
 )
 from neurossm.program.certificate import derive
+from neurossm.program.operation import declared
 from neurossm.program.tensor import MAX_BITS
 
 Cut = tuple[Program, NDArray[np.generic]]
 
 _EXACT = 1 << 53
 """Integers up to here pass through a float input unchanged."""
-_BY_CHANNEL = {
-    "Affine": ("gain", "shift", "offset"),
-    "SSM": (
-        *("a_re", "a_im", "pole_shift", "input_shift", "c_re", "c_im"),
-        *("readout_shift", "d", "d_shift"),
-    ),
-    "Spike": ("threshold",),
-    "Ternary": ("threshold",),
-    "Product": ("shift",),
-    "Add": (),
-    "Table": (),
-}
-"""Operations that work channel by channel, with their fields that have a value for each."""
-_BY_MODE = ("a_re", "a_im", "pole_shift", "input_shift", "c_re", "c_im")
 
 
 def alone(program: Program, op: Op, tensors: Mapping[str, IntArray]) -> Iterator[Cut]:
@@ -96,27 +80,26 @@ def prefixes(program: Program, op: Op) -> Iterator[Program]:
     yield _up_to(program, op, None)
     at = [one.name for one in program.ops].index(op.name)
     for later in program.ops[at:]:
-        if isinstance(later, Add):
+        if later.merges:
             yield _up_to(program, later, program.readout)
 
 
 def one_channel(program: Program, data: NDArray[np.generic], found: Mismatch) -> Cut:
     """Keep the channel that differs of a program of one operation; else return what was given."""
     op = program[found.operation]
-    if len(program.ops) > 5 or isinstance(op, (Input, LayerNorm)) or op.out.channels == 1:
+    if len(program.ops) > 5 or isinstance(op, Input) or op.out.channels == 1:
         return program, data
     h = found.index[0]
     if isinstance(op, Embedding):
-        return _program(
-            program, program.input, [_sliced(op, h, (), weight=op.weight[:, [h]])]
-        ), data
+        return _program(program, program.input, [_sliced(op, h, weight=op.weight[:, [h]])]), data
     if isinstance(op, Readout):
-        decoder = _sliced(op, h, (), weight=op.weight[[h]], bias=op.bias[[h]])
+        decoder = _sliced(op, h, weight=op.weight[[h]], bias=op.bias[[h]])
         return replace(program, ops=(*program.ops[:-1], decoder)), data
     if isinstance(op, Dense):
-        one = _sliced(op, h, (), weight=op.weight[[h]])
+        one = _sliced(op, h, weight=op.weight[[h]])
         return _program(program, program.input, [one]), data
-    fields = _BY_CHANNEL[type(op).__name__]
+    if op.traced() is None or any(item.axis == "row" for item in op.code.instructions):
+        return program, data  # a channel's result is not its own alone
     size = program.input.out.channels
     kept = [h] if len(op.inputs) == 1 else [h, h + size // 2]
     source = replace(program.input, out=_channels(program.input.out, kept), size=len(kept))
@@ -129,17 +112,17 @@ def one_channel(program: Program, data: NDArray[np.generic], found: Mismatch) ->
         for position, part in enumerate(program.ops[1:-2])
         if isinstance(part, Dense)
     ]
-    return _program(program, source, [*parts, _sliced(op, h, fields)]), data[:, :, kept]
+    return _program(program, source, [*parts, _sliced(op, h)]), data[:, :, kept]
 
 
 def one_mode(program: Program, data: NDArray[np.generic], found: Mismatch) -> Cut:
-    """Keep the mode that differs of an SSM; else return what was given."""
+    """Keep the mode that differs; else return what was given."""
     op = program[found.operation]
-    if not isinstance(op, SSM) or len(found.index) < 2 or op.modes == 1:
+    if len(found.index) < 2 or op.modes <= 1:
         return program, data
     n = found.index[1]
-    fields: dict[str, Any] = {name: getattr(op, name)[:, [n]] for name in _BY_MODE}
-    smaller = replace(op, **fields)
+    fields = {name: values[:, [n]] for name, values in _fields(op, "mode").items()}
+    smaller = _changed(op, **fields)
     return program.with_ops(derive(smaller if one is op else one for one in program.ops)), data
 
 
@@ -193,7 +176,17 @@ def _channels(spec: TensorSpec, kept: list[int]) -> TensorSpec:
     return replace(spec, **parts)
 
 
-def _sliced(op: Op, h: int, fields: tuple[str, ...], **others: IntArray) -> Op:
-    """Return an operation with one channel of its output and of these fields."""
-    changes: dict[str, Any] = {name: getattr(op, name)[[h]] for name in fields} | others
-    return replace(op, out=_channels(op.out, [h]), **changes)
+def _sliced(op: Op, h: int, **others: IntArray) -> Op:
+    """Return an operation with one channel of its output and of its fields."""
+    fields = {name: values[[h]] for name, values in _fields(op, "channel", "mode").items()}
+    return _changed(op, out=_channels(op.out, [h]), **fields, **others)
+
+
+def _fields(op: Op, *axes: str) -> dict[str, IntArray]:
+    """Return the declared fields of these axes."""
+    names = [field.name for field in declared(type(op)) if field.metadata["axis"] in axes]
+    return {name: getattr(op, name) for name in names}
+
+
+def _changed(op: Op, **fields: Any) -> Op:
+    return replace(op, **fields)

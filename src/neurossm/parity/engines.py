@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from neurossm import registry
 from neurossm.arrays import IntArray
 from neurossm.parity.results import EngineResult, Mismatch
-from neurossm.program import Add, Program, Run
+from neurossm.program import Program, Run
 
 LOGITS = "logits"
 MEMORY_BYTES = 1 << 28
@@ -108,11 +108,11 @@ def in_program_order(program: Program) -> tuple[str, ...]:
 def compared_tensors(program: Program) -> tuple[str, ...]:
     """Return every spike tensor and every tensor of the residual stream.
 
-    The stream is what an Add reads or writes, and what the readout sums.
+    The stream is what an operation that merges reads or writes, and what the readout sums.
     """
     stream = set(program.readout.inputs)
     for op in program.ops:
-        if isinstance(op, Add):
+        if op.merges:
             stream |= {*op.inputs, op.name}
     return tuple(op.name for op in program.ops[1:-1] if op.emits == "spikes" or op.name in stream)
 

@@ -19,7 +19,7 @@ from neurossm.parity.results import (
     RungResult,
     StateRatios,
 )
-from neurossm.program import Add, Program
+from neurossm.program import Program
 
 LEAST_WINDOWS, MOST_WINDOWS = 16, 32
 
@@ -44,7 +44,7 @@ def layers_of(program: Program) -> tuple[Layer, ...]:
     found = []
     for position, op in enumerate(program.ops):
         if op.emits == "spikes":
-            adds = [later.name for later in program.ops[position:] if isinstance(later, Add)]
+            adds = [later.name for later in program.ops[position:] if later.merges]
             residual = adds[0] if adds else None
             before = program.graph[op.name].inputs[0]  # a name both rungs have
             found.append(Layer(op.layer, op.name, before, residual))

@@ -15,6 +15,7 @@ class Add(Op):
     """`z = sat(x + y)`; both have the output's exponent."""
 
     arity: ClassVar[int] = 2
+    merges: ClassVar[bool] = True
 
     @staticmethod
     def equation(f: Symbols, *x: Expression) -> Expression:

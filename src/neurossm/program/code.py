@@ -66,10 +66,6 @@ class Code:
     states: dict[str, int]
     parameters: tuple[Expression, ...]
 
-    def of_kind(self, *kinds: str) -> tuple[Instruction, ...]:
-        """Return the instructions of these kinds."""
-        return tuple(item for item in self.instructions if item.kind in kinds)
-
 
 @lru_cache(maxsize=256)
 def code_of(step: Step) -> Code:

@@ -99,6 +99,8 @@ class Op:
     """Bits of a spike's message, for an operation that emits spikes."""
     sums: ClassVar[bool] = False
     """Whether it adds up weights times other channels' values: synapses."""
+    merges: ClassVar[bool] = False
+    """Whether it joins a path with the one around it: what it reads and makes is the residual."""
     states: ClassVar[tuple[State, ...]] = ()
     derived: ClassVar[Mapping[str, str]] = {}
     """Axes of properties that the equation reads as if they were fields."""
