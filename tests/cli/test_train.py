@@ -24,7 +24,7 @@ def test_bad_values_are_one_line_and_write_nothing(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     for options, message in (
         ([*OPTIONS, "--epochs", "0"], "epochs: 0 must be at least 1"),
-        ([*OPTIONS, "--model", "lstm"], "no recipe for model lstm"),
+        ([*OPTIONS, "--model", "lstm"], "no preset for model lstm"),
         (["train", "--task", "smnist", "--model", "gsu"], "--data must name the folder"),
     ):
         outcome = CliRunner().invoke(cli, [*options, "-o", str(path)])

@@ -14,7 +14,7 @@ import torch
 from neurossm.graph.evaluate import evaluate
 from neurossm.models import load
 from neurossm.models.export import export
-from neurossm.train.loop import predict
+from neurossm.train.objective import predict
 
 FOLDER = Path(__file__).parents[2] / "examples" / "smnist"
 MEDIANS = {"binary_s4d": 0.992, "gsu": 0.993, "gsu_small": 0.992, "binary_s4d_small": 0.99}

@@ -11,7 +11,7 @@ import torch
 
 from neurossm.errors import InputError
 from neurossm.models import load
-from neurossm.train import RECIPES, make_device, make_task, recipe
+from neurossm.train import Source, make_device, make_task, settings_of
 from neurossm.train.__main__ import main
 
 SRC = Path(__file__).parents[2] / "src"
@@ -25,7 +25,7 @@ def test_module_trains_and_saves(tmp_path: Path, capsys: pytest.CaptureFixture[s
     found = load(path)
     assert dict(found.training) == printed
     assert printed["seed"] == 4
-    assert printed["recipe"]["epochs"] == 1
+    assert printed["settings"]["training"]["epochs"] == 1
     assert "test_accuracy" not in printed  # a trial leaves the test samples alone
     assert found.calibration is not None
     assert found.calibration.shape == (64, 64)
@@ -52,29 +52,11 @@ def test_training_needs_torch_and_numpy_only() -> None:
     subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
-def test_recipes() -> None:
-    task = make_task("token-order")
-    for (model, _), found in RECIPES.items():
-        config = found.model(task)
-        if config.layer == "s4d":
-            assert f"s4d-{config.activation}" == model
-        else:
-            assert config.layer == model
-        assert found.training.epochs >= 1
-    assert recipe("gsu", "full", 3).training.epochs == 3
-    assert recipe("gsu", "full").model(task).prenorm
-    assert not recipe("gsu", "small").model(task).prenorm
-
-
 def test_unknown_names() -> None:
-    with pytest.raises(InputError, match="no recipe for model lstm, size full; known are"):
-        recipe("lstm", "full")
-    with pytest.raises(InputError, match="epochs: 0"):
-        recipe("gsu", "full", 0)
     with pytest.raises(InputError, match="task 'imagenet' is unknown; known are smnist"):
-        make_task("imagenet")
+        make_task(Source("imagenet"))
     with pytest.raises(InputError, match="--data must name the folder"):
-        make_task("smnist")
+        make_task(Source("smnist"))
     with pytest.raises(InputError, match="device 'abacus' cannot be used"):
         make_device("abacus")
     assert make_device("cpu") == torch.device("cpu")
@@ -83,13 +65,15 @@ def test_unknown_names() -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("model", ["binary-s4d", "gsu"])
 def test_captured_steps_train_as_plain_ones_do(model: str) -> None:
-    from neurossm.models import Network
-    from neurossm.train.loop import TrainConfig, fit
+    from neurossm.train.config import TrainConfig
+    from neurossm.train.loop import fit
+    from neurossm.train.start import start
 
-    task = make_task("token-order")
+    task = make_task(Source("token-order"))
+    fields = settings_of(f"{model}-small", given={("", "task"): "token-order"}).model
     losses = []
     for device in ("cpu", "cuda"):
         torch.manual_seed(0)
-        network = Network(recipe(model, "small").model(task)).to(device)
+        network = start(fields, task.input, task.classes)[0].to(device)
         losses.append(fit(network, task, TrainConfig(4, batch_size=64))[-1].loss)
     assert losses[1] == pytest.approx(losses[0], abs=0.1)

@@ -1,61 +1,64 @@
-"""`neurossm train`: train a network with a recipe and write its checkpoint."""
+"""`neurossm train`: train a network and write its checkpoint."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import click
 
-from neurossm.cli.options import file_option, shown_option
-from neurossm.cli.output import json_option, open_output
+from neurossm.cli.output import open_output
+from neurossm.train.command import ARGUMENTS, chosen_settings, run_training
+from neurossm.train.options import Option, options
+from neurossm.train.settings import presets
 
-if TYPE_CHECKING:
-    from neurossm.train.loop import EpochReport
+
+def _parameters() -> list[click.Parameter]:
+    """Return the options of `neurossm.train`, and ``--json``."""
+    found: list[click.Parameter] = []
+    for argument in ARGUMENTS:
+        names = ["-o", argument.flag] if argument.name == "output" else [argument.flag]
+        text = argument.help.format(presets=", ".join(presets()))
+        switch = argument.kind is bool
+        kind = None if switch else argument.kind
+        found.append(click.Option(names, type=kind, is_flag=switch, help=text))
+    found += [_parameter(option) for option in options()]
+    text = "Write the results as JSON; '-' writes them to stdout and nothing else there."
+    found.append(click.Option(["--json", "json_path"], metavar="FILE", help=text))
+    return found
 
 
-@click.command("train")
-@click.option("--task", required=True, help="smnist or token-order.")
-@click.option("--model", required=True, help="binary-s4d, gsu, s4d-gelu or s4d-relu.")
-@shown_option("--size", default="full", help="full or small.")
-@file_option("-o", "--output", "model_path", required=True, help="Checkpoint to write.")
-@file_option("--data", help="Folder with the MNIST IDX files.")
-@shown_option("--seed", type=int, default=0)
-@click.option("--epochs", type=int, help="Instead of the recipe's number.")
-@click.option("--device", help="cuda or cpu. [default: cuda if there is one]")
-@json_option
-def command(
-    task: str,
-    model: str,
-    size: str,
-    model_path: Path,
-    data: Path | None,
-    seed: int,
-    epochs: int | None,
-    device: str | None,
-    json_path: str | None,
-) -> None:
-    """Train a state-space model and evaluate it once on the test samples."""
+def _parameter(option: Option) -> click.Option:
+    if option.kind is bool:
+        names = f"{option.flag}/--no-{option.flag[2:]}"
+        return click.Option([names], is_flag=True, default=None, help=option.help)
+    kind: Any = click.Choice(option.choices) if option.choices else option.kind
+    return click.Option([option.flag], type=kind, multiple=option.many, help=option.help)
+
+
+def _run(json_path: str | None, **values: Any) -> None:
     with open_output(json_path) as output:
-        from neurossm.files import require_writable
-        from neurossm.train import make_device, make_task, recipe, save_outcome, train
+        if values["print_config"]:
+            output.line(chosen_settings(values).toml().rstrip())
+            return
+        outcome = run_training(values)
+        if outcome is None:  # not the first of several processes
+            return
+        where, training = values["output"], outcome.training
+        if outcome.finished:
+            test = 100 * training["test_accuracy"]
+            output.line(
+                f"Test accuracy {test:.2f} % on {training['test_samples']} samples: {where}"
+            )
+        else:
+            output.line(f"Stopped after {len(outcome.reports)} epochs, before the end: {where}")
+        output.json(training)
 
-        require_writable(model_path)
-        chosen = recipe(model, size, epochs)
-        where = make_device(device)
-        samples = make_task(task, data)
-        with output.progress(f"training on {where.type}", chosen.training.epochs) as advance:
 
-            def report(_: EpochReport) -> None:
-                advance(1)
-
-            outcome = train(samples, chosen, seed, where, report)
-        save_outcome(model_path, outcome, samples)
-        rows = [
-            (r.epoch, r.loss, f"{r.seconds:.1f}", f"{100 * r.held_out_accuracy:.2f}")
-            for r in outcome.reports
-        ]
-        output.table("Epochs", ["epoch", "loss", "seconds", "held out (%)"], rows)
-        test = 100 * outcome.training["test_accuracy"]
-        output.line(f"Test accuracy {test:.2f} % on {len(samples.test)} samples: {model_path}")
-        output.json(outcome.training)
+command = click.Command(
+    "train",
+    callback=_run,
+    params=_parameters(),
+    help="Train a state-space model and evaluate it once, at the end, on the test samples.\n\n"
+    "Settings come from a preset, a TOML file (--config) and options; each wins over the ones "
+    "before. They are printed as they are used, and stand in the checkpoint.",
+)

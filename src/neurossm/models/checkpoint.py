@@ -9,6 +9,7 @@ The file is what ``torch.save`` writes for a dict of plain containers and tensor
     state        name -> tensor
     calibration  raw input samples that were not test data, or None
     training     how it was made: plain values, for people
+    resume       in a checkpoint of an unfinished training alone: what it needs to go on
 """
 
 from __future__ import annotations
@@ -69,6 +70,7 @@ def save(
     model: Network,
     calibration: Tensor | NDArray[np.generic] | None = None,
     training: Mapping[str, Any] | None = None,
+    resume: Mapping[str, Any] | None = None,
 ) -> None:
     """Write a checkpoint, whole or not at all.
 
@@ -82,6 +84,8 @@ def save(
         Raw input samples, as `Network.forward` takes them.
     training
         Plain values that say how the network was made.
+    resume
+        Tensors and plain values that a training needs to go on; None for a network to use.
 
     Raises
     ------
@@ -100,6 +104,8 @@ def save(
         "calibration": None if calibration is None else _tensor(calibration),
         "training": dict(training or {}),
     }
+    if resume is not None:
+        content["resume"] = dict(resume)
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
@@ -31,6 +32,8 @@ class StaticThreshold(nn.Module):
     ----------
     running
         The running estimate, a scalar; 1 at first.
+    average
+        Applied to what a batch gives, unless None: processes that share a batch take their mean.
     """
 
     running: Tensor
@@ -38,6 +41,7 @@ class StaticThreshold(nn.Module):
     def __init__(self, factor: float) -> None:
         super().__init__()
         self.factor = factor
+        self.average: Callable[[Tensor], Tensor] | None = None
         self.register_buffer("running", torch.ones(()))
 
     def forward(self, y: Tensor) -> Tensor:
@@ -45,6 +49,8 @@ class StaticThreshold(nn.Module):
         if not self.training:
             return self.running
         current = self.factor * y.detach().abs().amax(dim=-1).mean()
+        if self.average is not None:
+            current = self.average(current)
         with torch.no_grad():
             self.running.lerp_(current.to(self.running.dtype), MOMENTUM)
         return current

@@ -1,17 +1,21 @@
-"""Training: tasks, recipes and the loop."""
+"""Training: tasks, settings and the loop."""
 
 from __future__ import annotations
 
-from neurossm.train.recipes import RECIPES, Recipe, recipe
-from neurossm.train.run import Outcome, make_device, make_task, save_outcome, train
+from neurossm.train.loop import Limits
+from neurossm.train.options import Source
+from neurossm.train.processes import make_device
+from neurossm.train.run import Outcome, make_task, train
+from neurossm.train.settings import Settings, presets, settings_of
 
 __all__ = [
-    "RECIPES",
+    "Limits",
     "Outcome",
-    "Recipe",
+    "Settings",
+    "Source",
     "make_device",
     "make_task",
-    "recipe",
-    "save_outcome",
+    "presets",
+    "settings_of",
     "train",
 ]

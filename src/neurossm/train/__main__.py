@@ -7,52 +7,45 @@ import json
 import sys
 
 from neurossm.errors import NeuroSSMError
-from neurossm.train.loop import EpochReport
-from neurossm.train.recipes import RECIPES, recipe
-from neurossm.train.run import TASKS, make_device, make_task, save_outcome, train
+from neurossm.train.command import ARGUMENTS, chosen_settings, run_training
+from neurossm.train.options import options
+from neurossm.train.settings import presets
 
 
-def _parse(arguments: list[str] | None) -> argparse.Namespace:
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m neurossm.train", description=__doc__)
-    parser.add_argument("--task", choices=TASKS, required=True)
-    parser.add_argument("--model", choices=sorted({key[0] for key in RECIPES}), required=True)
-    parser.add_argument("--size", choices=("full", "small"), default="full")
-    parser.add_argument("-o", "--output", required=True, help="checkpoint to write")
-    parser.add_argument("--data", help="folder with the data of the task")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--epochs", type=int, help="instead of the recipe's number")
-    parser.add_argument("--device", help="cuda or cpu; default: cuda if there is one")
-    parser.add_argument("--max-steps", type=int, help="stop early, for trials")
-    return parser.parse_args(arguments)
-
-
-def _print(report: EpochReport) -> None:
-    line = (
-        f"epoch {report.epoch:3d}  loss {report.loss:.4f}  {report.seconds:6.1f} s  "
-        f"held out {100 * report.held_out_accuracy:.2f} %\n"
-    )
-    sys.stderr.write(line)
-    sys.stderr.flush()
+    for argument in ARGUMENTS:
+        names = ["-o", argument.flag] if argument.name == "output" else [argument.flag]
+        text = argument.help.format(presets=", ".join(presets())).replace("%", "%%")
+        if argument.kind is bool:
+            parser.add_argument(*names, action="store_true", help=text)
+        else:
+            parser.add_argument(*names, type=argument.kind, help=text)
+    for option in options():
+        text = option.help.replace("%", "%%")
+        if option.kind is bool:
+            parser.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=text)
+        elif option.many:
+            parser.add_argument(option.flag, action="append", help=text)
+        else:
+            choices = option.choices or None
+            parser.add_argument(option.flag, type=option.kind, choices=choices, help=text)
+    return parser
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train, write the checkpoint, and print how it was made as one line of JSON."""
-    options = _parse(arguments)
+    values = vars(_parser().parse_args(arguments))
     try:
-        task = make_task(options.task, options.data)
-        outcome = train(
-            task,
-            recipe(options.model, options.size, options.epochs),
-            options.seed,
-            make_device(options.device),
-            _print,
-            options.max_steps,
-        )
-        save_outcome(options.output, outcome, task)
+        if values["print_config"]:
+            sys.stdout.write(chosen_settings(values).toml())
+            return 0
+        outcome = run_training(values)
     except NeuroSSMError as error:
         sys.stderr.write(f"{error}\n")
         return 1
-    sys.stdout.write(json.dumps(outcome.training) + "\n")
+    if outcome is not None:
+        sys.stdout.write(json.dumps(outcome.training) + "\n")
     return 0
 
 

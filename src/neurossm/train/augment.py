@@ -30,7 +30,13 @@ class Augmentation:
     scale: float = 0.0
 
 
-def distort(x: Tensor, side: int, bounds: Augmentation) -> Tensor:
+def distort(
+    x: Tensor,
+    side: int,
+    bounds: Augmentation,
+    order: Tensor | None = None,
+    generator: torch.Generator | None = None,
+) -> Tensor:
     """Return distorted images, bytes again.
 
     Parameters
@@ -41,16 +47,22 @@ def distort(x: Tensor, side: int, bounds: Augmentation) -> Tensor:
         Height and width in pixels.
     bounds
         How far images may be distorted.
+    order
+        Which pixel, counted row by row, x has at each step; None: row by row.
+    generator
+        Of the random numbers, on the device of x.
     """
     batch = len(x)
-    images = x.view(batch, 1, side, side).float()
-    grid = F.affine_grid(_affine(batch, side, bounds, x.device), [batch, 1, side, side], False)
+    rows = x if order is None else x[:, order.argsort()]
+    images = rows.view(batch, 1, side, side).float()
+    draw = 2.0 * torch.rand(batch, 5, device=x.device, generator=generator) - 1.0  # in [-1, 1)
+    grid = F.affine_grid(_affine(draw, side, bounds), [batch, 1, side, side], False)
     moved = F.grid_sample(images, grid, "bilinear", "zeros", False)
-    return moved.round().clamp(0, 255).to(torch.uint8).view_as(x)
+    distorted = moved.round().clamp(0, 255).to(torch.uint8).view_as(x)
+    return distorted if order is None else distorted[:, order]
 
 
-def _affine(batch: int, side: int, bounds: Augmentation, device: torch.device) -> Tensor:
-    draw = 2.0 * torch.rand(batch, 5, device=device) - 1.0  # each in [-1, 1)
+def _affine(draw: Tensor, side: int, bounds: Augmentation) -> Tensor:
     angle = draw[:, 0] * math.radians(bounds.rotation_degrees)
     shear = torch.tan(draw[:, 1] * math.radians(bounds.shear_degrees))
     scale = 1.0 + draw[:, 2] * bounds.scale

@@ -1,260 +1,338 @@
-"""The training loop: AdamW, a learning-rate schedule, and one CUDA graph per step on a GPU."""
+"""The training loop, and the state from which it goes on exactly where it was."""
 
 from __future__ import annotations
 
+import hashlib
 import math
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
-import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim import swa_utils
 
 from neurossm.errors import InputError
 from neurossm.models.network import Network
-from neurossm.train.augment import Augmentation, distort
+from neurossm.train.augment import distort
+from neurossm.train.config import TrainConfig
+from neurossm.train.freeze import hold_frozen
+from neurossm.train.objective import count_right
+from neurossm.train.optimizer import make_optimizer, schedule_factor, set_learning_rate
+from neurossm.train.processes import Processes
+from neurossm.train.stepper import Stepper
 from neurossm.train.tasks import Samples, Task
+from neurossm.train.watch import EpochReport, Watch
 
-SSM_PARAMETERS = ("log_dt", "A_real_log", "A_imag", "B")
-EAGER_STEPS = 3
+State = Mapping[str, Any]
+
+
+def derived_seed(*parts: object) -> int:
+    """Return a seed of 63 bits that depends on all parts.
+
+    Every random number of a training is drawn from a seed made of the training's seed and the
+    number of the step or epoch, so that nothing but those has to be remembered to go on.
+    """
+    text = " ".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1
 
 
 @dataclass(frozen=True)
-class TrainConfig:
-    """How to train.
+class Limits:
+    """Where to stop before the end.
 
     Attributes
     ----------
-    epochs, batch_size
-        A fixed number of epochs; an incomplete last batch is left out.
-    lr, ssm_lr
-        Peak learning rates; the second is for poles, step sizes and input weights of the SSMs,
-        which get no weight decay.
-    weight_decay
-        Of matrices; biases, norms and D get none.
-    schedule
-        ``one-cycle``: cosine up during the first 30 %, cosine down; ``cosine``: linear up during
-        the first 5 %, cosine down.
-    clip
-        Largest gradient norm; None: no clipping.
-    label_smoothing
-        Share of the target spread over all classes.
-    augmentation
-        Distortion of images; None: none.
+    steps
+        Steps of the optimizer, for trials; the schedule stays that of the whole training.
+    minutes
+        Of this run: after its first epoch, none begins that would end later, by the time that the
+        last one took.
     """
 
-    epochs: int
-    batch_size: int = 128
-    lr: float = 0.01
-    ssm_lr: float = 0.001
-    weight_decay: float = 0.01
-    schedule: Literal["one-cycle", "cosine"] = "one-cycle"
-    clip: float | None = None
-    label_smoothing: float = 0.0
-    augmentation: Augmentation | None = None
+    steps: int | None = None
+    minutes: float | None = None
 
 
-@dataclass(frozen=True)
-class EpochReport:
-    """What one epoch did: mean loss, seconds of training, accuracy on held-out samples."""
-
-    epoch: int
-    loss: float
-    seconds: float
-    held_out_accuracy: float
-
-
-def schedule_factor(kind: str, progress: float) -> float:
-    """Return the share of the peak learning rate at ``progress`` in [0, 1]."""
-    warm = 0.3 if kind == "one-cycle" else 0.05
-    if progress < warm:
-        share = progress / warm
-        if kind == "cosine":
-            return share
-        return 0.04 + 0.96 * 0.5 * (1.0 - math.cos(math.pi * share))
-    return 0.5 * (1.0 + math.cos(math.pi * (progress - warm) / (1.0 - warm)))
-
-
-def make_optimizer(model: nn.Module, config: TrainConfig, fused: bool) -> torch.optim.AdamW:
-    """Return AdamW with three groups: SSM parameters, vectors, and everything else."""
-    ssm: list[nn.Parameter] = []
-    plain: list[nn.Parameter] = []
-    decayed: list[nn.Parameter] = []
-    for name, parameter in model.named_parameters():
-        if name.rpartition(".")[2] in SSM_PARAMETERS:
-            ssm.append(parameter)
-        else:
-            (plain if parameter.ndim < 2 else decayed).append(parameter)
-    device = next(model.parameters()).device
-    groups = []
-    for parameters, peak, decay in (
-        (ssm, config.ssm_lr, 0.0),
-        (plain, config.lr, 0.0),
-        (decayed, config.lr, config.weight_decay),
-    ):
-        # A captured step reads the rate from memory, so there it must be a tensor.
-        rate = torch.tensor(0.0, device=device) if fused else 0.0
-        groups.append({"params": parameters, "lr": rate, "peak": peak, "weight_decay": decay})
-    return torch.optim.AdamW(groups, fused=fused, capturable=fused)
-
-
-def set_learning_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Set each group's learning rate to a share of its peak."""
-    for group in optimizer.param_groups:
-        if isinstance(group["lr"], Tensor):
-            group["lr"].fill_(group["peak"] * factor)
-        else:
-            group["lr"] = group["peak"] * factor
-
-
-@contextmanager
-def fused_mixers(model: Network) -> Iterator[None]:
-    """Let the compiler fuse what each layer does after its SSM, while the block runs."""
-    mixers = [block.mixer for block in model.blocks]
-    for mixer in mixers:
-        mixer.mix = torch.compile(mixer.mix, dynamic=False)
-    try:
-        yield
-    finally:
-        for mixer in mixers:
-            del mixer.mix  # the class's own method is found again
-
-
-class Stepper:
-    """Runs training steps; on a GPU the steps after the first few replay one CUDA graph.
+class Trainer:
+    """Trains a network on a task, on the device where the network is.
 
     Parameters
     ----------
-    model, optimizer, config
-        What to train and how.
+    model
+        Changed in place.
+    task
+        Only its training and held-out samples are used.
+    config
+        How to train.
+    processes
+        Those that train together.
+
+    Attributes
+    ----------
+    reports
+        One per epoch.
+    finished
+        Whether there is nothing left to do.
+
+    Raises
+    ------
+    InputError
+        If there are fewer training samples than a batch takes, or no held-out samples to choose
+        the epoch by.
     """
 
     def __init__(
-        self, model: Network, optimizer: torch.optim.Optimizer, config: TrainConfig
+        self,
+        model: Network,
+        task: Task,
+        config: TrainConfig,
+        processes: Processes | None = None,
     ) -> None:
-        self.model, self.optimizer, self.config = model, optimizer, config
-        self.graph: torch.cuda.CUDAGraph | None = None
-        self.steps = 0
-        self.x = self.y = self.loss = torch.empty(0)
+        self.device = next(model.parameters()).device
+        self.processes = processes or Processes()
+        self.model, self.task, self.config = model, task, config
+        self.train, self.held_out = task.train.to(self.device), task.held_out.to(self.device)
+        self.order = None if task.order is None else task.order.to(self.device)
+        self.per_epoch = len(self.train) // config.batch_size
+        self._check()
+        self.processes.synchronise(model)
+        self.optimizer = make_optimizer(model, config, fused=self.device.type == "cuda")
+        self.average: swa_utils.AveragedModel | None = None
+        if config.ema:
+            library: Any = swa_utils  # its type information lacks this
+            function = library.get_ema_multi_avg_fn(config.ema)
+            self.average = library.AveragedModel(model, multi_avg_fn=function, use_buffers=True)
+        self.stepper = Stepper(model, self.optimizer, config, self.processes)
+        self.generator = torch.Generator(self.device)
+        self.reports: list[EpochReport] = []
+        self.best: dict[str, Tensor] | None = None
+        self.best_epoch = 0
+        self.done = 0  # steps of the optimizer
+        self.total = torch.zeros((), device=self.device)  # of this epoch's losses
+        self.seconds = 0.0  # of this epoch
 
-    def __call__(self, x: Tensor, y: Tensor) -> Tensor:
-        """Do one step on a batch and return its loss, a scalar on the device."""
-        self.steps += 1
-        if not x.is_cuda:
-            return self._step(x, y)
-        if self.graph is None:
-            with fused_mixers(self.model):
-                if self.steps <= EAGER_STEPS:
-                    return self._step_aside(x, y)
-                self.graph = self._capture(x, y)
-        self.x.copy_(x)
-        self.y.copy_(y)
-        self.graph.replay()
-        return self.loss
+    def _check(self) -> None:
+        size, processes = self.config.batch_size, self.processes.size
+        if self.per_epoch == 0:
+            raise InputError(f"batch size {size} exceeds the {len(self.train)} samples")
+        if size % (processes * self.config.accumulate):
+            raise InputError(
+                f"batch size {size} is no multiple of {processes} processes times "
+                f"{self.config.accumulate} parts"
+            )
+        if not len(self.held_out) and (self.config.patience or self.config.keep == "best"):
+            raise InputError(
+                "keep = best and patience need held-out samples: --validation 0.1 takes a tenth "
+                "of the training samples"
+            )
 
-    def _step(self, x: Tensor, y: Tensor) -> Tensor:
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = F.cross_entropy(self.model(x), y, label_smoothing=self.config.label_smoothing)
-        loss.backward()
-        if self.config.clip is not None:
-            nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
-        self.optimizer.step()
-        return loss.detach()
+    @property
+    def steps(self) -> int:
+        """Steps of the whole training."""
+        return self.config.epochs * self.per_epoch
 
-    def _step_aside(self, x: Tensor, y: Tensor) -> Tensor:
-        """Do a step on a side stream, which a later capture requires."""
-        stream = torch.cuda.Stream()
-        stream.wait_stream(torch.cuda.current_stream())
-        with torch.cuda.stream(stream):
-            loss = self._step(x, y)
-        torch.cuda.current_stream().wait_stream(stream)
-        return loss
+    @property
+    def evaluated(self) -> Network:
+        """The network that is evaluated and kept: the average of the weights, if there is one."""
+        if self.average is None or self.done == 0:
+            return self.model
+        network: Network = self.average.module
+        return network
 
-    def _capture(self, x: Tensor, y: Tensor) -> torch.cuda.CUDAGraph:
-        self.x, self.y = x.clone(), y.clone()
-        self.optimizer.zero_grad(set_to_none=True)
-        graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self.loss = self._step(self.x, self.y)
-        return graph
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the held-out accuracy has not risen for as long as the configuration waits."""
+        if not self.config.patience or not self.reports:
+            return False
+        found = [report.held_out_accuracy or 0.0 for report in self.reports]
+        waited = len(found) - 1 - found.index(max(found))
+        return waited >= self.config.patience
 
+    @property
+    def between_epochs(self) -> bool:
+        """Whether the last epoch that was begun came to its end."""
+        return self.done % self.per_epoch == 0
 
-@torch.no_grad()
-def predict(model: Network, x: Tensor, batch_size: int = 500) -> Tensor:
-    """Return the classes (S,) that a network in evaluation mode gives to raw inputs."""
-    model.eval()
-    parts = [model(part).argmax(dim=-1) for part in x.split(batch_size)]
-    return torch.cat(parts)
+    @property
+    def finished(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.done == self.steps or (self.stopped_early and self.between_epochs)
 
+    def kept(self) -> dict[str, Tensor]:
+        """Return the weights to keep, of the best epoch or the last one."""
+        if self.config.keep == "best" and self.best is not None:
+            return self.best
+        return _copy(self.evaluated)
 
-def accuracy(model: Network, samples: Samples, batch_size: int = 500) -> float:
-    """Return the share of samples that a network classifies correctly, in full precision."""
-    precision = torch.get_float32_matmul_precision()
-    torch.set_float32_matmul_precision("highest")
-    right = int((predict(model, samples.x, batch_size) == samples.y).sum())
-    torch.set_float32_matmul_precision(precision)
-    return right / len(samples)
+    @property
+    def kept_epoch(self) -> int:
+        """The epoch that `kept` is of."""
+        return self.best_epoch if self.config.keep == "best" else len(self.reports)
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `restore` needs: tensors and plain values."""
+        return {
+            "done": self.done,
+            "total": self.total.cpu().clone(),
+            "seconds": self.seconds,
+            "model": _copy(self.model),
+            "average": None if self.average is None else _copy(self.average),
+            "optimizer": self.optimizer.state_dict()["state"],
+            "reports": [asdict(report) for report in self.reports],
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+        }
+
+    def restore(self, state: State) -> None:
+        """Go on from what `state` returned, in another process perhaps."""
+        self.done, self.seconds = state["done"], state["seconds"]
+        self.total = state["total"].to(self.device)
+        self.model.load_state_dict(state["model"])
+        if self.average is not None:
+            self.average.load_state_dict(state["average"])
+        groups = self.optimizer.state_dict()["param_groups"]
+        self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
+        self.reports = [EpochReport(**report) for report in state["reports"]]
+        self.best, self.best_epoch = state["best"], state["best_epoch"]
+
+    def run(
+        self,
+        watches: Sequence[Watch] = (),
+        save: Callable[[], None] | None = None,
+        limits: Limits | None = None,
+    ) -> None:
+        """Train to the end, or to a limit.
+
+        Parameters
+        ----------
+        watches
+            Told about steps and epochs.
+        save
+            Called after each epoch, and within one every ``save_minutes``.
+        limits
+            Where to stop before the end; None: nowhere.
+        """
+        limits = limits or Limits()
+        begin, already = time.monotonic(), len(self.reports)
+        precision = torch.get_float32_matmul_precision()
+        torch.set_float32_matmul_precision("high" if self.config.precision == "tf32" else "highest")
+        try:
+            while not self.finished and not self._at_limit(limits, begin, already):
+                self._epoch(watches, save, limits.steps)
+                for watch in watches:
+                    watch.epoch(self.reports, self.steps)
+                if save is not None:
+                    save()
+        finally:
+            torch.set_float32_matmul_precision(precision)
+
+    def _at_limit(self, limits: Limits, begin: float, already: int) -> bool:
+        if limits.steps is not None and self.done >= limits.steps:
+            return True
+        if limits.minutes is None or len(self.reports) == already:
+            return False
+        end = time.monotonic() - begin + self.reports[-1].seconds
+        late = end > 60.0 * limits.minutes
+        return self.processes.from_first(late)
+
+    def _epoch(
+        self, watches: Sequence[Watch], save: Callable[[], None] | None, steps: int | None
+    ) -> None:
+        epoch, first = divmod(self.done, self.per_epoch)
+        self.model.train()
+        hold_frozen(self.model)
+        generator = torch.Generator().manual_seed(derived_seed(self.config.seed, "order", epoch))
+        order = torch.randperm(len(self.train), generator=generator).to(self.device)
+        begin = saved = time.monotonic()
+        before, factor = self.seconds, 0.0
+        with self.stepper.epoch():
+            for number in range(first, self.per_epoch):
+                if steps is not None and self.done >= steps:
+                    break
+                size = self.config.batch_size
+                factor = self._step(order[number * size : (number + 1) * size])
+                for watch in watches:
+                    watch.step(self.done, self.steps)
+                now = time.monotonic()
+                last = number == self.per_epoch - 1
+                if save is not None and not last and now - saved > 60 * self.config.save_minutes:
+                    self.seconds, saved = before + now - begin, now
+                    save()
+        count = (self.done - 1) % self.per_epoch + 1
+        loss = float(self.total) / count  # waits for the GPU
+        if not math.isfinite(loss):
+            raise InputError(f"epoch {epoch + 1}: the mean loss is {loss}; lower --lr, or --clip 1")
+        self.seconds = before + time.monotonic() - begin
+        rate = count * self.config.batch_size / self.seconds
+        accuracy = self._evaluate()
+        self.reports.append(
+            EpochReport(epoch + 1, self.done, loss, accuracy, factor, self.seconds, rate)
+        )
+        self.total = torch.zeros_like(self.total)
+        self.seconds = 0.0
+
+    def _step(self, chosen: Tensor) -> float:
+        """Train on a batch and return the share of the peak learning rate."""
+        seed, rank, size = self.config.seed, self.processes.rank, self.processes.size
+        factor = schedule_factor(
+            self.config.schedule, self.done / self.steps, self.config.warmup or 0.0
+        )
+        set_learning_rate(self.optimizer, factor)
+        self.generator.manual_seed(derived_seed(seed, "augmentation", self.done))
+        batch = self._augmented(self.train.take(chosen))
+        share = len(chosen) // size
+        part = batch.take(slice(rank * share, (rank + 1) * share))
+        torch.manual_seed(derived_seed(seed, "dropout", self.done, rank))
+        self.total += self.stepper(part)
+        self.done += 1
+        if self.average is not None:
+            self.average.update_parameters(self.model)
+        return factor
+
+    def _augmented(self, batch: Samples) -> Samples:
+        bounds, side = self.config.augmentation, self.task.image_side
+        if bounds is None or side is None:
+            return batch
+        x = distort(batch.x, side, bounds, self.order, self.generator)
+        return Samples(x, batch.y)
+
+    def _evaluate(self) -> float | None:
+        """Return the accuracy on the held-out samples; remember the best network."""
+        if not len(self.held_out):
+            return None
+        accuracy = shared_accuracy(self.evaluated, self.held_out, self.processes)
+        earlier = [r.held_out_accuracy for r in self.reports if r.held_out_accuracy is not None]
+        if all(accuracy >= other for other in earlier):
+            self.best, self.best_epoch = _copy(self.evaluated), len(self.reports) + 1
+        return accuracy
 
 
 def fit(
     model: Network,
     task: Task,
     config: TrainConfig,
-    report: Callable[[EpochReport], None] | None = None,
+    watches: Sequence[Watch] = (),
     max_steps: int | None = None,
 ) -> list[EpochReport]:
-    """Train a network on a task, on the device where the network is.
+    """Train a network on a task; it ends with the weights to keep, in evaluation mode.
 
-    Parameters
-    ----------
-    model
-        Changed in place; left in evaluation mode.
-    task
-        Only its training and held-out samples are used.
-    config
-        How to train; the schedule is fixed and the last epoch is kept.
-    report
-        Called after each epoch.
-    max_steps
-        Stop after so many steps, for trials; the schedule stays that of the whole training.
-
-    Raises
-    ------
-    InputError
-        If there are fewer training samples than a batch takes.
+    See `Trainer` for the parameters and what is raised, `Limits` for ``max_steps``.
     """
-    device = next(model.parameters()).device
-    train, held_out = task.train.to(device), task.held_out.to(device)
-    per_epoch = len(train) // config.batch_size
-    if per_epoch == 0:
-        raise InputError(f"batch size {config.batch_size} exceeds the {len(train)} samples")
-    optimizer = make_optimizer(model, config, fused=device.type == "cuda")
-    stepper = Stepper(model, optimizer, config)
-    reports: list[EpochReport] = []
-    for epoch in range(config.epochs):
-        model.train()
-        start, total = time.perf_counter(), torch.zeros((), device=device)
-        order = torch.randperm(len(train), device=device)
-        for number in range(per_epoch):
-            done = epoch * per_epoch + number
-            if max_steps is not None and done >= max_steps:
-                break
-            chosen = order[number * config.batch_size : (number + 1) * config.batch_size]
-            x = train.x[chosen]
-            if config.augmentation is not None and task.image_side is not None:
-                x = distort(x, task.image_side, config.augmentation)
-            progress = done / (config.epochs * per_epoch)
-            set_learning_rate(optimizer, schedule_factor(config.schedule, progress))
-            total += stepper(x, train.y[chosen])
-        loss = float(total) / per_epoch
-        seconds = time.perf_counter() - start
-        reports.append(EpochReport(epoch + 1, loss, seconds, accuracy(model, held_out)))
-        if report is not None:
-            report(reports[-1])
-        if max_steps is not None and (epoch + 1) * per_epoch >= max_steps:
-            break
+    trainer = Trainer(model, task, config)
+    trainer.run(watches, limits=Limits(steps=max_steps))
+    model.load_state_dict(trainer.kept())
     model.eval()
-    return reports
+    return trainer.reports
+
+
+def shared_accuracy(model: Network, samples: Samples, processes: Processes) -> float:
+    """Return a network's accuracy; each process classifies some of the samples."""
+    mine = samples.take(slice(processes.rank, None, processes.size))
+    right = count_right(model, mine) if len(mine) else 0
+    return processes.total(right, samples.y.device) / len(samples)
+
+
+def _copy(module: torch.nn.Module) -> dict[str, Tensor]:
+    return {name: value.detach().cpu().clone() for name, value in module.state_dict().items()}

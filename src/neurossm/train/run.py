@@ -1,24 +1,28 @@
-"""Train one network with a recipe and write its checkpoint."""
+"""Train one network by its settings, from the data to the checkpoint."""
 
 from __future__ import annotations
 
 import os
-import time
-from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from neurossm.errors import InputError
-from neurossm.models.checkpoint import save
 from neurossm.models.network import Network
-from neurossm.train.loop import EpochReport, accuracy, fit
-from neurossm.train.recipes import Recipe
+from neurossm.train.freeze import freeze
+from neurossm.train.loop import Limits, Trainer, derived_seed, shared_accuracy
+from neurossm.train.options import Source
+from neurossm.train.processes import Processes
+from neurossm.train.settings import Settings
+from neurossm.train.start import start
+from neurossm.train.store import Store
 from neurossm.train.tasks import Task, sequential_mnist, token_order
+from neurossm.train.watch import EpochReport, Watch
 
 CALIBRATION_SAMPLES = 64
-TASKS = ("smnist", "token-order")
+TASKS = ("smnist", "psmnist", "token-order")
 
 
 @dataclass(frozen=True)
@@ -28,100 +32,136 @@ class Outcome:
     Attributes
     ----------
     model
-        The network of the last epoch.
+        The network that is kept, in evaluation mode.
     reports
         One per epoch.
     training
         What the checkpoint tells about its making, accuracies included.
+    finished
+        Whether the training came to its end; if not, it met a limit.
     """
 
     model: Network
     reports: list[EpochReport]
     training: dict[str, Any]
+    finished: bool
 
 
-def make_task(name: str, folder: str | os.PathLike[str] | None = None) -> Task:
-    """Return a task by name.
+def make_task(source: Source) -> Task:
+    """Return the task that a training is for.
 
     Raises
     ------
     InputError
-        If the name is unknown, or the task needs a folder with data.
+        If its name is unknown, or it needs a folder with data.
     """
-    if name == "token-order":
+    if source.task == "token-order":
         return token_order()
-    if name == "smnist":
-        if folder is None:
-            raise InputError("task smnist: --data must name the folder with the MNIST files")
-        return sequential_mnist(folder)
-    raise InputError(f"task {name!r} is unknown; known are {', '.join(TASKS)}")
-
-
-def make_device(name: str | None = None) -> torch.device:
-    """Return the device of that name, or the GPU if there is one.
-
-    Raises
-    ------
-    InputError
-        If the device cannot be used.
-    """
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"device {name!r} cannot be used: {reason}") from error
-    return device
+    if source.task in ("smnist", "psmnist"):
+        if source.data is None:
+            raise InputError(
+                f"task {source.task}: --data must name the folder with the MNIST files"
+            )
+        return sequential_mnist(source.data, permuted=source.task == "psmnist")
+    raise InputError(f"task {source.task!r} is unknown; known are {', '.join(TASKS)}")
 
 
 def train(
-    task: Task,
-    recipe: Recipe,
-    seed: int,
-    device: torch.device,
-    report: Callable[[EpochReport], None] | None = None,
-    max_steps: int | None = None,
+    settings: Settings,
+    output: str | os.PathLike[str] | None = None,
+    *,
+    resume: bool = False,
+    device: torch.device | None = None,
+    processes: Processes | None = None,
+    watches: Sequence[Watch] = (),
+    limits: Limits | None = None,
 ) -> Outcome:
-    """Train a network and evaluate it once on the test samples.
+    """Train a network; at the end, and only then, evaluate it on the test samples.
 
     Parameters
     ----------
-    task, recipe
+    settings
         What and how.
-    seed
-        Of weights, order of samples, dropout and distortion.
+    output
+        Checkpoint to write, see `Store`; None: none.
+    resume
+        Go on with the training whose files are at ``output``, or begin if there are none. The
+        losses are those of a training that was never interrupted: to the bit on a CPU.
     device
-        Where to train.
-    report
-        Called after each epoch.
-    max_steps
-        Stop early, for trials.
+        Where to train; None: the CPU.
+    processes
+        Those that train together; the first one writes.
+    watches
+        Told about steps and epochs, in the first process.
+    limits
+        Where to stop before the end. After ``limits.steps`` nothing is left to resume.
+
+    Raises
+    ------
+    InputError, FormatError
+        If the settings, the data or the files do not suit.
     """
-    torch.manual_seed(seed)
-    if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")  # TF32 in training; `accuracy` undoes it
-    model = Network(recipe.model(task)).to(device)
-    start = time.perf_counter()
-    reports = fit(model, task, recipe.training, report, max_steps)
-    seconds = time.perf_counter() - start
-    training = {
-        "task": task.name,
-        "seed": seed,
-        "parameters": model.parameter_count(),
-        "seconds": round(seconds, 1),
-        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
-        "torch": str(torch.__version__),
-        "final_loss": reports[-1].loss,
-        "held_out_samples": len(task.held_out),
-        "held_out_accuracy": reports[-1].held_out_accuracy,
-        "recipe": asdict(recipe.training),
-    }
-    if max_steps is None:  # the test samples are for finished trainings only
+    processes, device = processes or Processes(), device or torch.device("cpu")
+    task = make_task(settings.source).holding_out(settings.training.validation)
+    torch.manual_seed(derived_seed(settings.training.seed, "weights"))
+    network, fresh = start(settings.model, task.input, task.classes, settings.source.init)
+    frozen = freeze(network, settings.source.freeze)
+    trainer = Trainer(network.to(device), task, settings.training, processes)
+    store = _store(output, settings, task, processes)
+    state = processes.from_first(None if store is None else store.found(resume))
+    if state is not None:
+        trainer.restore(state)
+    for watch in watches if processes.first else ():
+        watch.begin(settings.toml())
+
+    def described() -> dict[str, Any]:
+        return _describe(trainer, settings, fresh, frozen)
+
+    def save() -> None:
+        if store is None:
+            return
+        store.save_last(trainer.evaluated, described(), trainer.state(), trainer.finished)
+        if trainer.between_epochs and trainer.kept_epoch == len(trainer.reports):
+            store.save_kept(trainer.evaluated, described())
+
+    trial = limits is not None and limits.steps is not None
+    trainer.run(watches if processes.first else (), None if trial else save, limits)
+    network.load_state_dict(trainer.kept())
+    training = described()
+    if trainer.finished:
         training["test_samples"] = len(task.test)
-        training["test_accuracy"] = accuracy(model, task.test.to(device))
-    return Outcome(model, reports, training)
+        training["test_accuracy"] = shared_accuracy(network, task.test.to(device), processes)
+    if store is not None and (trainer.finished or trial):
+        store.save_kept(network, training)
+    return Outcome(network.eval(), trainer.reports, training, trainer.finished)
 
 
-def save_outcome(path: str | os.PathLike[str], outcome: Outcome, task: Task) -> None:
-    """Write the checkpoint, with training samples to calibrate on."""
-    save(path, outcome.model, task.train.x[:CALIBRATION_SAMPLES], outcome.training)
+def _store(
+    output: str | os.PathLike[str] | None, settings: Settings, task: Task, processes: Processes
+) -> Store | None:
+    if output is None or not processes.first:
+        return None
+    return Store(output, settings.tables(), task.train.x[:CALIBRATION_SAMPLES])
+
+
+def _describe(
+    trainer: Trainer, settings: Settings, fresh: list[str], frozen: list[str]
+) -> dict[str, Any]:
+    kept = trainer.reports[trainer.kept_epoch - 1] if trainer.reports else None
+    device = trainer.device
+    return {
+        "task": trainer.task.name,
+        "seed": settings.training.seed,
+        "parameters": trainer.model.parameter_count(),
+        "seconds": round(sum(report.seconds for report in trainer.reports), 1),
+        "device": torch.cuda.get_device_name(device) if device.type == "cuda" else "CPU",
+        "processes": trainer.processes.size,
+        "torch": str(torch.__version__),
+        "epoch": trainer.kept_epoch,
+        "final_loss": None if kept is None else kept.loss,
+        "held_out_samples": len(trainer.task.held_out),
+        "held_out_accuracy": None if kept is None else kept.held_out_accuracy,
+        "fresh": fresh,
+        "frozen": frozen,
+        "settings": {name or "source": table for name, table in settings.tables().items()},
+    }

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import hashlib
 import os
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -43,9 +44,26 @@ class Samples:
     def __len__(self) -> int:
         return len(self.y)
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> Samples:
+        """Return the samples with a function applied to each tensor; the first axis is theirs."""
+        return Samples(function(self.x), function(self.y))
+
     def to(self, device: torch.device) -> Samples:
         """Return the samples on a device."""
-        return Samples(self.x.to(device), self.y.to(device))
+        return self.map(lambda values: values.to(device))
+
+    def take(self, chosen: Tensor | slice) -> Samples:
+        """Return some of the samples."""
+        return self.map(lambda values: values[chosen])
+
+    def split(self, count: int) -> list[Samples]:
+        """Return the samples in groups of so many."""
+        return [self.take(slice(start, start + count)) for start in range(0, len(self), count)]
+
+    def copy_(self, other: Samples) -> None:
+        """Overwrite the samples in place."""
+        self.x.copy_(other.x)
+        self.y.copy_(other.y)
 
 
 @dataclass(frozen=True)
@@ -59,9 +77,11 @@ class Task:
     input, classes
         What a model for it reads, and how many classes it tells apart.
     train, held_out, test
-        Samples to learn from, to make choices on, and to report once.
+        Samples to learn from, to make choices on (none: of length 0), and to report once.
     image_side
         Side of the square images the sequences are rows of; None if they are none.
+    order
+        Which pixel of the image, counted row by row, comes at each step; None: row by row.
     """
 
     name: str
@@ -71,6 +91,29 @@ class Task:
     held_out: Samples
     test: Samples
     image_side: int | None = None
+    order: Tensor | None = None
+
+    def holding_out(self, share: float | None) -> Task:
+        """Return the task with that share of its training samples held out instead of its own.
+
+        They are drawn once and for all: the same ones for every seed of a training. None leaves
+        the task as it is, 0 trains on everything.
+
+        Raises
+        ------
+        InputError
+            If the share leaves no sample to hold out, or none to train on.
+        """
+        if share is None:
+            return self
+        x = torch.cat([self.train.x, self.held_out.x])
+        everything = Samples(x, torch.cat([self.train.y, self.held_out.y]))
+        count = round(share * len(everything))
+        if share > 0 and not 0 < count < len(everything):
+            raise InputError(f"validation: {share} of {len(everything)} samples are {count}")
+        drawn = torch.randperm(len(everything), generator=torch.Generator().manual_seed(0))
+        kept = drawn[count:].sort().values
+        return replace(self, train=everything.take(kept), held_out=everything.take(drawn[:count]))
 
 
 def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> NDArray[np.uint8]:
@@ -117,8 +160,10 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> NDArray
     return values.reshape(shape)
 
 
-def sequential_mnist(folder: str | os.PathLike[str], held_out: int = 5000) -> Task:
-    """Return sequential MNIST: each digit is 784 pixels, row by row, one per time step.
+def sequential_mnist(
+    folder: str | os.PathLike[str], held_out: int = 5000, permuted: bool = False
+) -> Task:
+    """Return sequential MNIST: each digit is 784 pixels, one per time step.
 
     Parameters
     ----------
@@ -126,6 +171,9 @@ def sequential_mnist(folder: str | os.PathLike[str], held_out: int = 5000) -> Ta
         Where the four original IDX files are, plain or ``.gz``.
     held_out
         How many training digits, the last ones of the file, are kept out of training.
+    permuted
+        Whether the pixels come in a fixed random order, the same for all digits, instead of row
+        by row: that of NumPy's ``RandomState(92916)``, as in other work with this task.
 
     Raises
     ------
@@ -134,17 +182,22 @@ def sequential_mnist(folder: str | os.PathLike[str], held_out: int = 5000) -> Ta
     """
     arrays = [read_idx(Path(folder) / name, digest) for name, digest in MNIST_SHA256.items()]
     train_x, train_y, test_x, test_y = (torch.from_numpy(array.copy()) for array in arrays)
-    train = Samples(train_x.reshape(-1, 784, 1), train_y.long())
-    test = Samples(test_x.reshape(-1, 784, 1), test_y.long())
+    order = None
+    if permuted:
+        order = torch.from_numpy(np.random.RandomState(92916).permutation(784))
+    steps = slice(None) if order is None else order
+    train = Samples(train_x.reshape(-1, 784, 1)[:, steps], train_y.long())
+    test = Samples(test_x.reshape(-1, 784, 1)[:, steps], test_y.long())
     cut = len(train) - held_out
     return Task(
-        "smnist",
+        "psmnist" if permuted else "smnist",
         InputSpec.uint8(1),
         10,
-        Samples(train.x[:cut], train.y[:cut]),
-        Samples(train.x[cut:], train.y[cut:]),
+        train.take(slice(cut)),
+        train.take(slice(cut, None)),
         test,
         image_side=28,
+        order=order,
     )
 
 
@@ -161,7 +214,7 @@ def token_order(length: int = 64, vocabulary: int = 8, samples: int = 4096) -> T
     y = (places[:, 1] < places[:, 0]).long()
     eighth = samples // 8
     test, held_out, train = (
-        Samples(x[part], y[part])
+        Samples(x, y).take(part)
         for part in (slice(eighth), slice(eighth, 2 * eighth), slice(2 * eighth, None))
     )
     return Task("token-order", InputSpec.tokens(vocabulary), 2, train, held_out, test)

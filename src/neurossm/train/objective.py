@@ -1,0 +1,39 @@
+"""What training minimises, and what a network is judged by."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from neurossm.models.network import Network
+from neurossm.train.tasks import Samples
+
+
+def loss_of(model: nn.Module, batch: Samples, label_smoothing: float = 0.0) -> Tensor:
+    """Return the mean cross-entropy of a network's logits over a batch, a scalar."""
+    loss: Tensor = F.cross_entropy(model(batch.x), batch.y, label_smoothing=label_smoothing)
+    return loss
+
+
+@torch.no_grad()
+def predict(model: Network, x: Tensor, batch_size: int = 500) -> Tensor:
+    """Return the classes (S,) that a network in evaluation mode gives to raw inputs."""
+    model.eval()
+    parts = [model(part).argmax(dim=-1) for part in x.split(batch_size)]
+    return torch.cat(parts)
+
+
+def count_right(model: Network, samples: Samples, batch_size: int = 500) -> int:
+    """Return how many samples a network classifies correctly, in full precision."""
+    precision = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("highest")
+    try:
+        return int((predict(model, samples.x, batch_size) == samples.y).sum())
+    finally:
+        torch.set_float32_matmul_precision(precision)
+
+
+def accuracy(model: Network, samples: Samples, batch_size: int = 500) -> float:
+    """Return the share of samples that a network classifies correctly, in full precision."""
+    return count_right(model, samples, batch_size) / len(samples)

@@ -1,0 +1,102 @@
+"""What a training leaves on disk: the network it keeps, and the last one, to go on from.
+
+``model.pt`` is the checkpoint to use: the best or the last epoch so far. ``model.last.pt`` is the
+checkpoint of the last state, with an entry ``resume`` besides. Both are replaced whole.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from neurossm.errors import FormatError, InputError
+from neurossm.files import require_writable
+from neurossm.models.checkpoint import read_pickled, save
+from neurossm.models.network import Network
+
+
+class Store:
+    """The files of one training.
+
+    Parameters
+    ----------
+    path
+        The checkpoint to write.
+    settings
+        Plain values: a training goes on with the ones that it began with.
+    calibration
+        Raw training samples that travel in the checkpoints.
+
+    Raises
+    ------
+    InputError
+        If the checkpoint cannot be written.
+    """
+
+    def __init__(
+        self, path: str | os.PathLike[str], settings: Mapping[str, Any], calibration: Tensor
+    ) -> None:
+        require_writable(path)
+        self.path = Path(path)
+        self.last = self.path.with_name(f"{self.path.stem}.last{self.path.suffix}")
+        self.settings, self.calibration = dict(settings), calibration
+
+    def found(self, resume: bool) -> dict[str, Any] | None:
+        """Return the state to go on from; None: begin anew.
+
+        Raises
+        ------
+        InputError
+            If there is an unfinished training that is not to go on, or one with other settings.
+        """
+        if not self.last.exists():
+            return None
+        content = read_pickled(self.last)
+        state = content.get("resume") if isinstance(content, dict) else None
+        if not isinstance(state, dict):
+            raise FormatError(f"{self.last}: holds no training to go on from; remove it")
+        if not resume:
+            if state["finished"]:
+                return None
+            raise InputError(
+                f"{self.last}: an unfinished training; --resume goes on with it, removing the "
+                "file begins anew"
+            )
+        different = _differences(state["settings"], self.settings)
+        if different:
+            raise InputError(
+                f"{self.last}: began with other settings: {', '.join(different)}; give the same "
+                "ones, or another -o"
+            )
+        return state
+
+    def save_last(
+        self,
+        network: Network,
+        training: Mapping[str, Any],
+        state: Mapping[str, Any],
+        finished: bool,
+    ) -> None:
+        """Write the last network with the state to go on from."""
+        resume = {**state, "settings": self.settings, "finished": finished}
+        save(self.last, network, self.calibration, training, resume=resume)
+
+    def save_kept(self, network: Network, training: Mapping[str, Any]) -> None:
+        """Write the checkpoint to use."""
+        save(self.path, network, self.calibration, training)
+
+
+def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Name what differs between two nested mappings of plain values."""
+    found = []
+    for name in sorted({*before, *now}):
+        old, new = before.get(name), now.get(name)
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            found += _differences(old, new)
+        elif old != new:
+            found.append(f"{name} {old} (now {new})")
+    return found
