@@ -7,7 +7,7 @@ import torch
 
 from neurossm.errors import InputError
 from neurossm.models import Network
-from neurossm.train import Limits, Settings, settings_of, train
+from neurossm.train import Limits, TrainSettings, settings_of, train
 from neurossm.train.config import TrainConfig
 from neurossm.train.loop import fit
 from neurossm.train.objective import accuracy, predict
@@ -16,7 +16,7 @@ from neurossm.train.start import start
 from neurossm.train.tasks import Samples, Task, token_order
 
 
-def small(model: str, **values: Any) -> Settings:
+def small(model: str, **values: Any) -> TrainSettings:
     given = {("", "task"): "token-order"} | {("training", k): v for k, v in values.items()}
     return settings_of(f"{model}-small", given=given)
 

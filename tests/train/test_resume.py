@@ -16,7 +16,7 @@ import torch
 
 from neurossm.errors import FormatError, InputError
 from neurossm.models import load
-from neurossm.train import Limits, Outcome, Settings, settings_of, train
+from neurossm.train import Limits, Outcome, TrainSettings, settings_of, train
 from neurossm.train import loop as loop_module
 from neurossm.train.objective import accuracy
 from neurossm.train.store import Store
@@ -26,8 +26,8 @@ from neurossm.train.watch import CsvLog
 SRC = Path(__file__).parents[2] / "src"
 
 
-def tiny(**values: Any) -> Settings:
-    """Settings with all that has a state: average, dropout, running statistics, best epoch."""
+def tiny(**values: Any) -> TrainSettings:
+    """TrainSettings with all that has a state: average, dropout, running statistics, best epoch."""
     model = {"d_model": 8, "d_state": 4, "n_layers": 1, "dropout": 0.2}
     training = {"epochs": 4, "ema": 0.9, "keep": "best", "batch_size": 128, "accumulate": 2}
     given: dict[tuple[str, str], Any] = {("", "task"): "token-order"}

@@ -11,7 +11,7 @@ import torch
 
 from neurossm.errors import InputError
 from neurossm.models import load
-from neurossm.train import Source, make_device, make_task, settings_of
+from neurossm.train import TrainSource, make_device, make_task, settings_of
 from neurossm.train.__main__ import main
 
 SRC = Path(__file__).parents[2] / "src"
@@ -54,9 +54,9 @@ def test_training_needs_torch_and_numpy_only() -> None:
 
 def test_unknown_names() -> None:
     with pytest.raises(InputError, match="task 'imagenet' is unknown; known are smnist"):
-        make_task(Source("imagenet"))
+        make_task(TrainSource("imagenet"))
     with pytest.raises(InputError, match="--data must name the folder"):
-        make_task(Source("smnist"))
+        make_task(TrainSource("smnist"))
     with pytest.raises(InputError, match="device 'abacus' cannot be used"):
         make_device("abacus")
     assert make_device("cpu") == torch.device("cpu")
@@ -69,7 +69,7 @@ def test_captured_steps_train_as_plain_ones_do(model: str) -> None:
     from neurossm.train.loop import fit
     from neurossm.train.start import start
 
-    task = make_task(Source("token-order"))
+    task = make_task(TrainSource("token-order"))
     fields = settings_of(f"{model}-small", given={("", "task"): "token-order"}).model
     losses = []
     for device in ("cpu", "cuda"):

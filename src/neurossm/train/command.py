@@ -12,7 +12,7 @@ from neurossm.train.loop import Limits
 from neurossm.train.options import options
 from neurossm.train.processes import join, leave
 from neurossm.train.run import Outcome, train
-from neurossm.train.settings import Settings, presets, settings_of
+from neurossm.train.settings import TrainSettings, presets, settings_of
 from neurossm.train.watch import CsvLog, Lines, TensorBoardLog, Watch
 
 
@@ -37,7 +37,7 @@ class Argument:
 
 
 ARGUMENTS = (
-    Argument("--preset", str, "Settings of the package to start from: {presets}."),
+    Argument("--preset", str, "TrainSettings of the package to start from: {presets}."),
     Argument("--model", str, "Short for the preset of that name: binary-s4d, gsu, s4d-gelu, …."),
     Argument("--size", str, "full or small: --model gsu --size small is --preset gsu-small."),
     Argument("--config", str, "TOML file of settings, laid over the preset; options win."),
@@ -52,7 +52,7 @@ ARGUMENTS = (
 )
 
 
-def chosen_settings(values: Mapping[str, Any]) -> Settings:
+def chosen_settings(values: Mapping[str, Any]) -> TrainSettings:
     """Return the settings that the options of a command line ask for.
 
     Parameters

@@ -21,7 +21,7 @@ from neurossm.train.start import model_fields
 
 
 @dataclass(frozen=True)
-class Source:
+class TrainSource:
     """What to train on, and what to start from.
 
     Attributes
@@ -45,7 +45,7 @@ class Source:
 
 
 TABLES: dict[str, type] = {
-    "": Source,
+    "": TrainSource,
     "model": ModelConfig,
     "training": TrainConfig,
     "augmentation": Augmentation,

@@ -13,9 +13,9 @@ from neurossm.errors import InputError
 from neurossm.models.network import Network
 from neurossm.train.freeze import freeze
 from neurossm.train.loop import Limits, Trainer, derived_seed, shared_accuracy
-from neurossm.train.options import Source
+from neurossm.train.options import TrainSource
 from neurossm.train.processes import Processes
-from neurossm.train.settings import Settings
+from neurossm.train.settings import TrainSettings
 from neurossm.train.start import start
 from neurossm.train.store import Store
 from neurossm.train.tasks import Task, sequential_mnist, token_order
@@ -47,7 +47,7 @@ class Outcome:
     finished: bool
 
 
-def make_task(source: Source) -> Task:
+def make_task(source: TrainSource) -> Task:
     """Return the task that a training is for.
 
     Raises
@@ -67,7 +67,7 @@ def make_task(source: Source) -> Task:
 
 
 def train(
-    settings: Settings,
+    settings: TrainSettings,
     output: str | os.PathLike[str] | None = None,
     *,
     resume: bool = False,
@@ -137,7 +137,7 @@ def train(
 
 
 def _store(
-    output: str | os.PathLike[str] | None, settings: Settings, task: Task, processes: Processes
+    output: str | os.PathLike[str] | None, settings: TrainSettings, task: Task, processes: Processes
 ) -> Store | None:
     if output is None or not processes.first:
         return None
@@ -145,7 +145,7 @@ def _store(
 
 
 def _describe(
-    trainer: Trainer, settings: Settings, fresh: list[str], frozen: list[str]
+    trainer: Trainer, settings: TrainSettings, fresh: list[str], frozen: list[str]
 ) -> dict[str, Any]:
     kept = trainer.reports[trainer.kept_epoch - 1] if trainer.reports else None
     device = trainer.device

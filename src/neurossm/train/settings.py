@@ -15,7 +15,7 @@ from neurossm.files import as_path
 from neurossm.models.config import ModelConfig
 from neurossm.train.augment import Augmentation
 from neurossm.train.config import TrainConfig
-from neurossm.train.options import TABLES, Source, options
+from neurossm.train.options import TABLES, TrainSource, options
 from neurossm.train.start import described, model_fields
 
 if sys.version_info >= (3, 11):
@@ -27,7 +27,7 @@ Tables = dict[str, dict[str, Any]]
 
 
 @dataclass(frozen=True)
-class Settings:
+class TrainSettings:
     """Everything that decides what a training does.
 
     Attributes
@@ -40,7 +40,7 @@ class Settings:
         How to train.
     """
 
-    source: Source
+    source: TrainSource
     model: Mapping[str, Any]
     training: TrainConfig
 
@@ -72,7 +72,7 @@ def settings_of(
     preset: str | None = None,
     config: str | os.PathLike[str] | None = None,
     given: Mapping[tuple[str, str], Any] | None = None,
-) -> Settings:
+) -> TrainSettings:
     """Return the effective settings: a preset, then a file, then single values.
 
     Parameters
@@ -108,8 +108,8 @@ def settings_of(
         if name not in tables[least]:
             raise InputError(f"no {name}: give --{name}, a preset or a file that has it")
     augmentation = Augmentation(**tables["augmentation"]) if tables["augmentation"] else None
-    return Settings(
-        Source(**tables[""]),
+    return TrainSettings(
+        TrainSource(**tables[""]),
         _filled(model),
         TrainConfig(**tables["training"], augmentation=augmentation),
     )
