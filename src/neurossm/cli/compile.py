@@ -82,7 +82,8 @@ def _width_options(command: _Decorated) -> _Decorated:
     "--threshold-scale",
     type=float,
     help="A GSU's static threshold as a multiple of its mean on calibration data; more means "
-    "fewer spikes. [default: chosen for each layer]",
+    "fewer spikes. [default: chosen for each layer, or on a target with a channel maximum the "
+    "threshold per step, as trained]",
 )
 @shown_option(
     "--headroom-bits",
@@ -186,6 +187,7 @@ def _with_precision(options: CompileOptions, path: Path) -> CompileOptions:
 def _results(program: Program, placement: Placement) -> dict[str, Any]:
     from neurossm.origin import imported_line_of
     from neurossm.place.latency import latency_steps
+    from neurossm.program import PeakTernary
     from neurossm.program.certificate import certificates
 
     return {
@@ -205,6 +207,7 @@ def _results(program: Program, placement: Placement) -> dict[str, Any]:
             for row in certificates(program)
         ],
         "approximations": [asdict(item) for item in program.approximations],
+        "dynamic_thresholds": [op.name for op in program.ops if isinstance(op, PeakTernary)],
     }
 
 
@@ -240,6 +243,9 @@ def _show(output: Output, path: Path, results: dict[str, Any], options: CompileO
         ["name", "what", "largest error"],
         [(row["name"], row["description"], row["max_error"]) for row in results["approximations"]],
     )
+    if results["dynamic_thresholds"]:
+        kept = ", ".join(results["dynamic_thresholds"])
+        output.line(f"Thresholds at every step from the largest activation, as trained: {kept}")
     unproved = [row["name"] for row in results["tensors"] if not row["proved"]]
     if unproved:
         output.line(f"Calibrated, not proved ({len(unproved)} tensors): {', '.join(unproved)}")
@@ -248,6 +254,9 @@ def _show(output: Output, path: Path, results: dict[str, Any], options: CompileO
             "Every tensor is proved free of overflow, for any input and any length up to "
             f"{results['max_steps']} steps."
         )
+    if results["cores_used"] == 1:
+        output.line(f"One core of {results['target']} does all of it in turn.")
+        return
     output.line(
         f"Placed on {results['cores_used']} cores of {results['chips_used']} chip(s), spread so "
         f"that the busiest has little to do; {results['least_cores']} cores would hold it. "

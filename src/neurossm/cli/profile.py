@@ -150,6 +150,9 @@ def _show_cores(output: Output, result: CostProfile) -> None:
     ]
     output.table("Cores (largest of each group)", columns, rows)
     placement = result.placement
+    if placement.cores_used == 1:
+        output.line(f"One core of {placement.target} does all of it in turn.")
+        return
     output.line(
         f"{placement.cores_used} cores on {placement.chips_used} chips of {placement.target} "
         f"({placement.least_cores} would hold it); the busiest core does "

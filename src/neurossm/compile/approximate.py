@@ -48,13 +48,16 @@ def approximate(
     options: CompileOptions,
     data: NDArray[np.generic] | None = None,
     observer: Observer | None = None,
+    *,
+    keep_thresholds: bool = False,
 ) -> tuple[Graph, tuple[Approximation, ...]]:
     """Replace what neurocores cannot compute; return what was replaced, too.
 
     Sigmoid and GELU become piecewise-linear tables. A GSU's dynamic threshold, which needs a
     maximum over all channels at every step, becomes a static one calibrated on `data`, and the
     BatchNorms behind it get new statistics: the graph must not be folded yet. Where thresholds are
-    calibrated, the observer sees the tensors of the graph that is returned.
+    calibrated, the observer sees the tensors of the graph that is returned. With `keep_thresholds`,
+    for a target that knows that maximum, dynamic ones stay.
 
     Raises
     ------
@@ -75,8 +78,11 @@ def approximate(
                 node.max_error,
             )
         nodes.append(node)
+    approximated = graph.with_nodes(nodes)
+    if keep_thresholds:
+        return approximated, tuple(used.values())
     graph, replaced = freeze_thresholds(
-        graph, options.threshold_scale, data, graph.with_nodes(nodes), observer
+        graph, options.threshold_scale, data, approximated, observer
     )
     return graph, (*replaced, *used.values())
 

@@ -181,7 +181,9 @@ def prepare(
     data = None if given is None else Calibration.of(graph, given, watch)
     moments = StatisticsObserver(graph) if options.rounding == "adjusted" else None
     part = None if data is None else data.part
-    replaced, approximations = approximate(graph, options, part, moments)
+    # With a scale the user asks for static ones.
+    keep = profile.support.channel_maximum and options.threshold_scale is None
+    replaced, approximations = approximate(graph, options, part, moments, keep_thresholds=keep)
     approximated = fold(replaced)
     ranges, statistics = _observed(approximated, options, data, moments)
     source = {"model": graph.provenance} | ({} if data is None else {"calibration": data.stated()})

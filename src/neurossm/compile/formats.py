@@ -275,7 +275,7 @@ class _FormatPlanner:
             return None if fine else Part.TABLE
         if need is Need.SUMMED and own is not None and not self._sum_fits(own, node, reader):
             return Part.GRADED
-        if need in (Need.GRADED, Need.UNIFORM, Need.SUMMED) and several:
+        if need in (Need.UNIFORM, Need.SUMMED) and several:
             return Part.GRADED
         return None
 

@@ -104,7 +104,7 @@ class CompileOptions:
     threshold_scale
         A dynamic GSU threshold becomes its mean over calibration data times this factor; None
         takes, layer by layer, the factor whose spikes say most of what the layer computed from
-        the dynamic one's.
+        the dynamic one's, and keeps the dynamic threshold where the target can compute it.
     row_scale
         What one unit of a row of weights stands for: a "power-of-two", or "full": what makes the
         row's largest weight fill the width, undone by one product per feature after the sum.

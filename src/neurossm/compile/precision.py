@@ -42,7 +42,7 @@ else:
 
 SCHEMA = "neurossm-precision"
 VERSION = 1
-_GRADED_NEEDS = {Need.GRADED, Need.UNIFORM, Need.SUMMED, Need.TABULATED}
+_GRADED_NEEDS = {Need.UNIFORM, Need.SUMMED, Need.TABULATED}
 _KEYS = ("schema", "version", "scaling", "default", "layers")
 
 

@@ -19,8 +19,6 @@ class Need(Enum):
 
     ANY = auto()
     """Nothing: exponents may differ by channel."""
-    GRADED = auto()
-    """Not an SSM's output as it is, but brought to one exponent."""
     UNIFORM = auto()
     """One exponent for all channels, which it combines."""
     SUMMED = auto()

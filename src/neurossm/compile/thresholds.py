@@ -102,7 +102,8 @@ def freeze_thresholds(
     if data is None:
         raise InputError(
             f"{dynamic[0].name}: the threshold follows the largest activation of each step, which "
-            "spiking cores do not compute; give --calibration DATA.npz to make it a static one"
+            "spiking cores do not compute; give --calibration DATA.npz to make it a static one, or "
+            "compile for a target with a channel maximum (see `neurossm targets`), such as cpu"
         )
     trained = _watch_trained(graph, dynamic, data)
     return _replaced(approximated or graph, trained, _Frontier(graph, data), scale, observer)

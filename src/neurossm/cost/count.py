@@ -10,8 +10,8 @@ from neurossm.arrays import IntArray
 from neurossm.cost.activity import Activity
 from neurossm.cost.counts import ChannelCounts, Counts
 from neurossm.place.bytes import readout_sum_bits
-from neurossm.place.groups import STATISTICS_NUMBERS, NeuronGroup, OpPart, synops
-from neurossm.place.neurons import has_statistics, sent_tensors
+from neurossm.place.groups import NeuronGroup, OpPart, synops
+from neurossm.place.neurons import sent_tensors
 from neurossm.program import Op, Program
 from neurossm.program.work import Work
 
@@ -83,7 +83,7 @@ class _Counter:
             self.synapses(unit, op)
         else:
             self.work(unit, op.work())
-        if has_statistics(op):
+        if op.statistics:
             self.statistics(op)
 
     def work(self, unit: ChannelCounts, per_step: Work) -> None:
@@ -109,7 +109,7 @@ class _Counter:
         """Add what is done once per step, and sent to all channels."""
         unit = self.unit(OpPart(op.name, "statistics"), 1)
         self.work(unit, op.work_per_step())
-        messages = STATISTICS_NUMBERS * self.ticks
+        messages = op.statistics * self.ticks
         unit.add(messages=messages, message_bits=messages * STATISTICS_BITS)
 
     def readout(self, unit: ChannelCounts) -> None:
@@ -145,7 +145,8 @@ class _Counter:
                 if source.weighted:
                     continue
                 if source.unit.part == "statistics":
-                    sent: IntArray = np.full(1, STATISTICS_NUMBERS * self.ticks)
+                    numbers = self.program[source.unit.op].statistics
+                    sent: IntArray = np.full(1, numbers * self.ticks)
                 else:
                     sent = self.activity.nonzero[source.unit.op]
                 self.units[group.unit].add(unweighted_synops=sent.sum() if source.dense else sent)

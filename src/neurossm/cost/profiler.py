@@ -93,6 +93,8 @@ class CostProfile:
     @property
     def imbalance(self) -> float | None:
         """Operations of the busiest core over those of the mean core."""
+        if self.placement is not None and self.placement.cores_used == 1:
+            return 1.0
         operations = [core.counts.operations for core in self.cores]
         if not operations or not any(operations):
             return None
@@ -118,7 +120,7 @@ class CostProfile:
             "cores": [_core_json(core) for core in self.cores],
             "busiest_core": self.busiest_core,
             "imbalance": self.imbalance,
-            "cores_used": len(self.cores) or None,
+            "cores_used": None if self.placement is None else self.placement.cores_used,
             "least_cores": None if self.placement is None else self.placement.least_cores,
             "chips_used": None if self.placement is None else self.placement.chips_used,
         }

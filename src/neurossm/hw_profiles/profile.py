@@ -61,6 +61,9 @@ class Support:
     channel_maximum
         Every neuron of a layer may use the greatest magnitude of all its channels within the step,
         as the official GSU's threshold does. Left out where it cannot.
+    in_turn
+        One core works through all groups of neurons, one after the other, as a processor does.
+        Left out where a core has the neurons of one group.
     """
 
     compile: bool
@@ -69,6 +72,7 @@ class Support:
     lava_simulator: bool
     reason: str | None = None
     channel_maximum: bool = False
+    in_turn: bool = False
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ A neuron is a program of a core that runs once per step for one channel. Five ki
 - an SSM: its drive's scaling, N complex modes, their readout and the spike;
 - a mixing unit: the sums over spikes (for a GLU of value and gate), everything elementwise behind
   them and the residual sum;
-- the statistics of a LayerNorm: one neuron that receives every channel's value, and sends their
-  sum, the shift and the reciprocal root back to all;
+- the statistics of a LayerNorm, or of a threshold that follows the largest activation: one neuron
+  that receives every channel's value, and sends what all need back to them (the sum, and the
+  reciprocal root with its shifts; the threshold);
 - the readout: one sum over time per channel, and one neuron per class that decodes at the end.
 
 Bytes, per neuron, each number in whole bytes (24 bits are 3):
@@ -45,14 +46,11 @@ from neurossm.place.bytes import (
     weights_bytes,
     whole_bytes,
 )
-from neurossm.place.neurons import has_statistics, neuron_of
+from neurossm.place.neurons import neuron_of
 from neurossm.program import Op, Program
 
 SPIKE_RATE = 0.35
 """Share of spikes that are assumed not to be zero when work is balanced: what trained models do."""
-STATISTICS_NUMBERS = 2
-"""What a neuron of statistics sends in a step: the sum, and the root with its two shifts."""
-
 """What operations emit that needs additions only where it meets a weight."""
 
 Part = Literal["output", "statistics", "sum"]
@@ -152,7 +150,7 @@ def neuron_groups(
             members.setdefault(context.owner[op.name], []).append(op)
     groups = []
     for ops in members.values():
-        groups += [_statistics(context, op) for op in ops if has_statistics(op)]
+        groups += [_statistics(context, op) for op in ops if op.statistics]
         groups.append(_group(context, ops))
     groups += _readout_groups(context)
     twice = [name for name, times in Counter(g.name for g in groups).items() if times > 1]
@@ -175,7 +173,7 @@ class _Context:
     def is_sent(self, op: Op) -> bool:
         """Tell whether another neuron reads an operation's tensor."""
         return any(
-            self.owner.get(reader.name) != self.owner[op.name] or has_statistics(reader)
+            self.owner.get(reader.name) != self.owner[op.name] or reader.statistics
             for reader in self.program.readers(op.name)
         )
 
@@ -186,8 +184,8 @@ def _group(context: _Context, ops: list[Op]) -> NeuronGroup:
     sums = [op for op in ops if op.sums]
     neurons = [resized(op, variant) for op in ops if not op.sums]
     paired = dict.fromkeys(name for op in neurons for name in op.inputs if name not in inside)
-    statistics = [op for op in neurons if has_statistics(op)]
-    received = len(sums) + len(paired) + STATISTICS_NUMBERS * len(statistics)
+    statistics = [op for op in neurons if op.statistics]
+    received = len(sums) + len(paired) + sum(op.statistics for op in statistics)
     delays = [program[name].out.bits for name in paired] if sums else []
     sources = [
         *(Feed(OpPart(op.inputs[0]), op.synapses.shape[1], True, True) for op in sums),
@@ -235,7 +233,7 @@ def _statistics(context: _Context, op: Op) -> NeuronGroup:
         layer=op.layer,
         neurons=1,
         state_bytes=channels * whole_bytes(context.accumulator_bits),
-        parameter_bytes=8,  # eps
+        parameter_bytes=8,  # eps, or the factor and its shift
         synapse_bytes=channels,
         shared_bytes=0,
         sources=tuple(Feed(OpPart(name), channels, dense=True) for name in op.inputs),

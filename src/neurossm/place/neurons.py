@@ -5,7 +5,6 @@ from __future__ import annotations
 from neurossm.errors import UnsupportedError
 from neurossm.place.bytes import table_bytes
 from neurossm.program import Op, Program
-from neurossm.program.work import Work
 
 
 def sent_tensors(program: Program) -> frozenset[str]:
@@ -14,14 +13,9 @@ def sent_tensors(program: Program) -> frozenset[str]:
     sent = set()
     for op in program.ops:
         for name in op.inputs:
-            if owner.get(name) != owner.get(op.name, op.name) or has_statistics(op):
+            if owner.get(name) != owner.get(op.name, op.name) or op.statistics:
                 sent.add(name)
     return frozenset(sent - {op.name for op in program.ops if op.sums})
-
-
-def has_statistics(op: Op) -> bool:
-    """Tell whether an operation computes something once per step, from all channels."""
-    return op.work_per_step() != Work()
 
 
 def neuron_of(program: Program) -> dict[str, str]:
@@ -70,7 +64,7 @@ def neuron_of(program: Program) -> dict[str, str]:
 
 def _is_plain(op: Op, program: Program) -> bool:
     """Tell whether an operation maps one value of a channel to one, without a table or a state."""
-    special = op.sums or op.states or has_statistics(op) or table_bytes(op)
+    special = op.sums or op.states or op.statistics or table_bytes(op)
     return op.arity == 1 and op is not program.readout and not special
 
 

@@ -2,7 +2,7 @@
 
 `groups` says what a neuron is and how many bytes it has, `plan` how many cores each
 group of neurons gets: the fewest chips that hold the network, and on them the split that keeps the
-busiest core's work per step smallest.
+busiest core's work per step smallest. A target that works in turn has all of them on one core.
 """
 
 from __future__ import annotations
@@ -81,7 +81,8 @@ class Placement:
     groups
         The neuron groups.
     cores
-        In the order of the groups.
+        In the order of the groups; one for each group, all the same, on a target that works in
+        turn.
     least_cores
         Cores that would do if a step might take as long as it likes.
     """
@@ -94,7 +95,7 @@ class Placement:
     @property
     def cores_used(self) -> int:
         """Number of cores."""
-        return len(self.cores)
+        return len({(core.chip, core.core) for core in self.cores})
 
     @property
     def chips_used(self) -> int:
@@ -109,6 +110,8 @@ class Placement:
     @property
     def imbalance(self) -> float:
         """Operations per step of the busiest core over those of the mean core; at least 1."""
+        if self.cores_used == 1:
+            return 1.0
         operations = [core.operations_per_step for core in self.cores]
         total = sum(operations)
         return max(operations) * len(operations) / total if total else 1.0
@@ -144,6 +147,8 @@ def place(program: Program, profile: Profile) -> Placement:
     limits = profile.compile_limits()
     _check_widths(program, limits, profile.name)
     groups = neuron_groups(program, limits.accumulator_bits)
+    if profile.support.in_turn:
+        return _in_turn(groups, limits, profile.name)
     try:
         cores = cores_per_group(groups, limits, profile.name)
     except DoesNotFitError as error:
@@ -159,6 +164,21 @@ def place(program: Program, profile: Profile) -> Placement:
     ]
     least = sum(fewest_cores(groups, cores, limits).values())
     return Placement(profile.name, groups, tuple(loads), least)
+
+
+def _in_turn(groups: Sequence[NeuronGroup], limits: Limits, target: str) -> Placement:
+    """Return all groups on the one core that works through them."""
+    fan_out = fan_outs(groups, {group.name: 1 for group in groups})
+    demands = [Demand.of(group, group.neurons, fan_out[group.name]) for group in groups]
+    for limit in ("core_memory_bytes", "synapse_memory_bytes"):
+        needed, most = sum(getattr(demand, limit) for demand in demands), getattr(limits, limit)
+        if needed > most:
+            raise LimitError(
+                f"the network needs {limit} = {needed}, {needed - most} more than the {most} of "
+                f"target {target!r}"
+            )
+    cores = (_core(0, g, 0, g.neurons, fan_out[g.name], limits) for g in groups)
+    return Placement(target, tuple(groups), tuple(cores), 1)
 
 
 def _split(

@@ -63,6 +63,7 @@ class LayerNorm(Op):
     offset: IntArray = per_channel()
     eps: int = scalar()
     derived: ClassVar[Mapping[str, str]] = {"channels": "shared"}
+    statistics: ClassVar[int] = 2  # the sum, and the root with its two shifts
 
     def __post_init__(self) -> None:
         """Check eps."""

@@ -25,7 +25,7 @@ from neurossm.program.code import Code, code_of
 from neurossm.program.evaluate import Evaluator, constant
 from neurossm.program.expression import Expression, Step
 from neurossm.program.tensor import Interval, TensorSpec
-from neurossm.program.work import Work, work_of
+from neurossm.program.work import Work, work_of, work_once
 
 States = dict[str, IntArray]
 """Integer arrays an operation keeps from one step to the next, each (B, ...); empty for most."""
@@ -104,6 +104,8 @@ class Op:
     states: ClassVar[tuple[State, ...]] = ()
     derived: ClassVar[Mapping[str, str]] = {}
     """Axes of properties that the equation reads as if they were fields."""
+    statistics: ClassVar[int] = 0
+    """How many numbers it computes once per step of all channels, and gives to each."""
     float_bounds: ClassVar[bool] = False
     """Whether its bounds are sums of floats, which another machine may round to another integer."""
 
@@ -301,7 +303,7 @@ class Op:
 
     def work_per_step(self) -> Work:
         """Return what is computed once per step for all channels together."""
-        return Work()
+        return work_once(self.code, self.out.channels) if self.statistics else Work()
 
 
 class Symbols:

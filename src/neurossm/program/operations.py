@@ -9,6 +9,7 @@ from neurossm.program.embedding import Embedding
 from neurossm.program.layernorm import LayerNorm
 from neurossm.program.lif import LIF
 from neurossm.program.operation import Op
+from neurossm.program.peak import PeakTernary
 from neurossm.program.product import Product
 from neurossm.program.readout import Readout
 from neurossm.program.relu import Relu
@@ -27,6 +28,7 @@ __all__ = [
     "Embedding",
     "Input",
     "LayerNorm",
+    "PeakTernary",
     "Product",
     "Readout",
     "Relu",
@@ -51,6 +53,7 @@ OP_TYPES: dict[str, type[Op]] = {
         LayerNorm,
         Relu,
         LIF,
+        PeakTernary,
         Readout,
     )
 }

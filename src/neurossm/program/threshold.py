@@ -43,5 +43,9 @@ class Ternary(Op):
     @staticmethod
     def equation(f: Symbols, *x: Expression) -> Expression:
         """Compare on both sides."""
-        below = select(greater(-f.threshold, x[0]), -1, 0)
-        return select(greater(x[0], f.threshold), 1, below)
+        return ternary(x[0], f.threshold)
+
+
+def ternary(x: Expression, threshold: Expression) -> Expression:
+    """Return 1 above a threshold, -1 below the same with the other sign, else 0."""
+    return select(greater(x, threshold), 1, select(greater(-threshold, x), -1, 0))

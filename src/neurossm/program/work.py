@@ -1,8 +1,8 @@
 """What each operation computes, per channel and step: multiplications and additions.
 
 A multiplication is a product of two stored numbers, an addition is a sum, a difference or a
-comparison. Shifts, roundings, choices and saturations are not counted: they are wires and carry
-bits of the additions they follow. The sums of `Dense` and `Embedding` depend on the spikes; they
+comparison. Shifts, roundings, choices, signs and saturations are not counted: they are wires and
+carry bits of the additions they follow. The sums of `Dense` and `Embedding` depend on the spikes; they
 are counted where the spikes are known and are zero here.
 """
 
@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 
-from neurossm.program.code import Code
+from neurossm.program.code import Code, Instruction
 
 
 @dataclass(frozen=True)
@@ -40,13 +40,18 @@ class Work:
 
 
 def work_of(code: Code, modes: int) -> Work:
-    """Count an equation's instructions; those of modes count once for each mode."""
+    """Count an equation's instructions; those of modes count once for each mode.
+
+    What is computed once per step of all channels is left to `work_once`.
+    """
     counts: Counter[str] = Counter()
     for item in code.instructions:
+        if item.axis == "row":
+            continue
         times = modes if item.axis == "mode" else 1
         if item.kind == "mul":
             counts["multiplies"] += times
-        elif item.kind in ("add", "sub", "greater"):
+        elif _adds(item):
             counts["adds"] += times
         elif item.kind == "over_modes":
             counts["adds"] += modes - 1
@@ -56,6 +61,29 @@ def work_of(code: Code, modes: int) -> Work:
     in_modes = any(code.instructions[number].axis == "mode" for number in code.states.values())
     updates = modes if in_modes else 1
     return Work(state_updates=updates, state_multiplies=multiplies, state_adds=adds)
+
+
+def work_once(code: Code, channels: int) -> Work:
+    """Count what an equation computes once per step: sums and maxima over channels, and from them.
+
+    Each channel joins a sum with an addition, a maximum with a comparison.
+    """
+    counts: Counter[str] = Counter()
+    for item in code.instructions:
+        if item.kind in ("total", "largest"):
+            counts["adds"] += channels
+        elif item.axis == "row" and item.kind == "mul":
+            counts["multiplies"] += 1
+        elif item.axis == "row" and _adds(item):
+            counts["adds"] += 1
+    return Work(elementwise_multiplies=counts["multiplies"], elementwise_adds=counts["adds"])
+
+
+def _adds(item: Instruction) -> bool:
+    """Tell a sum, a difference or a comparison; the sign of what follows is no work."""
+    first = item.expression.args[0] if item.expression.args else item.expression
+    negates = item.kind == "sub" and first.kind == "number" and first.value == 0
+    return item.kind in ("add", "sub", "greater") and not negates
 
 
 def signed_digits(value: int) -> int:

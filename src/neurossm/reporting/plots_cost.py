@@ -138,9 +138,9 @@ def _unit(energy_pj: float) -> tuple[float, str]:
 
 
 def cores(evidence: Evidence) -> Plot | None:
-    """Every core of the chips used, coloured by its load; None without a placement."""
+    """Every core of the chips used, coloured by its load; None without several."""
     cost = evidence.cost
-    if cost.placement is None:
+    if cost.placement is None or cost.placement.cores_used == 1:
         return None
     loads = [load.operations_per_step for load in cost.cores]
     per_chip = max(load.core.core for load in cost.cores) + 1

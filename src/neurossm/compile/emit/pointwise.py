@@ -10,12 +10,12 @@ from neurossm.compile.emit.builder import Builder, uniform_exponent
 from neurossm.compile.formats import Format, private_to_ssm
 from neurossm.compile.rules import Need, emits
 from neurossm.compile.scaling import gain_and_shift, possible_shift, to_mantissa
-from neurossm.errors import UnsupportedError
 from neurossm.graph import nodes as n
 from neurossm.program import (
     Add,
     LayerNorm,
     Op,
+    PeakTernary,
     Product,
     Relu,
     Spike,
@@ -47,24 +47,31 @@ def emit_spike(node: n.SpikeNode, b: Builder) -> None:
     b.add(Spike(node.name, (source,), out, threshold, layer=node.layer))
 
 
-@emits(n.TernaryNode, Need.GRADED, fixed=True)
+@emits(n.TernaryNode, Need.UNIFORM, fixed=True, uses=("gain",))
 def emit_ternary(node: n.TernaryNode, b: Builder) -> None:
-    """Append the Ternary.
+    """Append the Ternary, or the PeakTernary where the threshold follows the largest activation.
 
-    Raises
-    ------
-    UnsupportedError
-        The threshold is still dynamic.
+    The latter compares channels with each other, which takes one exponent.
     """
-    if node.threshold is None:
-        raise UnsupportedError(
-            f"{node.name}: a threshold that follows the largest activation has no integer form"
-        )
     source = b.read(node, 0)
     spec = b.out(source)
-    threshold = integer_threshold(node.threshold, spec)
     out = unchecked(SPIKE_BITS, 0, spec.channels)
-    b.add(Ternary(node.name, (source,), out, threshold, layer=node.layer))
+    if node.threshold is not None:
+        threshold = integer_threshold(node.threshold, spec)
+        b.add(Ternary(node.name, (source,), out, threshold, layer=node.layer))
+        return
+    uniform_exponent(node.name, spec.exponent)
+    factor, shift = integer_factor(node.factor, b.widths_for(node.layer).gain)
+    b.add(PeakTernary(node.name, (source,), out, factor, shift, layer=node.layer))
+
+
+def integer_factor(factor: float, bits: int) -> tuple[int, int]:
+    """Return `m, k` with `m 2**-k` nearest to a factor, m of so many bits; of 1 and more, 1.
+
+    A share of 1 or more of the largest magnitude is exceeded by none.
+    """
+    gain, shift = gain_and_shift(np.array([min(factor, 1.0)]), bits)
+    return int(gain[0]), int(shift[0])
 
 
 def integer_threshold(threshold: FloatArray, spec: TensorSpec) -> IntArray:
