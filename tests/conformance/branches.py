@@ -126,11 +126,14 @@ def _input(op: p.Input, data: np.ndarray) -> Parts:
 
 
 def _dense(op: p.Dense, source: p.Op, x: np.ndarray, z: np.ndarray) -> Parts:
-    kinds = {p.Spike: "binary", p.Ternary: "ternary"}
+    kinds = {p.Spike: "binary", p.Ternary: "ternary", p.PeakTernary: "ternary"}
     kind = kinds.get(type(source), "graded")
     silent = ~x.any(axis=2)
     return {
-        **{f"{name} input": np.full(z.shape, name == kind) for name in (*kinds.values(), "graded")},
+        **{
+            f"{name} input": np.full(z.shape, name == kind)
+            for name in ("binary", "ternary", "graded")
+        },
         "sum above 0": z > 0,
         "sum below 0": z < 0,
         "sum cancels": (z == 0) & ~silent[:, :, None],
@@ -273,6 +276,33 @@ def _ternary(op: p.Ternary, x: np.ndarray) -> Parts:
     }
 
 
+def _peak_ternary(op: p.PeakTernary, x: np.ndarray) -> Parts:
+    largest = np.abs(x).max(axis=2, keepdims=True)
+    product = op.factor * largest
+    high = product >> op.shift
+    rest = product - (high << op.shift)
+    return {
+        "+1": x > high,
+        "-1": x < -high,
+        "0": np.abs(x) <= high,
+        "at the upper threshold": (x == high) & (high > 0),
+        "at the lower threshold": (x == -high) & (high > 0),
+        "one above": x == high + 1,
+        "one below": x == -high - 1,
+        "threshold exact": (rest == 0) & (largest > 0),
+        "threshold rounded down": rest > 0,
+        "the largest above 0": (x == largest) & (x > 0),
+        "the largest below 0": (x == -largest) & (x < 0),
+        "the largest of both signs": (x.max(2) == -x.min(2)) & x.any(2),
+        "the largest is the lower limit": (x == x.min()) & (x == -largest) & (x < -x.max()),
+        "nothing at all": largest == 0,
+        "factor 0, input not 0": (op.factor == 0) & (x != 0),
+        "factor 1": (op.factor == 1 << op.shift) & (largest > 0),
+        "shift 0": (op.shift == 0) & (x == x),
+        "one channel": np.full(x.shape, x.shape[2] == 1),
+    }
+
+
 def _table(op: p.Table, x: np.ndarray) -> Parts:
     last = op.base.size - 1
     distance = x - op.origin
@@ -403,6 +433,7 @@ _OTHERS: dict[type, Callable[..., Parts]] = {
     p.Relu: _relu,
     p.Spike: _spike,
     p.Ternary: _ternary,
+    p.PeakTernary: _peak_ternary,
     p.Table: _table,
     p.Product: _product,
     p.Add: _add,

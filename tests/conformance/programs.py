@@ -340,6 +340,14 @@ def _lif(bits: int, channels: int, **fields: Any) -> p.LIF:
     return p.LIF("op", ("x",), p.unchecked(2, 0, channels), **arrays, state_bits=bits)
 
 
+def _peak(channels: int, factor: int, shift: int) -> p.PeakTernary:
+    return p.PeakTernary("op", ("x",), p.unchecked(2, 0, channels), factor, shift)
+
+
+def _dense_of(source: str, weight: np.ndarray) -> p.Dense:
+    return p.Dense("op", (source,), p.unchecked(20, 0, len(weight)), weight)
+
+
 def _dense(weight: Any) -> p.Dense:
     weight = np.array(weight)
     return p.Dense("op", ("x",), p.unchecked(63, 0, len(weight)), weight)
@@ -459,13 +467,26 @@ _CORNERS: dict[str, _Maker] = {
     "lif beside what was there before": _corner(
         *(5, 2),
         replace(_lif(6, 2), name="y"),
-        p.Dense("op", ("y",), p.unchecked(20, 0, 16), np.full((16, 2), 99)),
+        _dense_of("y", np.full((16, 2), 99)),
         steps=70,
         shift=0,
     ),
     "lif that never fires": _corner(4, 4, _lif(7, 4, threshold=63), steps=60),
     "lif beyond floats": _corner(
         39, 3, _lif(40, 3, decay=[(1 << 20) - 1, 3, 1], decay_shift=[20, 2, 1], threshold=1 << 38)
+    ),
+    "peak ternary at every integer": _listed(
+        4, [[a, b, 3] for a in range(-16, 17) for b in (-16, -7, 0, 4, 13)], _peak(3, 5, 4)
+    ),
+    "peak ternary of a half": _listed(
+        4, [[a, b] for a in range(-16, 17) for b in (-9, 0, 8)], _peak(2, 1, 1)
+    ),
+    "peak ternary of nothing": _listed(4, [[0, 5, -5], [0, 0, 0], [-16, 1, 2]], _peak(3, 0, 0)),
+    "peak ternary of all": _listed(4, [[9, 5, -9], [0, 0, 0], [-16, 1, 2]], _peak(3, 1, 0)),
+    "peak ternary of one": _listed(4, [[x] for x in range(-16, 17)], _peak(1, 5, 3)),
+    "peak ternary beyond floats": _corner(37, 6, _peak(6, (1 << 24) - 1, 25)),
+    "peak ternary that feeds weights": _corner(
+        *(9, 5), replace(_peak(5, 19661, 17), name="y"), _dense_of("y", np.full((16, 5), 99))
     ),
     "table at every integer": _listed(4, [[x, -x] for x in range(-16, 17)], _table(9)),
     "affine small": _corner(4, 2, _affine("op", "x", 2, 4, gain=[3, -5], shift=[1, 3], offset=1)),

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -46,10 +47,12 @@ PROGRAMS: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Write the cases named in the command, or every one."""
     networks = _networks()
-    chosen = sys.argv[1:] or [*PROGRAMS, "compiled", "neurons"]
+    chosen = sys.argv[1:] or [*PROGRAMS, "compiled", "neurons", "peak"]
     for name in chosen:
         if name == "neurons":
             write(name, neurons(), networks)
+        elif name == "peak":
+            write(name, peak(networks), networks)
         elif name == "compiled":
             graph = networks.random_graph(3, channels=4, modes=3, blocks=1)
             write(name, compile_model(graph), networks)
@@ -87,6 +90,18 @@ def neurons() -> Program:
     )
     calm = np.full((1, 4, 2), 60, np.uint8)  # real data go further, and are clipped
     return compile_model(graph, options=options, calibration=calm)
+
+
+def peak(networks: ModuleType) -> Program:
+    """Return a GSU whose thresholds follow the largest activation of each step."""
+    graph = networks.random_graph(8, mixer="gsu", channels=5, modes=2, blocks=2)
+    nodes = (
+        replace(node, threshold=None, factor=(0.15, 0.5)[node.layer.endswith("1")])
+        if isinstance(node, g.Ternary)
+        else node
+        for node in graph.nodes
+    )
+    return compile_model(graph.with_nodes(nodes), "cpu", CompileOptions(rounding="nearest"))
 
 
 def write(name: str, program: Program, networks: ModuleType) -> None:

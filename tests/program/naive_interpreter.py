@@ -150,6 +150,10 @@ class Machine:
             for v, threshold in zip(x, op["threshold"], strict=True)
         ]
 
+    def _peakternary(self, op: dict[str, Any], x: Vector) -> Vector:
+        d = op["factor"] * max(abs(v) for v in x) // 2 ** op["shift"]
+        return [1 if v > d else -1 if v < -d else 0 for v in x]
+
     def _table(self, op: dict[str, Any], x: Vector) -> Vector:
         values = []
         for v in x:

@@ -72,7 +72,7 @@ def test_the_cases_reach_every_operation_and_saturation():
     assert kinds == {"uint8", "tokens", "float"}
     assert types == {
         *("Input", "Dense", "Embedding", "Affine", "SSM", "Spike", "Ternary", "Table", "Product"),
-        *("Add", "LayerNorm", "Readout", "Relu", "LIF"),
+        *("Add", "LayerNorm", "Readout", "Relu", "LIF", "PeakTernary"),
     }
     assert saturated == {
         *("Affine", "SSM", "state", "Table", "Product", "Add", "LayerNorm", "Readout", "Relu")

@@ -2,8 +2,8 @@
 
 A multiplication is a product of two stored numbers, an addition is a sum, a difference or a
 comparison. Shifts, roundings, choices, signs and saturations are not counted: they are wires and
-carry bits of the additions they follow. The sums of `Dense` and `Embedding` depend on the spikes; they
-are counted where the spikes are known and are zero here.
+carry bits of the additions they follow. The sums of `Dense` and `Embedding` depend on the spikes;
+they are counted where the spikes are known and are zero here.
 """
 
 from __future__ import annotations
