@@ -97,7 +97,7 @@ def peak(networks: ModuleType) -> Program:
     graph = networks.random_graph(8, mixer="gsu", channels=5, modes=2, blocks=2)
     nodes = (
         replace(node, threshold=None, factor=(0.15, 0.5)[node.layer.endswith("1")])
-        if isinstance(node, g.Ternary)
+        if isinstance(node, g.TernaryNode)
         else node
         for node in graph.nodes
     )
