@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import errno
 import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -149,3 +151,29 @@ def test_sha256_of_more_than_one_chunk(tmp_path: Path) -> None:
 def test_sha256_of_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing: cannot be read: No such file or directory$"):
         sha256_of(tmp_path / "nothing")
+
+
+def test_what_a_killed_process_left_goes_with_the_next_write_to_the_same_file(tmp_path):
+    script = """
+import os, signal, sys
+from neurossm.files import atomic_path
+with atomic_path(sys.argv[1]) as temporary:
+    temporary.write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+    target, other = tmp_path / "a.h5", tmp_path / "b.h5"
+    for path in (target, target, other):
+        ended = subprocess.run([sys.executable, "-c", script, str(path)], timeout=60)
+        assert ended.returncode == -9
+    assert len(list(tmp_path.iterdir())) == 2  # the second write to a.h5 removed the first's
+    with atomic_path(target) as temporary:
+        with atomic_path(target) as living:  # of a process that runs
+            living.write_text("first")
+            assert temporary.exists()
+        temporary.write_text("whole")
+    assert target.read_text() == "whole"
+    left = [path.name for path in tmp_path.iterdir() if path != target]
+    assert len(left) == 1  # that of b.h5 stays until b.h5 is written
+    with atomic_path(other) as temporary:
+        temporary.write_text("whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.h5", "b.h5"]

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
+from pathlib import Path
 from unittest.mock import Mock
 
 import h5py
@@ -20,6 +25,7 @@ from neurossm.storage import (
     read_json_object,
     read_record,
     schema_of,
+    seal,
     subgroup,
     write_file,
     write_json,
@@ -67,7 +73,8 @@ def test_a_record_is_read_back_bit_for_bit(tmp_path, maybe):
 def test_the_file_is_plain_hdf5(tmp_path):
     save(tmp_path / "r.h5", example())
     with h5py.File(tmp_path / "r.h5") as file:
-        assert dict(file.attrs) == {"schema": "test", "version": 1}
+        assert set(file.attrs) == {"schema", "version", "content_sha256"}
+        assert (file.attrs["schema"], file.attrs["version"]) == ("test", 1)
         group = file["r"]
         assert group.attrs["number"] == 0.1
         assert group.attrs["names"] == '["a", "b.c"]'
@@ -229,6 +236,7 @@ def test_bad_fields_are_refused(tmp_path, change, message):
     save(path, example())
     with h5py.File(path, "r+") as file:
         change(file["r"])
+    seal(path)
     with pytest.raises(FormatError, match=message) as caught:
         load(path)
     assert "\n" not in str(caught.value)
@@ -239,6 +247,176 @@ def test_integers_are_accepted_as_floats(tmp_path):
     save(path, example())
     with h5py.File(path, "r+") as file:
         file["r"].attrs["number"] = 3
+    seal(path)
     number = load(path).number
     assert number == 3.0
     assert isinstance(number, float)
+
+
+# --- checksums and files of unknown origin ---
+
+
+DAMAGED = Path(__file__).parent / "damaged"
+"""Files of this package's schemas with a few bytes changed; see the README there."""
+
+
+def test_every_changed_byte_is_noticed_before_hdf5_sees_it(tmp_path, monkeypatch):
+    path = tmp_path / "r.h5"
+    save(path, example())
+    content = path.read_bytes()
+    monkeypatch.setattr(h5py, "File", None)  # nothing may be parsed
+    end = len(content) - 82
+    for position in (*range(8, end, max(end // 200, 1)), len(content) - 2):
+        changed = bytearray(content)
+        changed[position] ^= 1
+        path.write_bytes(changed)
+        with pytest.raises(FormatError, match=r"r\.h5: damaged: .*SHA-256 differs"):
+            load(path)
+
+
+def test_the_checksum_is_that_of_the_bytes_before_it(tmp_path):
+    path = tmp_path / "r.h5"
+    save(path, example())
+    content = path.read_bytes()
+    digest = hashlib.sha256(content[:-82]).hexdigest()
+    assert content[-82:] == f"\nneurossm-sha256:{digest}\n".encode()
+
+
+def test_the_same_content_stored_anew_is_read_and_a_changed_one_refused(tmp_path):
+    path, copy = tmp_path / "r.h5", tmp_path / "copy.h5"
+    save(path, example())
+    with h5py.File(path) as old, h5py.File(copy, "w", track_order=True) as new:
+        for name, value in old.attrs.items():
+            new.attrs[name] = value
+        old.copy("r", new)
+    assert same(load(copy), example())
+    with h5py.File(copy, "r+") as file:
+        file["r"].attrs["number"] = 0.25
+    with pytest.raises(FormatError, match=r"copy\.h5: was changed after it was written"):
+        load(copy)
+
+
+def test_a_file_of_an_older_version_is_read_with_a_note(tmp_path, caplog):
+    path = tmp_path / "old.h5"
+    save(path, example())
+    with h5py.File(path, "r+") as file:
+        del file.attrs["content_sha256"]
+    assert same(load(path), example())
+    (note,) = caplog.records
+    assert note.getMessage() == (
+        f"{path}: carries no checksum (an older neurossm wrote it), so damage may go unnoticed; "
+        "write it anew with this version"
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("crash.graph.h5", "the HDF5 library crashes on it"),
+        ("crash.program.h5", "the HDF5 library crashes on it"),
+        ("endless.graph.h5", "does not come to an end"),
+    ],
+)
+def test_files_that_crash_the_hdf5_library_are_refused(name, message):
+    with pytest.raises(FormatError, match=message):
+        read_file(DAMAGED / name, "neurossm-graph", 1, lambda file: None)
+
+
+def _foreign(path, fill):
+    with h5py.File(path, "w") as file:
+        file.attrs["schema"], file.attrs["version"] = "test", 1
+        fill(file, path)
+
+
+def _virtual(file, path):
+    layout = h5py.VirtualLayout((2,), "i8")
+    layout[:] = h5py.VirtualSource(str(path.with_name("other.h5")), "x", (2,))
+    file.create_virtual_dataset("x", layout)
+
+
+FOREIGN = {
+    "external link": (
+        lambda f, p: f.__setitem__("x", h5py.ExternalLink("other.h5", "x")),
+        "/x is a link to elsewhere",
+    ),
+    "soft link": (
+        lambda f, p: f.__setitem__("x", h5py.SoftLink("/r")),
+        "/x is a link to elsewhere",
+    ),
+    "circle": (lambda f, p: f.create_group("a").__setitem__("b", f["a"]), "under two names"),
+    "virtual": (_virtual, "/x is a view of other datasets"),
+    "external values": (
+        lambda f, p: f.create_dataset("x", (8,), "u1", external=[("/dev/zero", 0, 8)]),
+        "/x keeps its values in another file",
+    ),
+    "reference": (
+        lambda f, p: f.create_dataset("x", data=f.ref, dtype=h5py.ref_dtype),
+        "/x holds object values",
+    ),
+    "nothing stored": (
+        lambda f, p: f.create_dataset("x", (1 << 29,), "f8", chunks=(1 << 20,)),
+        "stores no value",
+    ),
+    "deep": (lambda f, p: f.create_group("/".join("g" * 40)), "32 deep"),
+}
+
+
+@pytest.mark.parametrize("kind", FOREIGN)
+def test_nothing_outside_the_file_and_no_bomb_is_read(tmp_path, kind):
+    fill, message = FOREIGN[kind]
+    path = tmp_path / "x.h5"
+    _foreign(path, fill)
+    with pytest.raises(FormatError, match=message) as caught:
+        read_file(path, "test", 1, lambda file: None)
+    assert "\n" not in str(caught.value)
+
+
+def test_values_that_unpack_to_gigabytes_are_refused(tmp_path):
+    path = tmp_path / "x.h5"
+    _foreign(
+        path,
+        lambda f, p: f.create_dataset(
+            "x", (1 << 27,), "f8", chunks=(1 << 24,), compression="gzip", fillvalue=0
+        ).__setitem__(slice(0, 8), 1.0),
+    )
+    assert path.stat().st_size < 1 << 20
+    with pytest.raises(FormatError, match="512 MB, the limit"):
+        read_file(path, "test", 1, lambda file: None)
+
+
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_what_is_no_file_is_not_opened(tmp_path, kind):
+    path = {"device": Path("/dev/zero"), "folder": tmp_path}.get(kind, tmp_path / "pipe")
+    if kind == "pipe":
+        os.mkfifo(path)
+    with pytest.raises(InputError, match="is a folder" if kind == "folder" else "is a pipe or a"):
+        load(path)
+    assert schema_of(path) is None
+
+
+def test_a_full_disk_is_told_and_leaves_nothing(tmp_path):
+    """Writing more than a limit on files allows fails as a full disk does."""
+    script = f"""
+import resource, signal, sys
+from pathlib import Path
+import numpy as np
+from neurossm.errors import InputError
+from neurossm.storage import write_file
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[1]), resource.RLIM_INFINITY))
+def fill(file):
+    rng = np.random.default_rng(0)
+    for index in range(50):
+        file.create_dataset(f"d{{index}}", data=rng.integers(0, 255, 2000), compression="gzip")
+try:
+    write_file(Path({str(tmp_path / "x.h5")!r}), "test", 1, fill)
+except InputError as error:
+    print(error)
+"""
+    for limit in (0, 100, 5_000, 20_000, 60_000):
+        ended = subprocess.run(
+            [sys.executable, "-c", script, str(limit)], capture_output=True, text=True, timeout=60
+        )
+        assert (ended.returncode, ended.stderr) == (0, "")
+        assert ended.stdout.startswith(f"{tmp_path / 'x.h5'}: cannot be written: ")
+        assert list(tmp_path.iterdir()) == []

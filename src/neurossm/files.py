@@ -7,6 +7,7 @@ import errno
 import hashlib
 import os
 import secrets
+import socket
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +15,8 @@ from pathlib import Path
 from neurossm.errors import InputError
 
 _CHUNK_BYTES = 1 << 20
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What writing fails with for reasons outside this package."""
 
 
 def as_path(value: object, what: str) -> Path:
@@ -41,6 +44,28 @@ def as_path(value: object, what: str) -> Path:
     return Path(value)
 
 
+def require_regular(path: Path) -> None:
+    """Check that a file to read is one: no folder, and no pipe or device, which may never end.
+
+    Raises
+    ------
+    InputError
+        There is none, it is none, or it cannot be looked at.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, ValueError) as error:  # such as a name that is too long
+        raise InputError(
+            f"{path}: cannot be read: {getattr(error, 'strerror', None) or error}"
+        ) from None
+    if stat.S_ISDIR(mode):
+        raise InputError(f"{path}: is a folder; name a file")
+    if not stat.S_ISREG(mode):
+        raise InputError(f"{path}: is a pipe or a device; name a regular file")
+
+
 @contextlib.contextmanager
 def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Give a temporary path to write to, which becomes `path` if the block succeeds.
@@ -48,7 +73,8 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     The temporary file lies in the same folder, so that renaming is atomic, and has the same
     suffix, so that writers that look at it behave alike (a writer that may add a suffix of its
     own, as `numpy.savez` does, gets an open file instead). If the block raises, also on Ctrl-C, it
-    is removed and `path` keeps its old content.
+    is removed and `path` keeps its old content; what a killed process left behind goes with the
+    next write to `path`.
 
     Parameters
     ----------
@@ -68,13 +94,45 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     require_writable(path)
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{secrets.token_hex(8)}.part{target.suffix}")
+    beginning = _temporary_beginning(target)
+    _remove_leftovers(target.parent, beginning)
+    unique = f"{os.getpid()}.{secrets.token_hex(4)}"
+    temporary = target.with_name(f"{beginning}{unique}.part{target.suffix}")
     with _removed_on_error(temporary, path):
         _create(temporary, path)
         yield temporary
         if not temporary.exists():
             raise InputError(f"{path}: nothing was written")
         os.replace(temporary, target)
+
+
+def _temporary_beginning(target: Path) -> str:
+    """Return how the temporary files of a file begin on this machine, short for any name."""
+    name = f"{socket.gethostname()}\0{target.name}"
+    return f".{hashlib.sha256(os.fsencode(name)).hexdigest()[:16]}."
+
+
+def _remove_leftovers(folder: Path, beginning: str) -> None:
+    """Remove temporary files of the same target whose processes were killed."""
+    try:
+        found = [entry for entry in folder.iterdir() if entry.name.startswith(beginning)]
+    except OSError:
+        return
+    for entry in found:
+        process = entry.name[len(beginning) :].partition(".")[0]
+        if ".part" in entry.name and process.isdecimal() and not _runs(int(process)):
+            with contextlib.suppress(OSError):
+                entry.unlink()
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except OSError:  # of another user
+        return True
+    return True
 
 
 def require_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[str] | None) -> None:
@@ -137,7 +195,7 @@ def _removed_on_error(temporary: Path, path: str | os.PathLike[str]) -> Iterator
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in _FULL:
             raise InputError(f"{path}: cannot be written: {os.strerror(error.errno)}") from None
         raise
 

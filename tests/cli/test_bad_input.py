@@ -19,6 +19,7 @@ from neurossm import compile_model
 from neurossm.cli import cli
 from neurossm.models import InputSpec, ModelConfig, Network, save
 from neurossm.models.export import export
+from neurossm.storage import seal
 
 STEPS = 12
 MAX_STEPS = 40
@@ -80,6 +81,7 @@ def _bad_hdf5(folder: Path, kind: str) -> None:
     with h5py.File(newer, "a") as file:
         assert "version" in file.attrs
         file.attrs["version"] = 99
+    seal(newer)
 
 
 def _data(folder: Path, x: np.ndarray) -> None:

@@ -12,6 +12,7 @@ from neurossm import graph as g
 from neurossm.arrays import same
 from neurossm.errors import FormatError, InputError
 from neurossm.graph.nodes import NODE_TYPES
+from neurossm.storage import seal
 
 RNG = np.random.default_rng(0)
 
@@ -221,6 +222,7 @@ def test_damaged_files_are_refused_in_one_line(networks, tmp_path, change, messa
     networks.random_graph(0, blocks=1).save(path)
     with h5py.File(path, "r+") as file:
         change(file)
+    seal(path)
     with pytest.raises(FormatError, match=message) as caught:
         g.Graph.load(path)
     assert str(caught.value).startswith(f"{path}: ")

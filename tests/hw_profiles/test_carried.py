@@ -18,6 +18,7 @@ from neurossm.errors import FormatError, InputError
 from neurossm.graph import Graph
 from neurossm.hw_profiles import load_profile, profile_of
 from neurossm.program import Program
+from neurossm.storage import seal
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "compiled.h5"
 
@@ -91,5 +92,6 @@ def test_a_profile_that_is_no_text_is_refused(graph: Graph, tmp_path: Path) -> N
     with h5py.File(tmp_path / "p.h5", "r+") as file:
         del file["profile"]
         file["profile"] = 3
+    seal(tmp_path / "p.h5")
     with pytest.raises(FormatError, match=r"p\.h5: "):
         Program.load(tmp_path / "p.h5")

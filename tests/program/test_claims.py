@@ -17,6 +17,7 @@ from neurossm import registry
 from neurossm.errors import FormatError, LimitError, NeuroSSMError
 from neurossm.inspection import inspect
 from neurossm.program import Program, certificate, certificate_cache, pole_series
+from neurossm.storage import seal
 
 FOLDER = Path(__file__).parents[1] / "golden"
 CASES = sorted(path.stem for path in FOLDER.glob("*.h5"))
@@ -42,6 +43,7 @@ def edited(case: str, path: Path, where: str, change: Any) -> Path:
         else:
             kind = at.attrs.get_id(name).dtype
             at.attrs.modify(name, np.asarray(change(at.attrs[name])).astype(kind))
+    seal(path)
     return path
 
 

@@ -5,10 +5,8 @@ from __future__ import annotations
 import zipfile
 from pathlib import Path
 
-import h5py
-
 from neurossm.errors import FormatError
-from neurossm.storage import schema_of
+from neurossm.storage import names_in, schema_of
 
 SAVE_ANEW = "where it was made, write the weights alone: torch.save(model.state_dict(), 'state.pt')"
 
@@ -85,11 +83,9 @@ def _hdf5(path: Path) -> str:
     schema = schema_of(path)
     if schema is not None:
         return _OURS.get(schema, f"an HDF5 file of schema {schema}, no checkpoint")
-    try:
-        with h5py.File(path, "r") as file:
-            names = set(file)
-    except OSError:
-        return "an HDF5 file that is damaged or truncated"
+    names = set(names_in(path) or ())
+    if not names:
+        return "an HDF5 file that is damaged, truncated or empty"
     if "node" in names:
         return (
             "a NIR graph, which describes neurons without the state-space layers of this package; "

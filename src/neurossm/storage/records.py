@@ -1,4 +1,4 @@
-"""HDF5 files of this package: schema and version first, then one group per record.
+"""Records in HDF5 files: one group for each.
 
 A record is a frozen dataclass of scalars, strings, tuples of strings, NumPy arrays and other such
 dataclasses. Scalars become attributes, arrays become datasets, nested records become groups, so
@@ -11,122 +11,18 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
 from typing import Any, TypeVar
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from neurossm.errors import FormatError, InputError, NeuroSSMError
-from neurossm.files import atomic_path
+from neurossm.errors import FormatError
 
 Record = TypeVar("Record")
-Content = TypeVar("Content")
 _ARRAY_KINDS = {"b", "i", "u", "f", "c"}
 _COMPRESS_FROM_BYTES = 4096
-_SIGNATURE = b"\x89HDF\r\n\x1a\n"
-_DAMAGE = (
-    KeyError,
-    OSError,
-    ValueError,  # also bad JSON and bad UTF-8
-    TypeError,
-    RuntimeError,
-    OverflowError,
-    MemoryError,  # a damaged shape
-)
-"""What h5py and the conversions raise on a file whose bytes or parts are wrong."""
-
-
-def write_file(path: Path, schema: str, version: int, fill: Callable[[h5py.File], None]) -> None:
-    """Write an HDF5 file whole or not at all; `fill` writes what follows schema and version."""
-    with atomic_path(path) as temporary, h5py.File(temporary, "w", track_order=True) as file:
-        file.attrs["schema"] = schema
-        file.attrs["version"] = version
-        fill(file)
-
-
-def is_hdf5(path: Path) -> bool:
-    """Tell whether a file begins as HDF5 files do, be it damaged further on."""
-    try:
-        with path.open("rb") as file:
-            return file.read(len(_SIGNATURE)) == _SIGNATURE
-    except OSError:
-        return False
-
-
-def schema_of(path: Path) -> str | None:
-    """Return the schema name an HDF5 file carries; None for anything that is not such a file."""
-    try:
-        with h5py.File(path, "r") as file:
-            schema = file.attrs.get("schema")
-    except _DAMAGE:
-        return None
-    return schema if isinstance(schema, str) else None
-
-
-def read_file(
-    path: Path, schema: str, version: int, read: Callable[[h5py.File], Content], made_by: str = ""
-) -> Content:
-    """Open a file, check that it is what the caller expects, and return what `read` makes of it.
-
-    `read` converts and does nothing else: what it raises is told as damage of the file. What the
-    caller does with the content comes after, so that an error of its own stays what it is.
-    `made_by` names the command that makes such files, for messages.
-
-    Raises
-    ------
-    InputError
-        The file does not exist.
-    FormatError
-        It is not HDF5, truncated, foreign, of another schema, newer than this package, or
-        lacks a part, or what is read from it makes no sense; the path comes first.
-    """
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        file = h5py.File(path, "r")
-    except _DAMAGE as error:
-        raise FormatError(
-            f"{path}: not a readable HDF5 file (foreign, damaged or truncated); "
-            f"expected a {_described(schema, made_by)}"
-        ) from error
-    with file:
-        try:
-            _check_header(file, schema, version, made_by)
-            return read(file)
-        except NeuroSSMError as error:
-            raise FormatError(f"{path}: {_one_line(error)}") from error
-        except _DAMAGE as error:
-            raise FormatError(f"{path}: damaged {schema} file: {_one_line(error)}") from error
-
-
-def _described(schema: str, made_by: str) -> str:
-    return f"{schema!r}" + (f", as `{made_by}` writes" if made_by else "")
-
-
-def _check_header(file: h5py.File, schema: str, version: int, made_by: str) -> None:
-    found = file.attrs.get("schema")
-    expected = _described(schema, made_by)
-    if not isinstance(found, str):
-        raise FormatError(f"foreign HDF5 file without a 'schema'; expected a {expected}")
-    if found != schema:
-        raise FormatError(f"holds a {found!r}, expected a {expected}")
-    number = file.attrs.get("version")
-    if not isinstance(number, (int, np.integer)):
-        raise FormatError(f"{schema} file without a version number")
-    if number > version:
-        raise FormatError(
-            f"{schema} version {number} is newer than version {version}, the newest this "
-            "neurossm reads; upgrade neurossm or write the file again with this one"
-        )
-    if number < 1:
-        raise FormatError(f"{schema} version {number} is not one neurossm ever wrote")
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def subgroup(group: h5py.Group, name: str) -> h5py.Group:
