@@ -12,9 +12,10 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from neurossm.errors import InputError
+from neurossm.errors import FormatError, InputError
 
 _CHUNK_BYTES = 1 << 20
+_TEXT_BYTES = 1 << 20
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What writing fails with for reasons outside this package."""
 
@@ -64,6 +65,36 @@ def require_regular(path: Path) -> None:
         raise InputError(f"{path}: is a folder; name a file")
     if not stat.S_ISREG(mode):
         raise InputError(f"{path}: is a pipe or a device; name a regular file")
+
+
+def read_text(path: Path, kind: str) -> str:
+    """Return the text of a small file that people write, such as a profile.
+
+    Parameters
+    ----------
+    path
+        The file.
+    kind
+        What it should be, for messages, such as "TOML".
+
+    Raises
+    ------
+    InputError
+        It is missing, no file, or cannot be read.
+    FormatError
+        It is too long, or no text in UTF-8.
+    """
+    require_regular(path)
+    try:
+        content = path.read_bytes() if path.stat().st_size <= _TEXT_BYTES else None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    if content is None:
+        raise FormatError(f"{path}: not a {kind} file: longer than {_TEXT_BYTES >> 10} KB")
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError:
+        raise FormatError(f"{path}: not a {kind} file: it is not UTF-8 text") from None
 
 
 @contextlib.contextmanager
@@ -154,7 +185,7 @@ def require_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[st
         one of the inputs.
     """
     target = Path(os.path.realpath(as_path(path, "file to write")))
-    if any(other is not None and Path(os.path.realpath(other)) == target for other in inputs):
+    if any(other is not None and same_file(path, other) for other in inputs):
         raise InputError(f"{path}: is read by the same command; write to another file")
     try:
         problem = _write_problem(target)
@@ -162,6 +193,16 @@ def require_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[st
         problem = f"cannot be written: {error.strerror or error}"
     if problem is not None:
         raise InputError(f"{path}: {problem}")
+
+
+def same_file(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
+    """Tell whether two paths are one file: by name, through links, or as two names of one file."""
+    if os.path.realpath(first) == os.path.realpath(second):
+        return True
+    try:
+        return Path(first).samefile(second)
+    except (OSError, ValueError):  # one of them does not exist
+        return False
 
 
 def _write_problem(target: Path) -> str | None:
@@ -216,6 +257,7 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     InputError
         The file is missing or cannot be read.
     """
+    require_regular(as_path(path, "file"))
     digest = hashlib.sha256()
     try:
         with open(path, "rb") as file:

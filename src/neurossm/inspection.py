@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from neurossm.errors import FormatError, InputError
-from neurossm.files import as_path
+from neurossm.errors import FormatError
+from neurossm.files import as_path, require_regular
 from neurossm.graph import TYPE_NAMES
 from neurossm.graph import graph as graph_room
 from neurossm.origin import imported_line, imported_line_of
@@ -61,8 +61,7 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
         No such file, or none of these kinds.
     """
     path = as_path(path, "file")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    require_regular(path)
     schema = schema_of(path)
     if schema == program_room.SCHEMA:
         return _program(program_room.Program.load(path))

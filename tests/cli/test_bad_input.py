@@ -129,7 +129,7 @@ def refused(files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cal
 CHECKPOINTS = {
     "text": "not a checkpoint",
     "empty": "not a checkpoint",
-    "folder": "Is a directory|no such file",
+    "folder": "is a folder",
     "absent": "[Nn]o such file",
     "truncated": "not a checkpoint",
     "module": "pickled Python objects",
@@ -305,3 +305,44 @@ def test_an_input_is_never_overwritten(refused: Callable[..., str], files: Path)
     before = (files / "good.npz").read_bytes()
     refused("run", "@program.h5", "--data", "@good.npz", "-o", "@good.npz")
     assert (files / "good.npz").read_bytes() == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("inspect", "@good.pt", "--json", "@good.pt"),
+        ("inspect", "@program.h5", "--json", "@hard-link.h5"),
+        ("run", "@program.h5", "--data", "@good.npz", "--json", "@good.npz"),
+        ("run", "@program.h5", "--data", "@good.npz", "-o", "@hard-link.h5"),
+        ("verify", "@program.h5", "--data", "@good.npz", "--json", "@program.h5"),
+        ("profile", "@program.h5", "--data", "@good.npz", "--json", "@good.npz"),
+        ("report", "@program.h5", "--data", "@good.npz", "-o", "p.html", "--json", "@program.h5"),
+        ("export", "@good.pt", "-o", "g.h5", "--json", "@good.pt"),
+        ("compile", "@graph.h5", "--target", "loihi2-sim", "--json", "@graph.h5"),
+        ("tune", "@good.pt", "--data", "@good.npz", "-o", "p.toml", "--json", "@good.pt"),
+    ],
+)
+def test_no_output_overwrites_an_input(
+    command: tuple[str, ...], refused: Callable[..., str], files: Path
+) -> None:
+    link = files / "hard-link.h5"
+    if not link.exists():
+        link.hardlink_to(files / "program.h5")
+    before = {path: path.read_bytes() for path in files.iterdir() if path.is_file()}
+    assert "is read by the same command" in refused(*command)
+    assert {path: path.read_bytes() for path in files.iterdir() if path.is_file()} == before
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "@program.h5", "--data", "@good.npz", "-o", "out.npz", "--json", "out.npz"),
+        ("run", "@program.h5", "--data", "@good.npz", "-o", "a.h5", "--trace", "./a.h5"),
+        ("report", "@program.h5", "--data", "@good.npz", "-o", "p.html", "--json", "p.html"),
+        ("export", "@good.pt", "-o", "g.h5", "--json", "g.h5"),
+        ("compile", "@graph.h5", "--target", "loihi2-sim", "--json", "graph.loihi2-sim.h5"),
+        ("tune", "@good.pt", "--data", "@good.npz", "-o", "p.toml", "--json", "p.toml"),
+    ],
+)
+def test_two_outputs_are_two_files(command: tuple[str, ...], refused: Callable[..., str]) -> None:
+    assert "two outputs would go to this file" in refused(*command)

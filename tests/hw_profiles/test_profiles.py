@@ -142,7 +142,7 @@ def test_which_targets_know_the_maximum_of_a_layers_channels(write: Write) -> No
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="none.toml: cannot be read: No such file"):
+    with pytest.raises(InputError, match="none.toml: no such file"):
         load_profile(tmp_path / "none.toml")
 
 

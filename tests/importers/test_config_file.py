@@ -223,4 +223,4 @@ def test_a_missing_configuration(
     changed: Changed, write: Write, refused: Refused, tmp_path: Path
 ) -> None:
     absent = tmp_path / "absent.yaml"
-    assert "absent.yaml: cannot be read" in refused(write(changed({})), "--config", str(absent))
+    assert "absent.yaml: no such file" in refused(write(changed({})), "--config", str(absent))

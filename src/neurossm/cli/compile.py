@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 from click.core import ParameterSource
 
-from neurossm.cli.options import file_argument, file_option, shown_option
+from neurossm.cli.options import file_argument, file_option, output_option, shown_option
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.compile.options import (
     DEFAULT_TARGET,
@@ -61,7 +61,7 @@ def _width_options(command: _Decorated) -> _Decorated:
 @shown_option(
     "--target", default=DEFAULT_TARGET, help="A target of `neurossm targets`, or FILE.toml."
 )
-@file_option(
+@output_option(
     "-o",
     "--output",
     "program_path",
@@ -133,10 +133,10 @@ def command(
         from neurossm.compile import prepare
         from neurossm.compile.precision import check_layers
         from neurossm.datafile import load_data
-        from neurossm.files import require_writable
 
         path = program_path or Path(f"{model.stem}.{Path(target).stem}.h5")
-        require_writable(path, model, calibration, precision)
+        if program_path is None:
+            output.writes(path)
         widths = {
             name.removesuffix("_bits"): numbers.pop(name)
             for name in list(numbers)

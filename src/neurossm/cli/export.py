@@ -6,22 +6,20 @@ from pathlib import Path
 
 import click
 
-from neurossm.cli.options import file_argument, file_option
+from neurossm.cli.options import file_argument, output_option
 from neurossm.cli.output import json_option, open_output
 
 
 @click.command("export")
 @file_argument("model")
-@file_option("-o", "--output", "graph_path", required=True, help="Float graph to write (HDF5).")
+@output_option("-o", "--output", "graph_path", required=True, help="Float graph to write (HDF5).")
 @json_option
 def command(model: Path, graph_path: Path, json_path: str | None) -> None:
     """Write the float graph of MODEL, a checkpoint: the same function, in double precision."""
     with open_output(json_path) as output:
-        from neurossm.files import require_writable
         from neurossm.graph import TYPE_NAMES
         from neurossm.models.export import export
 
-        require_writable(graph_path, model)
         graph = export(model)
         graph.save(graph_path)
         channels = graph.channels()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from neurossm.cli.options import file_argument, file_option
+from neurossm.cli.options import file_argument, file_option, output_option
 from neurossm.cli.output import Output, json_option, open_output
 
 if TYPE_CHECKING:
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @click.command("import")
 @file_argument("checkpoint", metavar="CKPT")
-@file_option("-o", "--output", "model_path", help="Checkpoint to write; needed without --check.")
+@output_option("-o", "--output", "model_path", help="Checkpoint to write; needed without --check.")
 @file_option(
     "--check",
     "check_path",
@@ -118,10 +118,8 @@ def _import(
     calibration: Path | None,
 ) -> None:
     from neurossm.datafile import load_data
-    from neurossm.files import require_writable
     from neurossm.importers import import_checkpoint
 
-    require_writable(model_path, checkpoint, config, calibration)
     samples = None if calibration is None else load_data(calibration).x
     imported = import_checkpoint(checkpoint, config, options, samples)
     imported.save(model_path)

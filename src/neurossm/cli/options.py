@@ -23,6 +23,18 @@ def file_option(*names: str, **settings: Any) -> Decorator:
     return click.option(*names, type=click.Path(path_type=Path), **settings)
 
 
+class OutputPath(click.Path):
+    """The type of an option that names a file to write; all others that name files are read."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+
+def output_option(*names: str, **settings: Any) -> Decorator:
+    """Return an option that is the path of a file to write; `open_output` checks it."""
+    return click.option(*names, type=OutputPath(), **settings)
+
+
 def shown_option(*names: str, default: Any, **settings: Any) -> Decorator:
     """Return an option whose help ends with its default."""
     return click.option(*names, default=default, show_default=True, **settings)

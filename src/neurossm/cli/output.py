@@ -30,7 +30,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 from rich.text import Text
 
-from neurossm.files import atomic_path, require_writable
+from neurossm.cli.options import OutputPath
+from neurossm.errors import InputError
+from neurossm.files import atomic_path, require_writable, same_file
 
 _PLAIN_WIDTH = 160  # columns for tables that go to a file or a pipe
 
@@ -58,6 +60,17 @@ class Output:
     def quiet(self) -> bool:
         """Whether stdout belongs to the JSON."""
         return self.json_path == "-"
+
+    def writes(self, path: Path) -> None:
+        """Check a file that a command writes without being told its name.
+
+        Raises
+        ------
+        InputError
+            It cannot be written, is read by the command, or is another of its outputs.
+        """
+        read, written = _files_of_command(self.json_path)
+        _check_outputs(read, [path, *written])
 
     def line(self, text: str = "") -> None:
         """Print one line for people."""
@@ -154,15 +167,38 @@ def open_output(json_path: str | None) -> Iterator[Output]:
     Raises
     ------
     InputError
-        The JSON file cannot be written.
+        A file of the command's options cannot be written, is read as well, or stands for two.
     """
+    _check_outputs(*_files_of_command(json_path))
     if json_path != "-":
-        if json_path is not None:
-            require_writable(json_path)
         yield Output(json_path, sys.stdout)
         return
     with _stdout_as_stderr() as stdout:
         yield Output(json_path, stdout)
+
+
+def _files_of_command(json_path: str | None) -> tuple[list[Path], list[Path]]:
+    """Return the files that the running command was told to read, and those to write."""
+    read: list[Path] = []
+    written = [] if json_path in (None, "-") else [Path(str(json_path))]
+    context = click.get_current_context(silent=True)
+    if context is not None:
+        for option in context.command.params:
+            value = context.params.get(option.name or "")
+            if isinstance(option.type, OutputPath):
+                written += [] if value is None else [value]
+            elif option.name != "json_path":
+                given = value if isinstance(value, tuple) else (value,)
+                # a profile is named, or given as a file
+                read += [Path(each) for each in given if isinstance(each, (str, Path)) and each]
+    return read, written
+
+
+def _check_outputs(read: list[Path], written: list[Path]) -> None:
+    for index, path in enumerate(written):
+        require_writable(path, *read)
+        if any(same_file(path, other) for other in written[:index]):
+            raise InputError(f"{path}: two outputs would go to this file; name another for one")
 
 
 @contextlib.contextmanager

@@ -10,9 +10,9 @@ from neurossm.cli.options import (
     data_option,
     engines_option,
     file_argument,
-    file_option,
     limit_option,
     model_option,
+    output_option,
     plots_option,
 )
 from neurossm.cli.output import json_option, open_output
@@ -23,7 +23,7 @@ from neurossm.registry import DEFAULT_ENGINE
 @file_argument("program")
 @data_option()
 @model_option
-@file_option(
+@output_option(
     "-o",
     "--output",
     "page_path",
@@ -53,10 +53,8 @@ def command(
     """
     with open_output(json_path) as output:
         from neurossm.datafile import load_data
-        from neurossm.files import require_writable
         from neurossm.reporting import DEFAULT_LIMIT, report
 
-        require_writable(page_path, program, data, model)
         samples = load_data(data)
         used = min(DEFAULT_LIMIT, len(samples.x)) if limit is None else limit
         with output.progress("watching", 2 * used) as advance:

@@ -15,8 +15,8 @@ from neurossm.cli.options import (
     data_option,
     engine_option,
     file_argument,
-    file_option,
     limit_option,
+    output_option,
 )
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.errors import InputError
@@ -37,9 +37,13 @@ if TYPE_CHECKING:
     help="Where the engine 'fast' runs: --engine fast:cuda in two words. [default: cpu]",
 )
 @click.option("--threads", type=int, help="Cores of the engine 'fast'. [default: all]")
-@file_option("-o", "--output", "logits_path", help="OUT.npz: logits, logits_exponent, prediction.")
+@output_option(
+    "-o", "--output", "logits_path", help="OUT.npz: logits, logits_exponent, prediction."
+)
 @limit_option()
-@file_option("--trace", "trace_path", help="TRACE.h5: tensors at every step, on the engine 'fast'.")
+@output_option(
+    "--trace", "trace_path", help="TRACE.h5: tensors at every step, on the engine 'fast'."
+)
 @click.option(
     "--record",
     multiple=True,
@@ -65,15 +69,11 @@ def command(
         raise click.UsageError("--record names tensors of a trace: give --trace TRACE.h5 too")
     with open_output(json_path) as output:
         from neurossm.datafile import load_data, samples_of, save_logits
-        from neurossm.files import require_writable
         from neurossm.program import Program
 
         chosen, place = check_options(engine, device, threads)
         how = _How(chosen.name, place, threads, trace_path, record)
         how.check()
-        for path in (logits_path, trace_path):
-            if path is not None:
-                require_writable(path, program, data)
         loaded = Program.load(program)
         given = load_data(data).limited(limit)
         samples = samples_of(loaded.input, loaded.readout.out.channels, given)

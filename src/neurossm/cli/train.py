@@ -6,6 +6,7 @@ from typing import Any
 
 import click
 
+from neurossm.cli.options import OutputPath
 from neurossm.cli.output import open_output
 from neurossm.train.command import ARGUMENTS, chosen_settings, run_training
 from neurossm.train.options import Option, options
@@ -19,7 +20,8 @@ def _parameters() -> list[click.Parameter]:
         names = ["-o", argument.flag] if argument.name == "output" else [argument.flag]
         text = argument.help.format(presets=", ".join(presets()))
         switch = argument.kind is bool
-        kind = None if switch else argument.kind
+        written = argument.name in ("output", "log")
+        kind: Any = OutputPath() if written else None if switch else argument.kind
         found.append(click.Option(names, type=kind, is_flag=switch, help=text))
     found += [_parameter(option) for option in options()]
     text = "Write the results as JSON; '-' writes them to stdout and nothing else there."

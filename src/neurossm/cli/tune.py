@@ -13,6 +13,7 @@ from neurossm.cli.options import (
     file_argument,
     file_option,
     limit_option,
+    output_option,
     shown_option,
 )
 from neurossm.cli.output import Output, json_option, open_output
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 @click.command("tune")
 @file_argument("model")
 @data_option("x, and labels y where there are any")
-@file_option(
+@output_option(
     "-o",
     "--output",
     "precision_path",
@@ -103,10 +104,8 @@ def command(
     with open_output(json_path) as output:
         from neurossm.compile.precision import save_precision
         from neurossm.datafile import load_data
-        from neurossm.files import require_writable
         from neurossm.tuning import TuneOptions, tune
 
-        require_writable(precision_path, model, data, calibration)
         loaded = load_data(data).limited(limit)
         tuning = tune(
             model,

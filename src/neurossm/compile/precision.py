@@ -31,7 +31,7 @@ from neurossm.compile.options import (
 )
 from neurossm.compile.rules import Need, rule_of
 from neurossm.errors import FormatError, InputError
-from neurossm.files import atomic_path
+from neurossm.files import atomic_path, read_text
 from neurossm.graph import Graph
 from neurossm.graph import nodes as n
 
@@ -138,11 +138,10 @@ def load_precision(path: str | Path) -> Precision:
         Not TOML, or another schema or version.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
+    text = read_text(path, "TOML")
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        content = tomllib.loads(text)
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise FormatError(f"{path}: not a readable TOML file: {error}") from None
     try:
         return _parsed(content)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from neurossm.errors import FormatError, InputError
-from neurossm.files import as_path
+from neurossm.files import as_path, read_text
 from neurossm.hw_profiles.profile import Profile
 from neurossm.hw_profiles.schema import read_profile
 
@@ -63,12 +63,7 @@ def load_profile(name_or_path: str | os.PathLike[str] | Profile) -> Profile:
             f"target {text!r} is unknown; known: {', '.join(known_profiles())}, "
             "or a profile of your own as FILE.toml"
         )
-    try:
-        return parse_profile(path.read_text("utf-8"), text)
-    except OSError as error:
-        raise InputError(f"{text}: cannot be read: {error.strerror or error}") from None
-    except UnicodeDecodeError:
-        raise FormatError(f"{text}: not a TOML file: it is not UTF-8 text") from None
+    return parse_profile(read_text(path, "TOML"), text)
 
 
 @lru_cache
@@ -108,6 +103,6 @@ def parse_profile(text: str, where: str) -> Profile:
     """Read a profile's text; FormatError, which begins with `where`, says what is wrong."""
     try:
         tables = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise FormatError(f"{where}: not a TOML file: {error}") from None
     return replace(read_profile(tables, where), text=text)

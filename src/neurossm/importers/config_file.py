@@ -9,7 +9,8 @@ from typing import Any
 
 import yaml
 
-from neurossm.errors import FormatError, InputError, UnsupportedError
+from neurossm.errors import FormatError, UnsupportedError
+from neurossm.files import read_text
 
 ACTIVATIONS = ("spike", "gelu", "relu")
 NO_ACTIVATION = (None, "id", "identity", "linear")
@@ -75,6 +76,15 @@ class Config:
             raise FormatError(f"{self.where}: {place}.{key} is {said}, but {because} says {found}")
 
 
+class _PlainLoader(yaml.SafeLoader):
+    """Reads values without references to each other, of which a few lines can make billions."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            raise yaml.YAMLError("holds references (*name), which are not read; write them out")
+        return super().compose_node(parent, index)
+
+
 def load_config(path: Path) -> Config:
     """Read a YAML file: an experiment of the official code, or a resolved ``.hydra/config.yaml``.
 
@@ -85,12 +95,11 @@ def load_config(path: Path) -> Config:
     FormatError
         No YAML, or no configuration of a model.
     """
+    text = read_text(path, "YAML")
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise FormatError(f"{path}: no YAML: {' '.join(str(error).split())}") from error
+        content = yaml.load(text, Loader=_PlainLoader)
+    except (yaml.YAMLError, RecursionError, ValueError, OverflowError) as error:
+        raise FormatError(f"{path}: no YAML: {' '.join(str(error).split())[:300]}") from error
     if not isinstance(content, Mapping):
         raise FormatError(f"{path}: expected named values, such as model: and model.layer:")
     return parse_config(content, str(path))

@@ -6,6 +6,7 @@ import zipfile
 from pathlib import Path
 
 from neurossm.errors import FormatError
+from neurossm.files import require_regular
 from neurossm.storage import names_in, schema_of
 
 SAVE_ANEW = "where it was made, write the weights alone: torch.save(model.state_dict(), 'state.pt')"
@@ -40,6 +41,7 @@ def refuse_other_kinds(path: Path) -> None:
     """
     if path.is_dir():
         raise FormatError(f"{path}: a folder; {_folder(path)}")
+    require_regular(path)
     with open(path, "rb") as file:
         start = file.read(512)
     kind = _kind(path, start)

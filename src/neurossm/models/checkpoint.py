@@ -134,7 +134,9 @@ def load(path: Path) -> Checkpoint:
             f"{path}: not a NeuroSSM checkpoint; `neurossm import` reads those of other projects"
         )
     version = content.get("version")
-    if not isinstance(version, int) or version > VERSION:
+    if type(version) is not int or version < 1:
+        raise FormatError(f"{path}: checkpoint version {version!r:.80} is not one ever written")
+    if version > VERSION:
         raise FormatError(
             f"{path}: checkpoint version {version}, this release reads up to {VERSION}; update it"
         )
@@ -143,9 +145,7 @@ def load(path: Path) -> Checkpoint:
     except (FormatError, InputError) as error:
         raise FormatError(f"{path}: {error}") from error
     calibration = content.get("calibration")
-    if calibration is not None and not isinstance(calibration, Tensor):
-        raise FormatError(f"{path}: calibration: expected a tensor")
-    samples = None if calibration is None else calibration.numpy()
+    samples = None if calibration is None else _samples(calibration, f"{path}: calibration")
     return Checkpoint(model, samples, content.get("training") or {}, digest, path.name)
 
 
@@ -166,11 +166,33 @@ def read_pickled(path: Path) -> object:
             f"{path}: holds pickled Python objects, which are not loaded because they can run "
             "code; save model.state_dict() instead of the model"
         ) from error
-    except (RuntimeError, EOFError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except MemoryError:
+        raise InputError(f"{path}: does not fit into memory") from None
+    except Exception as error:  # whatever unpickling makes of damaged bytes
         raise FormatError(
             f"{path}: not a checkpoint, or a damaged one: torch cannot read it"
         ) from error
     return content
+
+
+def _samples(calibration: object, where: str) -> NDArray[np.generic]:
+    """Return a file's calibration batch, if it is a plain tensor as large as it says."""
+    if not isinstance(calibration, Tensor):
+        raise FormatError(f"{where}: expected a tensor")
+    _check_plain(calibration, where)
+    if calibration.dtype == torch.bfloat16 or calibration.is_complex():
+        raise FormatError(f"{where}: holds {calibration.dtype} values; expected numbers of NumPy")
+    samples: NDArray[np.generic] = calibration.detach().numpy()
+    return samples
+
+
+def _check_plain(value: Tensor, where: str) -> None:
+    """Refuse a tensor without values of its own for each element."""
+    if value.layout != torch.strided or value.is_quantized or value.device.type == "meta":
+        kind = "meta" if value.device.type == "meta" else str(value.layout)
+        raise FormatError(f"{where}: is a tensor of the kind {kind}; expected plain values")
+    if value.numel() * value.element_size() > value.untyped_storage().nbytes():
+        raise FormatError(f"{where}: shape {tuple(value.shape)} repeats fewer stored values")
 
 
 def build(config: object, state: object) -> Network:
@@ -187,7 +209,10 @@ def build(config: object, state: object) -> Network:
         raise FormatError("configuration: missing")
     if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
         raise FormatError("state: expected a name and a tensor for each weight")
+    for name, value in state.items():
+        _check_plain(value, f"state: {name!s:.80}")
     parsed = ModelConfig.from_dict(config)
+    _check_sizes(parsed, state)
     with torch.random.fork_rng(devices=[]):  # building draws numbers that loading overwrites
         model = Network(parsed)
     _check_state(model.state_dict(), state)
@@ -195,6 +220,22 @@ def build(config: object, state: object) -> Network:
         model.double()
     model.load_state_dict(dict(state))
     return model.eval()
+
+
+_LARGER = 64
+"""How many times more numbers than the file's a network may take before its shapes are compared."""
+
+
+def _check_sizes(config: ModelConfig, state: Mapping[str, Tensor]) -> None:
+    """Refuse a network larger than its weights before it is built."""
+    stored = sum(value.numel() for value in state.values())
+    widest = max(config.d_model, config.d_state, config.classes)
+    if config.n_layers > len(state) or config.d_model * widest > _LARGER * max(stored, _LARGER):
+        raise FormatError(
+            f"configuration: n_layers {config.n_layers}, d_model {config.d_model}, d_state "
+            f"{config.d_state} and classes {config.classes} need far more than the "
+            f"{len(state)} weights of {stored:,} numbers"
+        )
 
 
 def _tensor(values: Tensor | NDArray[np.generic]) -> Tensor:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
-from typing import Any, Literal, TypeVar, get_args, get_type_hints
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from neurossm.errors import FormatError, InputError
 
@@ -194,10 +195,35 @@ def _build(kind: type[_Kind], values: Any, place: str) -> _Kind:
     unknown = sorted(str(key) for key in set(values) - known)
     if unknown:
         raise FormatError(f"{place}: unknown field {', '.join(unknown)}")
+    hints = get_type_hints(kind)
+    for name, value in values.items():
+        if not _fits(value, hints[name]):
+            shown = f"{value!r:.80}" if isinstance(value, _PLAIN) else f"a {type(value).__name__}"
+            raise FormatError(f"{place}: {name} is {shown}, which is of another type than it has")
     try:
         return kind(**values)
     except TypeError as error:
         raise FormatError(f"{place}: {error}") from error
+
+
+_PLAIN = (bool, int, float, str, type(None))
+
+
+def _fits(value: Any, hint: Any) -> bool:
+    """Tell whether a value from a file is of a field's type."""
+    options = get_args(hint) if get_origin(hint) in (Union, UnionType) else (hint,)
+    for option in options:
+        if get_origin(option) is Literal:
+            fits = isinstance(value, str)
+        elif option in (bool, int, str, type(None)):
+            fits = type(value) is option
+        elif option is float:
+            fits = type(value) in (int, float)
+        else:
+            fits = isinstance(value, get_origin(option) or option)
+        if fits:
+            return True
+    return False
 
 
 def _check_choices(config: Any, place: str) -> None:

@@ -133,7 +133,7 @@ def schema_of(path: Path) -> str | None:
 
 
 def names_in(path: Path) -> tuple[str, ...] | None:
-    """Return the names at the root of an HDF5 file of any origin; None where there are none, or it is damaged."""
+    """Return the names at the root of an HDF5 file; None where it has none or is damaged."""
     outline = _outline(path)
     return None if outline is None else outline.names or None
 
