@@ -41,9 +41,7 @@ if TYPE_CHECKING:
     "-o", "--output", "logits_path", help="OUT.npz: logits, logits_exponent, prediction."
 )
 @limit_option()
-@output_option(
-    "--trace", "trace_path", help="TRACE.h5: tensors at every step, on the engine 'fast'."
-)
+@output_option("--trace", "trace_path", help="TRACE.h5: tensors at every step (engine fast).")
 @click.option(
     "--record",
     multiple=True,
