@@ -10,50 +10,38 @@ import numpy as np
 from scipy import special
 
 from neurossm.arrays import FloatArray, freeze
-from neurossm.graph.node import FloatWork, Node
+from neurossm.graph.node import FloatWork, Monotone, Node
 from neurossm.graph.range import Range
 
 
 @dataclass(frozen=True, eq=False)
-class SigmoidNode(Node):
+class SigmoidNode(Monotone):
     """`y = 1 / (1 + exp(-x))`."""
+
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork(functions=1)
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute (..., H)."""
         value: FloatArray = special.expit(inputs[0])
         return value
 
-    def bound(self, *inputs: Range) -> Range:
-        """Monotone in x."""
-        (x,) = inputs
-        return Range(self.apply(x.low), self.apply(x.high))
-
-    def work(self, channels: int) -> FloatWork:
-        """One function per channel."""
-        return FloatWork(functions=channels)
-
 
 @dataclass(frozen=True, eq=False)
-class ReLUNode(Node):
+class ReLUNode(Monotone):
     """`y = max(x, 0)`."""
+
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork()
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute (..., H)."""
         return np.maximum(inputs[0], 0.0)
 
-    def bound(self, *inputs: Range) -> Range:
-        """Monotone in x."""
-        (x,) = inputs
-        return Range(self.apply(x.low), self.apply(x.high))
-
-    def work(self, channels: int) -> FloatWork:
-        """Comparisons are no products."""
-        return FloatWork()
-
 
 @dataclass(frozen=True, eq=False)
 class GELUNode(Node):
     """`y = x Phi(x)`, with the exact normal distribution function."""
+
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork(functions=1)
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute (..., H)."""
@@ -68,10 +56,6 @@ class GELUNode(Node):
         ends = Range.between(self.apply(x.low), self.apply(x.high))
         holds_minimum = (x.low < -0.7518) & (x.high > -0.7518)
         return Range(np.where(holds_minimum, lowest - 1e-4, ends.low), ends.high)
-
-    def work(self, channels: int) -> FloatWork:
-        """One function per channel."""
-        return FloatWork(functions=channels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +74,7 @@ class PiecewiseLinearNode(Node):
     slope: FloatArray
     max_error: float
     limited: ClassVar[bool] = True
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork(functions=1)
 
     def __post_init__(self) -> None:
         """Check shapes."""
@@ -125,7 +110,3 @@ class PiecewiseLinearNode(Node):
         low = np.where(inside, knots.min(axis=0)[:, None], np.inf).min(axis=0)
         high = np.where(inside, knots.max(axis=0)[:, None], -np.inf).max(axis=0)
         return Range.between(self.apply(x.low), self.apply(x.high)).hull(Range(low, high))
-
-    def work(self, channels: int) -> FloatWork:
-        """One function per channel."""
-        return FloatWork(functions=channels)

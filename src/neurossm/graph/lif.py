@@ -8,9 +8,9 @@ from typing import ClassVar, Literal
 
 import numpy as np
 
-from neurossm.arrays import FloatArray, freeze
+from neurossm.arrays import FloatArray
 from neurossm.errors import InputError
-from neurossm.graph.node import FloatWork, Node
+from neurossm.graph.node import FloatWork, Node, PerChannel
 from neurossm.graph.range import Range
 
 
@@ -21,25 +21,19 @@ class LIFNode(Node):
     `decay` (H) is from 0 to 1, `threshold` is (H); v is 0 when a sample begins.
     """
 
-    decay: FloatArray
-    threshold: FloatArray
+    decay: PerChannel
+    threshold: PerChannel
     time: ClassVar[Literal["any", "needed", "ended"]] = "needed"
     limited: ClassVar[bool] = True
     emits: ClassVar[str] = "spikes"
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork(state=1)
 
     def __post_init__(self) -> None:
-        """Check shapes and the decay."""
+        """Check the decay."""
         super().__post_init__()
-        freeze(self, "decay", np.float64, (None,))
-        freeze(self, "threshold", np.float64, self.decay.shape)
         if (self.decay < 0).any() or (self.decay > 1).any():
             worst = self.decay[np.abs(self.decay - 0.5).argmax()]
             raise InputError(f"{self.name}: decay {worst:.6g}, must be from 0 to 1")
-
-    def channels(self, *sizes: int) -> int:
-        """Return H."""
-        self.expect(sizes[0], self.decay.size)
-        return sizes[0]
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute (B, L, H) of 0 and 1."""
@@ -85,7 +79,3 @@ class LIFNode(Node):
         with np.errstate(divide="ignore", invalid="ignore"):
             low = np.where(x.low < 0, -x.low / (1 - self.decay), 0.0)
         return np.maximum(high, low)
-
-    def work(self, channels: int) -> FloatWork:
-        """One product and sum per channel."""
-        return FloatWork(state=channels)

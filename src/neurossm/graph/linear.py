@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import ClassVar
 
 import numpy as np
 
 from neurossm.arrays import FloatArray, freeze
-from neurossm.graph.node import FloatWork, Node
+from neurossm.graph.node import FloatWork, Monotone, Node, PerChannel
 from neurossm.graph.range import Range
 
 _ROWS = 16
@@ -64,6 +65,7 @@ class EmbeddingNode(Node):
     """`y = weight[token]`, with `weight` (V, H)."""
 
     weight: FloatArray
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork()
 
     def __post_init__(self) -> None:
         """Check shapes."""
@@ -84,41 +86,18 @@ class EmbeddingNode(Node):
         """Any row may be selected."""
         return Range(self.weight.min(axis=0), self.weight.max(axis=0))
 
-    def work(self, channels: int) -> FloatWork:
-        """Nothing is computed."""
-        return FloatWork()
-
 
 @dataclass(frozen=True, eq=False)
-class AffineNode(Node):
+class AffineNode(Monotone):
     """`y = scale x + shift`, both (H)."""
 
-    scale: FloatArray
-    shift: FloatArray
-
-    def __post_init__(self) -> None:
-        """Check shapes."""
-        super().__post_init__()
-        freeze(self, "scale", np.float64, (None,))
-        freeze(self, "shift", np.float64, self.scale.shape)
-
-    def channels(self, *sizes: int) -> int:
-        """Return H."""
-        self.expect(sizes[0], self.scale.size)
-        return sizes[0]
+    scale: PerChannel
+    shift: PerChannel
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork(elementwise=1)
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute (..., H)."""
         return self.scale * inputs[0] + self.shift
-
-    def bound(self, *inputs: Range) -> Range:
-        """Monotone in x."""
-        (x,) = inputs
-        return Range.between(self.apply(x.low), self.apply(x.high))
-
-    def work(self, channels: int) -> FloatWork:
-        """One product and sum per channel."""
-        return FloatWork(elementwise=channels)
 
 
 def _product(x: FloatArray, columns: FloatArray) -> FloatArray:

@@ -17,11 +17,7 @@ class ProductNode(Node):
     """`z = x y`, elementwise."""
 
     arity: ClassVar[int] = 2
-
-    def channels(self, *sizes: int) -> int:
-        """Return H."""
-        self.expect(sizes[1], sizes[0])
-        return sizes[0]
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork(elementwise=1)
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute two (..., H)."""
@@ -34,21 +30,13 @@ class ProductNode(Node):
         corners = np.stack([x.low * y.low, x.low * y.high, x.high * y.low, x.high * y.high])
         return Range(corners.min(axis=0), corners.max(axis=0))
 
-    def work(self, channels: int) -> FloatWork:
-        """One product per channel."""
-        return FloatWork(elementwise=channels)
-
 
 @dataclass(frozen=True, eq=False)
 class AddNode(Node):
     """`z = x + y`, elementwise: the residual connection."""
 
     arity: ClassVar[int] = 2
-
-    def channels(self, *sizes: int) -> int:
-        """Return H."""
-        self.expect(sizes[1], sizes[0])
-        return sizes[0]
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork(elementwise=1)
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute two (..., H)."""
@@ -60,16 +48,13 @@ class AddNode(Node):
         x, y = inputs
         return Range(x.low + y.low, x.high + y.high)
 
-    def work(self, channels: int) -> FloatWork:
-        """One sum per channel."""
-        return FloatWork(elementwise=channels)
-
 
 @dataclass(frozen=True, eq=False)
 class MeanNode(Node):
     """Mean over all time steps: (B, L, H) becomes (B, H)."""
 
     time: ClassVar[Literal["any", "needed", "ended"]] = "ended"
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork(elementwise=1)
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute (B, L, H) to (B, H)."""
@@ -79,7 +64,3 @@ class MeanNode(Node):
     def bound(self, *inputs: Range) -> Range:
         """A mean is within what it is taken of."""
         return inputs[0]
-
-    def work(self, channels: int) -> FloatWork:
-        """One sum per channel."""
-        return FloatWork(elementwise=channels)

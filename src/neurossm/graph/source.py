@@ -31,6 +31,7 @@ class InputNode(Node):
     scale: float
     arity: ClassVar[int] = 0
     limited: ClassVar[bool] = True
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork()
 
     def __post_init__(self) -> None:
         """Check the kind, the size and the range."""
@@ -65,7 +66,3 @@ class InputNode(Node):
         ends = sorted(end * scale for end in self.data_range())
         low, high = (np.full(self.channels(), end) for end in ends)
         return Range(low, high)
-
-    def work(self, channels: int) -> FloatWork:
-        """The scale goes into the weights behind."""
-        return FloatWork()

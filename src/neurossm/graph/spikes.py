@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from neurossm.arrays import FloatArray, freeze
+from neurossm.arrays import FloatArray
 from neurossm.errors import InputError
-from neurossm.graph.node import FloatWork, Node
+from neurossm.graph.node import FloatWork, Node, PerChannel
 from neurossm.graph.range import Range
 
 
@@ -17,19 +17,10 @@ from neurossm.graph.range import Range
 class SpikeNode(Node):
     """`y = 1 if x > threshold else 0`, threshold (H)."""
 
-    threshold: FloatArray
+    threshold: PerChannel
     limited: ClassVar[bool] = True
     emits: ClassVar[str] = "spikes"
-
-    def __post_init__(self) -> None:
-        """Check shapes."""
-        super().__post_init__()
-        freeze(self, "threshold", np.float64, (None,))
-
-    def channels(self, *sizes: int) -> int:
-        """Return H."""
-        self.expect(sizes[0], self.threshold.size)
-        return sizes[0]
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork()
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute (..., H) of 0 and 1."""
@@ -45,10 +36,6 @@ class SpikeNode(Node):
         low = np.zeros_like(inputs[0].low)
         return Range(low, low + 1)
 
-    def work(self, channels: int) -> FloatWork:
-        """Comparisons are no products."""
-        return FloatWork()
-
 
 @dataclass(frozen=True, eq=False)
 class TernaryNode(Node):
@@ -57,26 +44,19 @@ class TernaryNode(Node):
     Where `threshold` is None, `d = factor * max_h |x_h|`, anew at every step.
     """
 
-    threshold: FloatArray | None
+    threshold: PerChannel | None
     factor: float
     limited: ClassVar[bool] = True
     emits: ClassVar[str] = "spikes"
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork()
 
     def __post_init__(self) -> None:
         """Check that the threshold is not negative."""
         super().__post_init__()
         if self.factor < 0:
             raise InputError(f"{self.name}: negative factor {self.factor:.6g}")
-        if self.threshold is not None:
-            freeze(self, "threshold", np.float64, (None,))
-            if (self.threshold < 0).any():
-                raise InputError(f"{self.name}: negative threshold {self.threshold.min():.6g}")
-
-    def channels(self, *sizes: int) -> int:
-        """Return H."""
-        if self.threshold is not None:
-            self.expect(sizes[0], self.threshold.size)
-        return sizes[0]
+        if self.threshold is not None and (self.threshold < 0).any():
+            raise InputError(f"{self.name}: negative threshold {self.threshold.min():.6g}")
 
     def apply(self, *inputs: FloatArray) -> FloatArray:
         """Compute (..., H) of -1, 0 and 1."""
@@ -103,7 +83,3 @@ class TernaryNode(Node):
         """-1 to 1."""
         one = np.ones_like(inputs[0].low)
         return Range(-one, one)
-
-    def work(self, channels: int) -> FloatWork:
-        """Comparisons are no products."""
-        return FloatWork()
