@@ -149,7 +149,7 @@ def test_sha256_of_more_than_one_chunk(tmp_path: Path) -> None:
 
 
 def test_sha256_of_a_missing_file(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="nothing: cannot be read: No such file or directory$"):
+    with pytest.raises(InputError, match="nothing: no such file"):
         sha256_of(tmp_path / "nothing")
 
 
