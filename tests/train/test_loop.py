@@ -7,7 +7,7 @@ import torch
 
 from neurossm.errors import InputError
 from neurossm.models import Network
-from neurossm.train import Limits, TrainSettings, settings_of, train
+from neurossm.train import TrainLimits, TrainSettings, settings_of, train
 from neurossm.train.config import TrainConfig
 from neurossm.train.loop import fit
 from neurossm.train.objective import accuracy, predict
@@ -98,7 +98,7 @@ def test_other_forms_of_gsu_learn_it_too(values: dict[str, Any]) -> None:
 
 def test_same_seed_same_weights() -> None:
     outcomes = [
-        train(small("binary-s4d", seed=seed), limits=Limits(steps=1)).model.state_dict()
+        train(small("binary-s4d", seed=seed), limits=TrainLimits(steps=1)).model.state_dict()
         for seed in (1, 1, 2)
     ]
     key = "blocks.0.mixer.dense.weight"

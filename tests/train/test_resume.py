@@ -16,7 +16,7 @@ import torch
 
 from neurossm.errors import FormatError, InputError
 from neurossm.models import load
-from neurossm.train import Limits, Outcome, TrainSettings, settings_of, train
+from neurossm.train import Outcome, TrainLimits, TrainSettings, settings_of, train
 from neurossm.train import loop as loop_module
 from neurossm.train.objective import accuracy
 from neurossm.train.store import Store
@@ -27,7 +27,7 @@ SRC = Path(__file__).parents[2] / "src"
 
 
 def tiny(**values: Any) -> TrainSettings:
-    """TrainSettings with all that has a state: average, dropout, running statistics, best epoch."""
+    """Settings with all that has a state: average, dropout, running statistics, best epoch."""
     model = {"d_model": 8, "d_state": 4, "n_layers": 1, "dropout": 0.2}
     training = {"epochs": 4, "ema": 0.9, "keep": "best", "batch_size": 128, "accumulate": 2}
     given: dict[tuple[str, str], Any] = {("", "task"): "token-order"}
@@ -125,7 +125,7 @@ def test_a_time_limit_stops_between_epochs_and_is_resumed(tmp_path: Path) -> Non
     path, log = tmp_path / "model.pt", tmp_path / "log.csv"
     whole = train(tiny())
     for epochs in (1, 2, 3, 4):
-        limits = Limits(minutes=1e-9)  # one epoch is always done, or nothing would ever be
+        limits = TrainLimits(minutes=1e-9)  # one epoch is always done, or nothing would ever be
         cut = train(tiny(), path, resume=True, limits=limits, watches=[CsvLog(log)])
         assert len(cut.reports) == epochs
         assert cut.finished == ("test_accuracy" in cut.training) == (epochs == 4)

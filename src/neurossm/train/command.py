@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from neurossm.errors import InputError
-from neurossm.train.loop import Limits
+from neurossm.train.loop import TrainLimits
 from neurossm.train.options import options
 from neurossm.train.processes import join, leave
 from neurossm.train.run import Outcome, train
@@ -37,7 +37,7 @@ class Argument:
 
 
 ARGUMENTS = (
-    Argument("--preset", str, "TrainSettings of the package to start from: {presets}."),
+    Argument("--preset", str, "Settings of the package to start from: {presets}."),
     Argument("--model", str, "Short for the preset of that name: binary-s4d, gsu, s4d-gelu, …."),
     Argument("--size", str, "full or small: --model gsu --size small is --preset gsu-small."),
     Argument("--config", str, "TOML file of settings, laid over the preset; options win."),
@@ -105,7 +105,7 @@ def run_training(values: Mapping[str, Any]) -> Outcome | None:
             device=device,
             processes=processes,
             watches=watches,
-            limits=Limits(values.get("max_steps"), values.get("max_minutes")),
+            limits=TrainLimits(values.get("max_steps"), values.get("max_minutes")),
         )
     finally:
         leave()

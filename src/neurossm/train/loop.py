@@ -39,7 +39,7 @@ def derived_seed(*parts: object) -> int:
 
 
 @dataclass(frozen=True)
-class Limits:
+class TrainLimits:
     """Where to stop before the end.
 
     Attributes
@@ -201,7 +201,7 @@ class Trainer:
         self,
         watches: Sequence[Watch] = (),
         save: Callable[[], None] | None = None,
-        limits: Limits | None = None,
+        limits: TrainLimits | None = None,
     ) -> None:
         """Train to the end, or to a limit.
 
@@ -214,7 +214,7 @@ class Trainer:
         limits
             Where to stop before the end; None: nowhere.
         """
-        limits = limits or Limits()
+        limits = limits or TrainLimits()
         begin, already = time.monotonic(), len(self.reports)
         precision = torch.get_float32_matmul_precision()
         torch.set_float32_matmul_precision("high" if self.config.precision == "tf32" else "highest")
@@ -228,7 +228,7 @@ class Trainer:
         finally:
             torch.set_float32_matmul_precision(precision)
 
-    def _at_limit(self, limits: Limits, begin: float, already: int) -> bool:
+    def _at_limit(self, limits: TrainLimits, begin: float, already: int) -> bool:
         if limits.steps is not None and self.done >= limits.steps:
             return True
         if limits.minutes is None or len(self.reports) == already:
@@ -318,10 +318,10 @@ def fit(
 ) -> list[EpochReport]:
     """Train a network on a task; it ends with the weights to keep, in evaluation mode.
 
-    See `Trainer` for the parameters and what is raised, `Limits` for ``max_steps``.
+    See `Trainer` for the parameters and what is raised, `TrainLimits` for ``max_steps``.
     """
     trainer = Trainer(model, task, config)
-    trainer.run(watches, limits=Limits(steps=max_steps))
+    trainer.run(watches, limits=TrainLimits(steps=max_steps))
     model.load_state_dict(trainer.kept())
     model.eval()
     return trainer.reports

@@ -12,7 +12,7 @@ import torch
 from neurossm.errors import InputError
 from neurossm.models.network import Network
 from neurossm.train.freeze import freeze
-from neurossm.train.loop import Limits, Trainer, derived_seed, shared_accuracy
+from neurossm.train.loop import Trainer, TrainLimits, derived_seed, shared_accuracy
 from neurossm.train.options import TrainSource
 from neurossm.train.processes import Processes
 from neurossm.train.settings import TrainSettings
@@ -74,7 +74,7 @@ def train(
     device: torch.device | None = None,
     processes: Processes | None = None,
     watches: Sequence[Watch] = (),
-    limits: Limits | None = None,
+    limits: TrainLimits | None = None,
 ) -> Outcome:
     """Train a network; at the end, and only then, evaluate it on the test samples.
 
