@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from neurossm.tuning import TuneOptions as TuneOptions
     from neurossm.tuning import tune as tune
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "CompileOptions": "neurossm.compile",

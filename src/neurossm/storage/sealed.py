@@ -155,7 +155,7 @@ def read_file(
     """Open a file, check that it is what the caller expects, and return what `read` makes of it.
 
     Its checksum is compared before the HDF5 library sees it; a file without one, which versions
-    before 0.3 wrote, is first read in a process of its own and noted in the log. `read` converts
+    before 0.2 wrote, is first read in a process of its own and noted in the log. `read` converts
     and does nothing else: what it raises is told as damage of the file. What the caller does with
     the content comes after, so that an error of its own stays what it is. `made_by` names the
     command that makes such files, for messages.
