@@ -266,3 +266,19 @@ def sha256_of(path: str | os.PathLike[str]) -> str:
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     return digest.hexdigest()
+
+
+def cache_folder() -> Path | None:
+    """Return where this user's files that can be made again are kept; None where none are.
+
+    It is `NEUROSSM_CACHE` (empty: nowhere), or `neurossm` in `XDG_CACHE_HOME` or `~/.cache`. It may
+    not exist yet.
+    """
+    chosen = os.environ.get("NEUROSSM_CACHE")
+    if chosen is not None:
+        return Path(chosen) if chosen else None
+    try:
+        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user without a home
+        return None
+    return home / "neurossm" if home.is_absolute() else None

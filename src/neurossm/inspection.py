@@ -84,6 +84,7 @@ def _program(program: program_room.Program) -> Inspection:
         kind=f"{program_room.SCHEMA} version {program_room.VERSION}",
         properties={
             "target": program.target,
+            "sha256": program.sha256,
             **_imported(imported_line_of(program.provenance)),
             "max_steps": program.max_steps,
             "approximations": {item.name: item.max_error for item in program.approximations},

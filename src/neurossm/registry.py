@@ -13,6 +13,10 @@ takes where its `Engine` says so. It may have, besides,
 - `Session(program, streams, record)`: the program step by step.
 
 Engines of other packages register an `Engine` in the entry-point group `neurossm.engines`.
+
+Languages that a program can be written in are here too. One is a module with a function
+`emit(program, folder, *, style, name, data)`; those of other packages register a `Language` in the
+group `neurossm.languages`.
 """
 
 from __future__ import annotations
@@ -23,8 +27,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import entry_points
+from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -39,6 +44,7 @@ if TYPE_CHECKING:
     from neurossm.program.reference import Progress
 
 ENTRY_POINTS = "neurossm.engines"
+LANGUAGES = "neurossm.languages"
 DEFAULT_ENGINE = "fast"
 
 
@@ -95,7 +101,31 @@ _OWN = (
         "reference", {"cpu": "neurossm.program.reference"}, "the definition, in NumPy, step by step"
     ),
     Engine("lava", {"cpu": "neurossm.lava"}, "a network of Lava's processes", counts=False),
+    Engine("c", {"cpu": "neurossm.c.engine"}, "portable C, compiled here", threads=True),
 )
+
+
+@dataclass(frozen=True)
+class Language:
+    """A language that programs can be written in.
+
+    Parameters
+    ----------
+    name
+        As users name it.
+    module
+        The module with `emit`.
+    styles
+        Ways to write it, the default first.
+    """
+
+    name: str
+    module: str
+    styles: tuple[str, ...]
+
+
+_OWN_LANGUAGES = (Language("c", "neurossm.c", ("portable",)),)
+Entry = TypeVar("Entry", Engine, Language)
 
 
 @lru_cache(maxsize=1)
@@ -107,15 +137,26 @@ def engines() -> Mapping[str, Engine]:
     InputError
         An engine of another package has a name that is taken, or is no `Engine`.
     """
-    found = {engine.name: engine for engine in _OWN}
-    for point in entry_points(group=ENTRY_POINTS):
-        engine = point.load()
-        if not isinstance(engine, Engine) or engine.name in found:
+    return _with_others(_OWN, Engine, ENTRY_POINTS)
+
+
+@lru_cache(maxsize=1)
+def languages() -> Mapping[str, Language]:
+    """Return all languages by name, those of this package first; InputError as for `engines`."""
+    return _with_others(_OWN_LANGUAGES, Language, LANGUAGES)
+
+
+def _with_others(own: tuple[Entry, ...], kind: type[Entry], group: str) -> Mapping[str, Entry]:
+    found = {one.name: one for one in own}
+    what = kind.__name__.lower()
+    for point in entry_points(group=group):
+        one = point.load()
+        if not isinstance(one, kind) or one.name in found:
             raise InputError(
-                f"engine {point.name!r} of {point.value} cannot be registered: it is no "
-                f"neurossm.registry.Engine, or its name is one of {', '.join(found)}"
+                f"{what} {point.name!r} of {point.value} cannot be registered: it is no "
+                f"neurossm.registry.{kind.__name__}, or its name is one of {', '.join(found)}"
             )
-        found[engine.name] = engine
+        found[one.name] = one
     return found
 
 
@@ -272,3 +313,24 @@ def session_type(engine: str = DEFAULT_ENGINE) -> Any:
     if not chosen.streams:
         raise InputError(f"engine {engine!r} does not run step by step; use {DEFAULT_ENGINE}")
     return chosen.module(place).Session
+
+
+def emit(
+    program: Program,
+    folder: str | Path,
+    *,
+    language: str = "c",
+    style: str | None = None,
+    name: str = "network",
+    data: ArrayLike | None = None,
+) -> Any:
+    """Write a program in another language; see `Program.emit`."""
+    known = languages()
+    if language not in known:
+        raise InputError(f"language {language!r} is unknown; known: {', '.join(known)}")
+    chosen = known[language]
+    style = style or chosen.styles[0]
+    if style not in chosen.styles:
+        raise InputError(f"style {style!r} is unknown; {language} has {', '.join(chosen.styles)}")
+    module = importlib.import_module(chosen.module)
+    return module.emit(program, folder, style=style, name=name, data=data)

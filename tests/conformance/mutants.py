@@ -299,22 +299,22 @@ HAND = {
 """In kernels written by hand, and in the loop over instructions."""
 
 PRINTERS = {
-    "integers: a sum begun at 1": Edit(
-        "derive/integers.py", 'start = "0" if item', 'start = "1" if item'
+    "integers: a sum begun at 1": Edit("derive/integers.py", "else '0'}", "else '1'}"),
+    "integers: the largest begun at 0": Edit("derive/integers.py", "'-(1 << 62)'", "'(1 << 20)'"),
+    "integers: nothing taken into a reduction": Edit(
+        "derive/layout.py",
+        'yield Loop("channel", body)',
+        'yield Loop("channel", body[:-1])',
     ),
-    "integers: the largest begun at 0": Edit("derive/integers.py", '"-(1 << 62)"', '"(1 << 20)"'),
-    "integers: the last channel left out of a reduction": Edit(
-        "derive/integers.py",
-        ('yield f"r{number} = {start}"\n            yield "for c in range(channels):"'),
-        ('yield f"r{number} = {start}"\n            yield "for c in range(channels - 1):"'),
-    ),
-    "integers: modes summed from 1": Edit(
-        "derive/integers.py",
-        'yield from (f"v{number} = 0" for number in sums)',
-        'yield from (f"v{number} = 1" for number in sums)',
+    "integers: modes summed twice": Edit(
+        "derive/layout.py",
+        "body += [Gather(number, self.code.instructions[number].args[0]) for number in sums]",
+        "body += 2 * [Gather(number, self.code.instructions[number].args[0]) for number in sums]",
     ),
     "integers: the first mode left out": Edit(
-        "derive/integers.py", 'yield "for n in range(modes):"', 'yield "for n in range(1, modes):"'
+        "derive/integers.py",
+        'yield "for n in range(modes):" if',
+        'yield "for n in range(1, modes):" if',
     ),
     "integers: clipped states not counted": Edit(
         "derive/integers.py",
@@ -364,8 +364,8 @@ PRINTERS = {
     ),
     "integers: rows of the first step": Edit(
         "derive/integers.py",
-        ('row = (sample * steps + t) * stride"\n        yield from'),
-        ('row = sample * steps * stride"\n        yield from'),
+        ('row = (sample * steps + t) * stride"\n        for node in'),
+        ('row = sample * steps * stride"\n        for node in'),
     ),
     "integers: symmetric limits": Edit(
         "derive/integers.py", '-{limit}), {limit} - 1)"', '1 - {limit}), {limit} - 1)"'

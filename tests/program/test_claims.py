@@ -15,6 +15,7 @@ import pytest
 from neurossm import program as p
 from neurossm import registry
 from neurossm.errors import FormatError, LimitError, NeuroSSMError
+from neurossm.files import cache_folder
 from neurossm.inspection import inspect
 from neurossm.program import Program, certificate, certificate_cache, pole_series
 from neurossm.storage import seal
@@ -283,8 +284,8 @@ def test_the_folder_of_the_cache(monkeypatch, tmp_path):
     monkeypatch.delenv("NEUROSSM_CACHE")
     monkeypatch.setenv("HOME", str(tmp_path / "home"))
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-    assert certificate_cache._folder() == tmp_path / "home" / ".cache" / "neurossm"
+    assert cache_folder() == tmp_path / "home" / ".cache" / "neurossm"
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "xdg"))
-    assert certificate_cache._folder() == tmp_path / "xdg" / "neurossm"
+    assert cache_folder() == tmp_path / "xdg" / "neurossm"
     monkeypatch.setenv("NEUROSSM_CACHE", str(tmp_path / "own"))
-    assert certificate_cache._folder() == tmp_path / "own"
+    assert cache_folder() == tmp_path / "own"

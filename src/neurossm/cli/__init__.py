@@ -20,6 +20,7 @@ _SUMMARIES = {
     "train": "Train a spiking state-space model.",
     "export": "Write a model's float graph (HDF5).",
     "compile": "Compile a model to a fixed-point program.",
+    "emit": "Write a program as C that anyone can compile.",
     "run": "Run a program on data.",
     "verify": "Compare a program with its float model, and engines with each other.",
     "profile": "Count operations and estimate energy.",

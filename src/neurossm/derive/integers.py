@@ -12,7 +12,17 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from neurossm.arrays import IntArray
-from neurossm.program.code import Code, Instruction, code_of
+from neurossm.derive.layout import (
+    REDUCTIONS,
+    Begin,
+    Compute,
+    Gather,
+    Loop,
+    Node,
+    Write,
+    layout,
+)
+from neurossm.program.code import Instruction, code_of
 from neurossm.program.expression import Step
 from neurossm.program.operation import Op
 
@@ -55,12 +65,11 @@ def kernel_source(name: str, kind: type[Op]) -> str:
 
 
 class _Printer:
-    """Lays an equation's instructions out in loops over channels and modes."""
+    """Prints an equation's instructions in loops over channels and modes."""
 
     def __init__(self, kind: type[Op], step: Step) -> None:
         self.code = code_of(step)
         self.states = [state.name for state in kind.states]
-        self.used = _ancestors(self.code)
 
     def lines(self, name: str) -> Iterator[str]:
         """Yield the function."""
@@ -71,84 +80,33 @@ class _Printer:
         yield "    for sample in range(samples):"
         yield "        for t in range(steps):"
         yield "            row = (sample * steps + t) * stride"
-        yield from _indented(self._step(), 3)
+        for node in layout(self.code):
+            yield from _indented(self._node(node), 3)
         yield "    return clipped"
 
-    def _step(self) -> Iterator[str]:
-        """Yield one step: a loop over channels for each reduction, then one for the result."""
-        reductions = [
-            number
-            for number, item in enumerate(self.code.instructions)
-            if item.kind in ("total", "largest")
-        ]
-        done: set[int] = set()
-        for number in reductions:
-            yield from self._rows(self.used[number], done)
-            item = self.code.instructions[number]
-            start = "0" if item.kind == "total" else "-(1 << 62)"
-            (source,) = item.args
-            yield f"r{number} = {start}"
-            yield "for c in range(channels):"
-            yield from _indented(self._channel([source], done), 1)
-            value = self._value(source)
-            more = f"r{number} + {value}" if item.kind == "total" else f"max(r{number}, {value})"
-            yield f"    r{number} = {more}"
-            done.add(number)
-        ends = [self.code.result, *self.code.states.values()]
-        yield from self._rows(set().union(*(self.used[end] for end in ends)), done)
-        yield "for c in range(channels):"
-        yield from _indented(self._channel(ends, done), 1)
-        yield f"    out[row + c] = {self._value(self.code.result)}"
-        if not self._has_modes():
-            yield from _indented(self._store("c"), 1)
+    def _node(self, node: Node) -> Iterator[str]:
+        if isinstance(node, Loop):
+            yield "for n in range(modes):" if node.axis == "mode" else "for c in range(channels):"
+            for part in node.body:
+                yield from _indented(self._node(part), 1)
+        elif isinstance(node, Compute):
+            yield from self._compute(node.number)
+        elif isinstance(node, Begin):
+            largest = self.code.instructions[node.number].kind == "largest"
+            yield f"{self._value(node.number)} = {'-(1 << 62)' if largest else '0'}"
+        elif isinstance(node, Gather):
+            yield self._gather(self._value(node.number), self._value(node.source), node)
+        elif isinstance(node, Write):
+            yield f"out[row + c] = {self._value(node.number)}"
+        else:
+            yield from self._keep("c * modes + n" if node.axis == "mode" else "c")
 
-    def _rows(self, wanted: Iterable[int], done: set[int]) -> Iterator[str]:
-        """Yield what is computed once for all channels, and not done yet."""
-        for number in sorted(wanted):
-            item = self.code.instructions[number]
-            single = item.axis in ("row", "shared") and item.kind not in ("total", "largest")
-            if single and number not in done and item.kind not in ("parameter", "number"):
-                yield self._statement(number, item)
-                done.add(number)
+    def _gather(self, so_far: str, value: str, node: Gather) -> str:
+        if self.code.instructions[node.number].kind == "largest":
+            return f"{so_far} = max({so_far}, {value})"
+        return f"{so_far} += {value}"
 
-    def _channel(self, ends: list[int], done: set[int]) -> Iterator[str]:
-        """Yield what one channel needs for some values; modes in a loop of their own."""
-        wanted = sorted(self._needs(ends, set()) - done)
-        after = [n for n in wanted if "over_modes" in self._kinds(n)]
-        for number in wanted:
-            item = self.code.instructions[number]
-            if item.axis == "channel" and number not in after:
-                yield from self._unless_leaf(number, item)
-        if self._has_modes():
-            yield from self._modes(wanted)
-        for number in after:
-            item = self.code.instructions[number]
-            if item.kind != "over_modes":
-                yield from self._unless_leaf(number, item)
-
-    def _needs(self, ends: Iterable[int], found: set[int]) -> set[int]:
-        """Add to `found` what a channel computes for some values, up to what is one per step."""
-        for number in set(ends) - found:
-            item = self.code.instructions[number]
-            if item.axis in ("channel", "mode"):
-                found.add(number)
-                self._needs(item.args, found)
-        return found
-
-    def _modes(self, wanted: list[int]) -> Iterator[str]:
-        sums = [n for n in wanted if self.code.instructions[n].kind == "over_modes"]
-        yield from (f"v{number} = 0" for number in sums)
-        yield "for n in range(modes):"
-        for number in wanted:
-            item = self.code.instructions[number]
-            if item.axis == "mode":
-                yield from _indented(self._unless_leaf(number, item), 1)
-        for number in sums:
-            (source,) = self.code.instructions[number].args
-            yield f"    v{number} += {self._value(source)}"
-        yield from _indented(self._store("c * modes + n"), 1)
-
-    def _store(self, place: str) -> Iterator[str]:
+    def _keep(self, place: str) -> Iterator[str]:
         """Yield what keeps and records the next states."""
         count = len(self.states)
         for index, name in enumerate(self.states):
@@ -159,11 +117,11 @@ class _Printer:
             yield f"    at = (sample * steps + t) * room + ({place}) * {count} + {index}"
             yield f"    record[at] = {value}"
 
-    def _unless_leaf(self, number: int, item: Instruction) -> Iterator[str]:
-        if item.kind not in ("parameter", "number"):
-            yield self._statement(number, item)
-            if item.kind == "saturated":
-                yield f"clipped += v{number} != {self._value(item.args[0])}"
+    def _compute(self, number: int) -> Iterator[str]:
+        item = self.code.instructions[number]
+        yield self._statement(number, item)
+        if item.kind == "saturated":
+            yield f"clipped += v{number} != {self._value(item.args[0])}"
 
     def _statement(self, number: int, item: Instruction) -> str:
         args = [self._value(arg) for arg in item.args]
@@ -191,21 +149,7 @@ class _Printer:
         if item.kind == "parameter":
             place = {"shared": "", "channel": " + c", "mode": " + c * modes + n", "entry": ""}
             return f"p[o{item.value}{place[item.axis]}]"
-        return f"r{number}" if item.kind in ("total", "largest") else f"v{number}"
-
-    def _kinds(self, number: int) -> set[str]:
-        return {self.code.instructions[n].kind for n in self.used[number]}
-
-    def _has_modes(self) -> bool:
-        return any(item.axis == "mode" for item in self.code.instructions)
-
-
-def _ancestors(code: Code) -> list[set[int]]:
-    """Return for each instruction itself and all it depends on."""
-    found: list[set[int]] = []
-    for number, item in enumerate(code.instructions):
-        found.append({number}.union(*(found[arg] for arg in item.args)))
-    return found
+        return f"r{number}" if item.kind in REDUCTIONS else f"v{number}"
 
 
 def _indented(lines: Iterable[str], levels: int) -> Iterator[str]:

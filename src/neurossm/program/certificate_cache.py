@@ -11,9 +11,7 @@ written, every load proves anew.
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import hashlib
-import os
 import platform
 from collections.abc import Sequence
 from dataclasses import replace
@@ -24,7 +22,8 @@ from pathlib import Path
 import numpy as np
 
 from neurossm.errors import NeuroSSMError
-from neurossm.files import atomic_path
+from neurossm.files import atomic_path, cache_folder
+from neurossm.program.digest import add
 from neurossm.program.operation import Op
 from neurossm.program.tensor import Interval
 
@@ -65,26 +64,15 @@ def vouched(ops: Sequence[Op]) -> tuple[Op, ...]:
 
 def _entry(ops: Sequence[Op]) -> Path | None:
     """Return where it is remembered; None for no folder, or for operations of another package."""
-    folder, rules = _folder(), _rules()
+    folder, rules = cache_folder(), _rules()
     if folder is None or rules is None:
         return None
     if any(not type(op).__module__.startswith("neurossm.program.") for op in ops):
         return None
     digest = hashlib.sha256(rules)
     for op in ops:
-        _add(digest, op)
+        add(digest, op)
     return folder / "certificates" / digest.hexdigest()
-
-
-def _folder() -> Path | None:
-    chosen = os.environ.get("NEUROSSM_CACHE")
-    if chosen is not None:
-        return Path(chosen) if chosen else None
-    try:
-        home = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    except RuntimeError:  # a user without a home
-        return None
-    return home / "neurossm" if home.is_absolute() else None
 
 
 @cache
@@ -97,28 +85,10 @@ def _rules() -> bytes | None:
         for pattern in _SOURCES:
             paths = sorted(_PACKAGE.glob(pattern))
             for path in paths:
-                _add(digest, str(path.relative_to(_PACKAGE)))
-                _add(digest, path.read_bytes())
+                add(digest, str(path.relative_to(_PACKAGE)))
+                add(digest, path.read_bytes())
             if not paths:
                 return None
     except OSError:
         return None
     return digest.digest()
-
-
-def _add(digest: hashlib._Hash, value: object) -> None:
-    """Add a value with its type and size, so that two contents never give the same bytes."""
-    if dataclasses.is_dataclass(value):
-        _add(digest, type(value).__name__)
-        for field in dataclasses.fields(value):
-            _add(digest, field.name)
-            _add(digest, getattr(value, field.name))
-        return
-    if isinstance(value, np.ndarray):
-        head, content = f"{value.dtype.str}{value.shape}", value.tobytes()
-    elif isinstance(value, bytes):
-        head, content = "bytes", value
-    else:
-        head, content = type(value).__name__, repr(value).encode("utf-8", "surrogatepass")
-    digest.update(f"{head}:{len(content)}:".encode())
-    digest.update(content)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import operator
 import os
 from collections.abc import Iterable, Mapping
@@ -19,6 +20,7 @@ from neurossm.files import as_path
 from neurossm.graph.graph import Graph, read_graph, write_graph
 from neurossm.program import certificate_cache
 from neurossm.program.certificate import hold
+from neurossm.program.digest import add
 from neurossm.program.file import read_ops, write_ops
 from neurossm.program.operation import Op
 from neurossm.program.readout import Readout
@@ -37,6 +39,7 @@ from neurossm.storage import (
 )
 
 if TYPE_CHECKING:
+    from neurossm.c.source import Source
     from neurossm.engine.cpu.session import Session
     from neurossm.lava.network import LavaNetwork
     from neurossm.program.reference import Progress, Run
@@ -132,6 +135,14 @@ class Program:
         return self.readout.max_steps
 
     @cached_property
+    def sha256(self) -> str:
+        """The SHA-256 of its operations: two programs with the same one give the same integers."""
+        digest = hashlib.sha256()
+        for op in self.ops:
+            add(digest, op)
+        return digest.hexdigest()
+
+    @cached_property
     def _by_name(self) -> Mapping[str, Op]:
         return {op.name: op for op in self.ops}
 
@@ -206,6 +217,21 @@ class Program:
 
         session: Session = session_type()(self, streams, record)
         return session
+
+    def emit(
+        self,
+        folder: str | Path,
+        language: str = "c",
+        *,
+        style: str | None = None,
+        name: str = "network",
+        data: ArrayLike | None = None,
+    ) -> Source:
+        """Write the program in another language into a folder; see `neurossm.c.emit`."""
+        from neurossm.registry import emit
+
+        written: Source = emit(self, folder, language=language, style=style, name=name, data=data)
+        return written
 
     def to_lava(
         self,

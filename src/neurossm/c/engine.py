@@ -1,0 +1,206 @@
+"""The engine "c": a program's C, compiled here, sample by sample on as many cores as asked."""
+
+from __future__ import annotations
+
+import ctypes
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import lru_cache
+from threading import Lock, local
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from neurossm.arrays import IntArray
+from neurossm.c import build
+from neurossm.c.lowering import Tensor
+from neurossm.c.source import Source, source_of, template
+from neurossm.errors import RunError
+from neurossm.program import Program, Run
+from neurossm.program.reference import Progress, check_countable, check_recordable
+from neurossm.threads import usable_cores
+
+STYLE = "portable"
+
+
+def run(
+    program: Program,
+    data: NDArray[np.generic],
+    record: Iterable[str] = (),
+    progress: Progress | None = None,
+    threads: int | None = None,
+    count: Iterable[str] = (),
+    *,
+    style: str = STYLE,
+) -> Run:
+    """Run samples through a program's C; see `neurossm.program.reference.run`.
+
+    Raises
+    ------
+    InputError
+        Data that do not suit the input, more steps than `max_steps`, an unknown name to record.
+    UnsupportedError
+        The program has an operation that cannot be written in C.
+    MissingDependencyError
+        There is no C compiler.
+    RunError
+        The compiler fails.
+    """
+    names, counted = check_recordable(program, record), check_countable(program, count)
+    library = library_of(program, style, watched=bool(names or counted))
+    x = program.encode(data)
+    batch = _Batch(library, program, x, names, counted, progress)
+    with ThreadPoolExecutor(threads or usable_cores()) as pool:
+        try:
+            for _ in pool.map(batch.run, range(len(x))):
+                pass
+        except BaseException:
+            pool.shutdown(wait=True, cancel_futures=True)
+            raise
+    return batch.result()
+
+
+def warm_up(program: Program, *, style: str = STYLE) -> None:
+    """Compile what the first run compiles."""
+    library_of(program, style, watched=False)
+
+
+@dataclass(frozen=True, eq=False)
+class Library:
+    """A compiled program."""
+
+    source: Source
+    code: Any
+
+    @property
+    def tensors(self) -> dict[str, tuple[int, Tensor]]:
+        """Number and type of every tensor that is shown, by name."""
+        return {one.name: (n, one) for n, one in enumerate(self.source.lowering.shown)}
+
+
+@lru_cache(maxsize=8)
+def library_of(program: Program, style: str, watched: bool) -> Library:
+    """Compile a program, or find what was compiled before."""
+    source = _source(program, style)
+    bench = template("bench.c")
+    flags = [f"-DBENCH_TALLIES={len(source.tallies)}", *(["-DNETWORK_WATCH"] if watched else [])]
+    code = build.library({**source.files, "bench.c": bench}, "bench.c", flags)
+    code.bench_bytes.restype = ctypes.c_size_t
+    pointer, size = ctypes.c_void_p, ctypes.c_size_t
+    code.bench_reset.argtypes = (pointer,)
+    code.bench_run.argtypes = (pointer, pointer, size, pointer)
+    code.bench_read.argtypes = (pointer, pointer, pointer, pointer)
+    return Library(source, code)
+
+
+@lru_cache(maxsize=8)
+def _source(program: Program, style: str) -> Source:
+    return source_of(program, "network", style)
+
+
+class Network:
+    """One network in the middle of its input."""
+
+    def __init__(self, library: Library) -> None:
+        self._code = library.code
+        self._memory = np.zeros(self._code.bench_bytes() + 63, np.uint8)
+        start = self._memory.ctypes.data
+        self._at = start + -start % 64
+        lowering = library.source.lowering
+        self._input = np.dtype(lowering.tensors[lowering.program.input.name].kind.letter)
+        self._tensors = len(lowering.shown)
+        readout = lowering.program.readout
+        self._logits = np.zeros(readout.out.channels, np.int64)
+        self._sum = np.zeros(readout.weight.shape[1], np.int64)
+        self._clipped = np.zeros(len(library.source.tallies) or 1, np.uint64)
+        self._tallies = library.source.tallies
+        self._readout = readout.name
+
+    def reset(self) -> None:
+        """Begin a sample."""
+        self._code.bench_reset(self._at)
+
+    def advance(self, x: IntArray, to: dict[int, NDArray[Any]]) -> None:
+        """Take steps (L, C); tensors of these numbers are written where `to` says."""
+        x = np.ascontiguousarray(x, self._input)
+        pointers = None
+        if to:
+            pointers = np.zeros(self._tensors, np.uintp)
+            for number, array in to.items():
+                pointers[number] = array.ctypes.data
+        status = self._code.bench_run(
+            self._at, x.ctypes.data, len(x), None if pointers is None else pointers.ctypes.data
+        )
+        if status:  # what was encoded is within the bounds, so this cannot happen
+            raise RunError(f"engine 'c': a step was refused with status {status}")
+
+    def read(self) -> tuple[IntArray, IntArray, Counter[str]]:
+        """Return logits, the readout's sums, and how many integers were clipped."""
+        at = (self._logits.ctypes.data, self._sum.ctypes.data, self._clipped.ctypes.data)
+        clipped = self._code.bench_read(self._at, *at)
+        counts = Counter({n: int(k) for n, k in zip(self._tallies, self._clipped, strict=False)})
+        counts[self._readout] += clipped
+        return self._logits.copy(), self._sum.copy(), counts
+
+
+@dataclass
+class _Batch:
+    """Runs samples in any order and collects what they lead to."""
+
+    library: Library
+    program: Program
+    x: IntArray
+    names: tuple[str, ...]
+    counted: tuple[str, ...]
+    progress: Progress | None
+    done: int = 0
+    lock: Lock = field(default_factory=Lock)
+
+    def __post_init__(self) -> None:
+        batch, steps = self.x.shape[:2]
+        recordings = self.program.recordings
+        self.tensors = {
+            name: np.empty((batch, steps, *recordings[name].shape), np.int64) for name in self.names
+        }
+        self.nonzeros = {
+            name: np.zeros((batch, *recordings[name].shape), np.int64) for name in self.counted
+        }
+        readout = self.program.readout
+        self.logits = np.zeros((batch, readout.out.channels), np.int64)
+        self.totals = np.zeros((batch, readout.weight.shape[1]), np.int64)
+        self.clipped: Counter[str] = Counter()
+        self._memory = local()
+
+    def run(self, sample: int) -> None:
+        """Run one sample."""
+        network = getattr(self._memory, "network", None)
+        if network is None:
+            network = self._memory.network = Network(self.library)
+        network.reset()
+        steps = self.x.shape[1]
+        kept: dict[str, NDArray[Any]] = {}
+        for name in dict.fromkeys((*self.names, *self.counted)):
+            _, tensor = self.library.tensors[name]
+            kept[name] = np.empty((steps, tensor.size), tensor.kind.letter)
+        network.advance(
+            self.x[sample], {self.library.tensors[name][0]: a for name, a in kept.items()}
+        )
+        self.logits[sample], self.totals[sample], clipped = network.read()
+        for name in self.names:
+            self.tensors[name][sample] = kept[name].reshape(self.tensors[name].shape[1:])
+        for name in self.counted:
+            self.nonzeros[name][sample] = np.count_nonzero(kept[name], axis=0)
+        with self.lock:
+            self.clipped += clipped
+            before = self.done // len(self.x)
+            self.done += steps
+            if self.progress is not None and self.done // len(self.x) > before:
+                self.progress(self.done // len(self.x))
+
+    def result(self) -> Run:
+        """Return what all samples led to."""
+        saturations = {name: count for name, count in self.clipped.items() if count}
+        return Run(self.logits, saturations, self.tensors, self.nonzeros, self.totals)

@@ -1,0 +1,285 @@
+"""Lower a program to one step in C: where each tensor lies, and which functions are called.
+
+Tensors lie in arrays of the state, each of one type; an array is used again once nobody reads what
+it holds. What has an equation is printed by `equations`; what combines channels with weights is
+here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import singledispatch
+
+import numpy as np
+
+from neurossm.c.equations import EquationPrinter, Storage
+from neurossm.c.numbers import CType, ends, literal, narrowest, working
+from neurossm.c.unit import Argument, Member, Unit
+from neurossm.derive.exactness import sum_reach
+from neurossm.errors import LimitError, UnsupportedError
+from neurossm.program import (
+    Dense,
+    Embedding,
+    Input,
+    Interval,
+    Op,
+    Program,
+    Readout,
+    State,
+    limits,
+)
+from neurossm.program.bounds import Reach
+from neurossm.program.certificate import certify
+
+
+@dataclass(frozen=True, eq=False)
+class Tensor:
+    """A tensor, or a state, as C holds it: an expression for its first number, type and size."""
+
+    name: str
+    place: str
+    kind: CType
+    size: int
+
+
+class Lowering:
+    """A program on its way to C.
+
+    Parameters
+    ----------
+    program
+        The program; after lowering, `unit` holds what was written, `shown` all tensors in the
+        order in which they are computed.
+
+    Raises
+    ------
+    UnsupportedError
+        It has an operation that C here cannot do.
+    """
+
+    def __init__(self, program: Program) -> None:
+        self.program = provable(program)
+        self.unit = Unit()
+        self.shown: list[Tensor] = []
+        self.tensors: dict[str, Tensor] = {}
+        self._free: list[Member] = []
+        self._held: dict[str, Member] = {}
+        self._last_reader = {
+            name: op.name for op in self.program.ops for name in (op.name, *op.inputs)
+        }
+        for op in self.program.ops:
+            lower(op, self)
+            self._forget_after(op)
+
+    def interval(self, op: Op, index: int = 0) -> Interval:
+        """Return the bounds of an input."""
+        return self.program[op.inputs[index]].out.interval
+
+    def output(self, op: Op) -> tuple[Tensor, Argument]:
+        """Make room for an operation's output; return it and the argument `y` for it."""
+        kind = narrowest(*_range(op.out.interval))
+        member = self._room(kind, op.out.channels)
+        self._held[op.name] = member
+        made = Tensor(op.name, f"s->{member.name}", kind, op.out.channels)
+        return made, Argument(f"{kind.name} *restrict y", made.place)
+
+    def input(self, op: Op, index: int = 0) -> tuple[Tensor, Argument]:
+        """Return an input, and the argument `x0` or `x1` for it."""
+        tensor = self.tensors[op.inputs[index]]
+        return tensor, Argument(f"const {tensor.kind.name} *x{index}", tensor.place)
+
+    def show(self, tensor: Tensor) -> None:
+        """Show a tensor or a state to whoever watches."""
+        self.unit.calls.append(
+            f"SHOW({len(self.shown)}, {tensor.place}, {tensor.size}, '{tensor.kind.letter}');"
+        )
+        self.shown.append(tensor)
+
+    def finish(self, op: Op, tensor: Tensor) -> None:
+        """Hold and show the output of an operation that was called."""
+        self.tensors[op.name] = tensor
+        self.show(tensor)
+
+    def _room(self, kind: CType, size: int) -> Member:
+        fits = [one for one in self._free if one.kind == kind and one.size >= size]
+        if fits:
+            best = min(fits, key=lambda one: one.size)
+            self._free.remove(best)
+            return best
+        number = sum(one.owner == "" for one in self.unit.members)
+        return self.unit.member(kind, size, "", f"t{number}")
+
+    def _forget_after(self, op: Op) -> None:
+        """Use the arrays again of what nobody reads any more."""
+        for name in dict.fromkeys((*op.inputs, op.name)):
+            if self._last_reader[name] == op.name and name in self._held:
+                self._free.append(self._held.pop(name))
+
+
+def provable(program: Program) -> Program:
+    """Return a program whose claimed bounds prove its arithmetic, not only what follows from them.
+
+    Claims may be wider than what is true; bounds of intermediate results that follow from them may
+    pass 62 bits where the true ones do not.
+    """
+    try:
+        for op in program.ops:
+            inputs = [program[name].out.interval for name in op.inputs]
+            if op.traced() is None:
+                op.bounds(*inputs)
+            else:
+                op.reaches(*inputs)
+    except LimitError:
+        return certify(program)
+    return program
+
+
+@singledispatch
+def lower(op: Op, to: Lowering) -> None:
+    """Write an operation: here, one that has an equation.
+
+    Raises
+    ------
+    UnsupportedError
+        It has none, and nothing by hand.
+    """
+    if op.traced() is None:
+        raise UnsupportedError(
+            f"{op.name}: C has no {type(op).__name__} here; run it with --engine reference"
+        )
+    intervals = [to.interval(op, index) for index in range(op.arity)]
+    inputs = [to.input(op, index) for index in range(op.arity)]
+    bounds = op.state_bounds(*intervals)
+    tensor, y = to.output(op)
+    states = [_state(op, state, bounds[state.name], to) for state in op.states]
+    storage = Storage([x.kind for x, _ in inputs], tensor.kind, [kept.kind for kept in states])
+    printer = EquationPrinter(op, intervals, storage, to.unit)
+    body = printer.body()
+    arguments = [y, *(argument for _, argument in inputs)]
+    for kept, state in zip(states, op.states, strict=True):
+        arguments.append(Argument(f"{kept.kind.name} *restrict {state.name}", kept.place))
+    if printer.clips:
+        arguments.append(Argument("uint64_t *clipped", to.unit.tally(op.name)))
+    if printer.clips_states:
+        arguments.append(Argument("uint64_t *clipped_states", to.unit.tally(op.state_tally)))
+    to.unit.call(type(op).__name__.lower(), [*arguments, *printer.parameters], body)
+    for kept in states:
+        to.show(kept)
+    to.finish(op, tensor)
+
+
+def _state(op: Op, state: State, bounds: Reach, to: Lowering) -> Tensor:
+    """Make room for a state, which begins at 0."""
+    kept = bounds.clipped(*limits(op.width_of(state)))
+    kind = narrowest(min(ends(kept.low)[0], 0), max(ends(kept.high)[1], 0))
+    size = int(np.prod(op.state_shape(state)))
+    member = to.unit.member(kind, size, op.name, f"{state.name}_{len(to.shown)}")
+    return Tensor(op.state_name(state), f"s->{member.name}", kind, size)
+
+
+@lower.register
+def _(op: Input, to: Lowering) -> None:
+    to.finish(op, Tensor(op.name, "x", input_kind(op), op.out.channels))
+
+
+def input_kind(op: Input) -> CType:
+    """Return the type of what is given."""
+    return narrowest(*_range(op.out.interval))
+
+
+@lower.register
+def _(op: Dense, to: Lowering) -> None:
+    _, x0 = to.input(op)
+    tensor, y = to.output(op)
+    weights = to.unit.parameter(op.name, "weight", op.weight)
+    reach = sum_reach(op.weight, to.interval(op))
+    kind = working(-reach, reach)
+    to.unit.call(
+        "dense",
+        [y, x0, Argument(f"const {weights.kind.name} *w", weights.name)],
+        _dense(op, kind, tensor.kind),
+    )
+    to.finish(op, tensor)
+
+
+def _dense(op: Dense, kind: CType, output: CType) -> Iterator[str]:
+    outputs, inputs = op.weight.shape
+    yield f"    for (size_t o = 0; o < {outputs}; ++o) {{"
+    yield f"        {kind.name} sum = 0;"
+    yield f"        for (size_t i = 0; i < {inputs}; ++i) {{"
+    yield f"            sum += ({kind.name})w[o * {inputs} + i] * ({kind.name})x0[i];"
+    yield "        }"
+    yield f"        y[o] = ({output.name})sum;"
+    yield "    }"
+
+
+@lower.register
+def _(op: Embedding, to: Lowering) -> None:
+    _, x0 = to.input(op)
+    tensor, y = to.output(op)
+    rows = op.weight[: int(to.interval(op).high[0]) + 1]
+    weights = to.unit.parameter(op.name, "weight", rows)
+    channels = op.out.channels
+    body = [
+        f"    const {weights.kind.name} *row = w + (size_t)x0[0] * {channels};",
+        f"    for (size_t c = 0; c < {channels}; ++c) {{",
+        f"        y[c] = ({tensor.kind.name})row[c];",
+        "    }",
+    ]
+    to.unit.call(
+        "embedding", [y, x0, Argument(f"const {weights.kind.name} *w", weights.name)], body
+    )
+    to.finish(op, tensor)
+
+
+@lower.register
+def _(op: Readout, to: Lowering) -> None:
+    """Add up the last tensor; what is made of the sum is written by `logits`."""
+    x, x0 = to.input(op)
+    reach = int(to.interval(op).largest().max()) * op.max_steps
+    kind = working(-reach, reach)
+    to.unit.member(kind, x.size, op.name, "sum")
+    body = [
+        f"    for (size_t c = 0; c < {x.size}; ++c) {{",
+        f"        sum[c] += ({kind.name})x0[c];",
+        "    }",
+    ]
+    to.unit.call("accumulate", [Argument(f"{kind.name} *restrict sum", "s->sum"), x0], body)
+
+
+def logits(op: Readout, unit: Unit, name: str) -> list[str]:
+    """Return the lines that make logits of the sum over s->steps steps, and count the clipped.
+
+    All of it is below 2**62, as the program's certificate says, but for the divisor, below 2**63.
+    """
+    classes, inputs = op.weight.shape
+    weights = unit.parameter(op.name, "weight", op.weight)
+    bias = unit.parameter(op.name, "bias", op.bias)
+    low, high = limits(op.out.bits)
+    kind = CType(64)
+    least, most, half = (literal(value, kind) for value in (low, high, 1 << op.shift))
+    lines = [
+        "const int64_t n = (int64_t)s->steps;",
+        "int clipped = 0;",
+        "if (s->steps == 0) {",
+        "    return -1;",
+        "}",
+        f"for (size_t k = 0; k < {classes}; ++k) {{",
+        f"    int64_t z = (int64_t){bias.name}[k] * n;",
+        f"    for (size_t i = 0; i < {inputs}; ++i) {{",
+        f"        z += (int64_t){weights.name}[k * {inputs} + i] * (int64_t)s->sum[i];",
+        "    }",
+        f"    z = floor_divided(2 * z + n * {half}, n * {literal(1 << op.shift + 1, kind)});",
+    ]
+    if not op.out.proved:
+        lines.append(f"    if (z < {least} || z > {most}) {{")
+        lines.append("        ++clipped;")
+        lines.append(f"        z = z < 0 ? {least} : {most};")
+        lines.append("    }")
+    lines += [f"    logits[k] = ({name}_logit)z;", "}", "return clipped;"]
+    return [f"    {line}" for line in lines]
+
+
+def _range(interval: Interval) -> tuple[int, int]:
+    return ends(interval.low)[0], ends(interval.high)[1]

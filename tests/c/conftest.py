@@ -1,0 +1,81 @@
+"""What the tests of C share: how it is compiled quickly, and what it is compared with."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from neurossm.c import engine
+from neurossm.program import Program, reference
+
+GOLDEN = Path(__file__).parents[1] / "golden"
+STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pedantic")
+
+
+@pytest.fixture(autouse=True)
+def quickly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Compile without optimisation: no integer depends on it, as other tests show."""
+    monkeypatch.setenv("CFLAGS", "-O0")
+
+
+@pytest.fixture(scope="session")
+def compared() -> Callable[..., int]:
+    """Compare every tensor, state, count and logit with the reference; return how many."""
+
+    def compare(program: Program, data: np.ndarray, style: str = "portable") -> int:
+        names = tuple(program.recordings)
+        tensors = [name for name, kept in program.recordings.items() if kept.state is None]
+        expected = reference.run(program, data, record=names, count=tensors)
+        found = engine.run(program, data, names, count=tensors, threads=1, style=style)
+        for name in names:
+            np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], name)
+        for name in tensors:
+            np.testing.assert_array_equal(found.nonzeros[name], expected.nonzeros[name], name)
+        np.testing.assert_array_equal(found.logits, expected.logits)
+        np.testing.assert_array_equal(found.totals, expected.totals)
+        assert found.saturations == expected.saturations
+        return sum(values.size for values in expected.tensors.values()) + found.logits.size
+
+    return compare
+
+
+@pytest.fixture(scope="session")
+def built() -> Callable[..., str]:
+    """Compile an emitted folder with warnings as errors, run its data, and return the output."""
+
+    def build(folder: Path, compiler: str, *flags: str) -> str:
+        watch = f"-D{next(folder.glob('*_parameters.h')).name[:-13].upper()}_WATCH"
+        units = sorted(path.name for path in folder.glob("*.c"))
+        done = call(compiler, *STRICT, *flags, watch, "-o", "checked", *units, folder=folder)
+        assert done.returncode == 0, done.stderr
+        ran = call(str(folder / "checked"), "data.bin", folder=folder)
+        assert ran.returncode == 0, ran.stdout[-500:] + ran.stderr
+        assert " 0 samples differ" in ran.stdout
+        assert "tensors: all" in ran.stdout
+        return ran.stdout
+
+    return build
+
+
+def call(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def needed(tool: str) -> Any:
+    """Skip a case by the name of the tool that is missing."""
+    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"no {tool} here")
+
+
+def golden_cases() -> list[Any]:
+    return [pytest.param(path, id=path.stem) for path in sorted(GOLDEN.glob("*.h5"))]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "golden" in metafunc.fixturenames:
+        metafunc.parametrize("golden", golden_cases())
