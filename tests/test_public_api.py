@@ -35,6 +35,7 @@ PARAMETERS = {
     "state_samples seed limit reproducers",
     "Graph.load": "path",
     "Graph.save": "self path",
+    "Program.emit": "self folder language style name data",
     "Program.load": "path",
     "Program.save": "self path",
     "Program.run": "self data engine record progress device threads count",
@@ -52,7 +53,7 @@ ERRORS = {
 }
 NAMES = {name.partition(".")[0] for name in PARAMETERS} | ERRORS
 DEFAULTS = {"target": "loihi2-sim", "engine": "fast", "engines": "fast"}
-COMMANDS = {"import": "import_checkpoint", "compile": "compile_model", "run": "Program"}
+COMMANDS = {"import": "import_checkpoint", "compile": "compile_model", "run": "Program", "emit": "Program"}
 """Functions of other names than the command's."""
 
 
