@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from neurossm.cost.counts import KEYS
 from neurossm.cost.energy import Energy
 from neurossm.reporting.evidence import Evidence
-
-Cell = str | int | float | bool | None
 
 
 @dataclass(frozen=True)
@@ -34,8 +32,14 @@ class PageTable:
     key: str
     title: str
     columns: Sequence[str]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Sequence[object]]
     note: str = ""
+
+    @staticmethod
+    def of(key: str, title: str, rows: Sequence[Mapping[str, object]], note: str = "") -> PageTable:
+        """Return a table of rows that give each value under its heading."""
+        columns = tuple(rows[0]) if rows else ()
+        return PageTable(key, title, columns, [tuple(row.values()) for row in rows], note)
 
 
 def tables(evidence: Evidence) -> Iterator[PageTable]:
@@ -58,20 +62,26 @@ def tables(evidence: Evidence) -> Iterator[PageTable]:
 
 def _checks(evidence: Evidence) -> PageTable:
     rows = [
-        (check.name, check.value, check.limit, check.ok) for check in evidence.verification.checks
+        {"check": check.name, "value": check.value, "limit": check.limit, "ok": check.ok}
+        for check in evidence.verification.checks
     ]
-    return PageTable("checks", "Checks", ("check", "value", "limit", "ok"), rows)
+    return PageTable.of("checks", "Checks", rows)
 
 
 def _accuracies(evidence: Evidence) -> PageTable:
     found = evidence.verification
     rows = [
-        (rung, share.value, share.low, share.high, found.samples)
+        {
+            "rung": rung,
+            "accuracy": share.value,
+            "low (95 %)": share.low,
+            "high (95 %)": share.high,
+            "samples": found.samples,
+        }
         for rung, share in found.accuracy_interval.items()
         if share is not None
     ]
-    columns = ("rung", "accuracy", "low (95 %)", "high (95 %)", "samples")
-    return PageTable("accuracies", "Accuracy", columns, rows)
+    return PageTable.of("accuracies", "Accuracy", rows)
 
 
 def _layers(evidence: Evidence) -> PageTable:
@@ -82,66 +92,58 @@ def _layers(evidence: Evidence) -> PageTable:
         steps["trained to approximated"] = found.float_approximated.layers
         steps["approximated to integers"] = found.approximated_fixed.layers
     rows = [
-        (
-            step,
-            layer.name,
-            layer.spike_agreement,
-            layer.spikes_flipped,
-            layer.firing_rate,
-            layer.pre_threshold_snr_db,
-            layer.residual_snr_db,
-            None if layer.states is None else layer.states.state_snr_db,
-            layer.divergence.first_divergence_step,
-            layer.divergence.median_divergence_step,
-        )
+        {
+            "rungs": step,
+            "layer": layer.name,
+            "spikes equal": layer.spike_agreement,
+            "spikes that differ": layer.spikes_flipped,
+            "firing rate": layer.firing_rate,
+            "pre-threshold SNR (dB)": layer.pre_threshold_snr_db,
+            "residual SNR (dB)": layer.residual_snr_db,
+            "state SNR (dB)": None if layer.states is None else layer.states.state_snr_db,
+            "first difference (step)": layer.divergence.first_divergence_step,
+            "median first difference (step)": layer.divergence.median_divergence_step,
+        }
         for step, layers in steps.items()
         for layer in layers
     ]
-    columns = (
-        "rungs",
-        "layer",
-        "spikes equal",
-        "spikes that differ",
-        "firing rate",
-        "pre-threshold SNR (dB)",
-        "residual SNR (dB)",
-        "state SNR (dB)",
-        "first difference (step)",
-        "median first difference (step)",
-    )
     note = "" if rows else "No layer spikes: predictions alone are compared."
-    return PageTable("layers", "Agreement by layer", columns, rows, note)
+    return PageTable.of("layers", "Agreement by layer", rows, note)
 
 
 def _engines(evidence: Evidence) -> PageTable:
     rows = [
-        (pair.a, pair.b, pair.compared, pair.mismatches) for pair in evidence.verification.engines
+        {
+            "engine": pair.a,
+            "other engine": pair.b,
+            "integers compared": pair.compared,
+            "that differ": pair.mismatches,
+        }
+        for pair in evidence.verification.engines
     ]
-    columns = ("engine", "other engine", "integers compared", "that differ")
-    return PageTable("engines", "Engine against engine", columns, rows)
+    return PageTable.of("engines", "Engine against engine", rows)
 
 
 def _states(evidence: Evidence) -> PageTable:
     rows = [
-        (s.layer, s.bits, s.peak, s.bound, s.capacity, s.peak / s.capacity, s.zero_share, s.proved)
-        for s in evidence.states
+        {
+            "layer": states.layer,
+            "state bits": states.bits,
+            "largest seen": states.peak,
+            "largest bound": states.bound,
+            "capacity": states.capacity,
+            "capacity used": states.peak / states.capacity,
+            "share of zeros": states.zero_share,
+            "proved": states.proved,
+        }
+        for states in evidence.states
     ]
-    columns = (
-        "layer",
-        "state bits",
-        "largest seen",
-        "largest bound",
-        "capacity",
-        "capacity used",
-        "share of zeros",
-        "proved",
-    )
-    return PageTable("states", "States", columns, rows, "Of the first sample.")
+    return PageTable.of("states", "States", rows, "Of the first sample.")
 
 
 def _operations(evidence: Evidence) -> PageTable:
     cost = evidence.cost
-    rows: list[Sequence[Cell]] = [
+    rows: list[Sequence[object]] = [
         (name, *counts.mean(cost.samples).values()) for name, counts in cost.layers.items()
     ]
     rows.append(("total", *cost.totals.mean(cost.samples).values()))
@@ -155,7 +157,7 @@ def _operations(evidence: Evidence) -> PageTable:
 
 def _energies(evidence: Evidence) -> PageTable:
     cost = evidence.cost
-    rows: list[Sequence[Cell]] = []
+    rows: list[Sequence[object]] = []
     entries = [(energy.hw, energy) for energy in (cost.energy, *cost.others)]
     if cost.float_energy is not None:
         entries.append(("dense float model", cost.float_energy))
@@ -168,7 +170,7 @@ def _energies(evidence: Evidence) -> PageTable:
     return PageTable("energies", "Energy per sample", columns, rows, note)
 
 
-def _energy_rows(name: str, energy: Energy) -> Iterator[Sequence[Cell]]:
+def _energy_rows(name: str, energy: Energy) -> Iterator[Sequence[object]]:
     for part, value in {**energy.parts, "total": energy.total}.items():
         yield name, energy.hw, part, value.low, value.high, value.is_minimum, energy.label
     for part in energy.unpriced:
@@ -177,37 +179,23 @@ def _energy_rows(name: str, energy: Energy) -> Iterator[Sequence[Cell]]:
 
 def _cores(evidence: Evidence) -> PageTable:
     rows = [
-        (
-            load.core.chip,
-            load.core.core,
-            load.core.group,
-            load.core.neurons,
-            load.core.state_bytes,
-            load.core.parameter_bytes,
-            load.core.synapse_bytes,
-            load.core.axons_in,
-            load.core.axons_out,
-            load.operations_per_step,
-            load.core.binding_limit,
-            load.core.load,
-        )
+        {
+            "chip": load.core.chip,
+            "core": load.core.core,
+            "neurons of": load.core.group,
+            "neurons": load.core.neurons,
+            "state bytes": load.core.state_bytes,
+            "parameter bytes": load.core.parameter_bytes,
+            "synapse bytes": load.core.synapse_bytes,
+            "axons in": load.core.axons_in,
+            "axons out": load.core.axons_out,
+            "operations per step": load.operations_per_step,
+            "nearest limit": load.core.binding_limit,
+            "share of it": load.core.load,
+        }
         for load in evidence.cost.cores
     ]
-    columns = (
-        "chip",
-        "core",
-        "neurons of",
-        "neurons",
-        "state bytes",
-        "parameter bytes",
-        "synapse bytes",
-        "axons in",
-        "axons out",
-        "operations per step",
-        "nearest limit",
-        "share of it",
-    )
-    return PageTable("core-loads", "Cores", columns, rows)
+    return PageTable.of("core-loads", "Cores", rows)
 
 
 def _approximations(evidence: Evidence) -> PageTable:
@@ -218,29 +206,19 @@ def _approximations(evidence: Evidence) -> PageTable:
 
 def _tensors(evidence: Evidence) -> PageTable:
     rows = [
-        (
-            op.name,
-            type(op).__name__,
-            op.out.channels,
-            op.out.bits,
-            int(op.out.exponent.min()),
-            int(op.out.exponent.max()),
-            int(op.out.interval.largest().max()),
-            op.out.proved,
-        )
+        {
+            "tensor": op.name,
+            "operation": type(op).__name__,
+            "channels": op.out.channels,
+            "bits": op.out.bits,
+            "least exponent": int(op.out.exponent.min()),
+            "largest exponent": int(op.out.exponent.max()),
+            "bound": int(op.out.interval.largest().max()),
+            "proved": op.out.proved,
+        }
         for op in evidence.program.ops
     ]
-    columns = (
-        "tensor",
-        "operation",
-        "channels",
-        "bits",
-        "least exponent",
-        "largest exponent",
-        "bound",
-        "proved",
-    )
-    return PageTable("tensors", "Tensors of the program", columns, rows)
+    return PageTable.of("tensors", "Tensors of the program", rows)
 
 
 def shown(value: Any) -> str:
