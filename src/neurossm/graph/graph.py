@@ -10,18 +10,17 @@ from typing import Any
 import h5py
 
 from neurossm.arrays import same
-from neurossm.errors import FormatError, InputError
+from neurossm.errors import InputError
 from neurossm.files import as_path
-from neurossm.graph.nodes import NODE_TYPES, TYPE_NAMES, EmbeddingNode, InputNode, Node
-from neurossm.naming import layer_in_version_1
+from neurossm.graph.nodes import NODE_TYPES, EmbeddingNode, InputNode, Node
 from neurossm.storage import (
     read_file,
     read_json_object,
-    read_record,
+    read_named,
     subgroup,
     write_file,
     write_json,
-    write_record,
+    write_named,
 )
 
 SCHEMA = "neurossm-graph"
@@ -144,11 +143,7 @@ def _check_vocabulary(node: EmbeddingNode, source: Node) -> None:
 def write_graph(group: h5py.Group, graph: Graph) -> None:
     """Write provenance and one group per node, in order."""
     write_json(group, "provenance", graph.provenance)
-    nodes = group.create_group("nodes", track_order=True)
-    for node in graph.nodes:
-        entry = nodes.create_group(node.name)
-        entry.attrs["type"] = TYPE_NAMES[type(node)]
-        write_record(entry, node)
+    write_named(group.create_group("nodes", track_order=True), graph.nodes, NODE_TYPES)
 
 
 def read_graph(group: h5py.Group) -> Graph:
@@ -159,19 +154,5 @@ def read_graph(group: h5py.Group) -> Graph:
     FormatError, InputError
         A part is missing, unknown, or makes no sense.
     """
-    nodes = []
-    entries = subgroup(group, "nodes")
-    old = group.file.attrs["version"] == 1
-    for name in entries:
-        entry = subgroup(entries, name)
-        kind = NODE_TYPES.get(str(entry.attrs.get("type")))
-        if kind is None:
-            raise FormatError(
-                f"node {name!r} is of unknown type {entry.attrs.get('type')!r}; "
-                f"known: {', '.join(NODE_TYPES)}"
-            )
-        node = read_record(entry, kind, {"layer": layer_in_version_1(name)} if old else None)
-        if node.name != name:
-            raise FormatError(f"node {name!r} says it is called {node.name!r}")
-        nodes.append(node)
+    nodes = read_named(subgroup(group, "nodes"), NODE_TYPES, "node")
     return Graph(tuple(nodes), read_json_object(group, "provenance"))

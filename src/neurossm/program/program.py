@@ -21,19 +21,21 @@ from neurossm.graph.graph import Graph, read_graph, write_graph
 from neurossm.program import certificate_cache
 from neurossm.program.certificate import hold
 from neurossm.program.digest import add
-from neurossm.program.file import read_ops, write_ops
 from neurossm.program.operation import Op
+from neurossm.program.operations import OP_TYPES
 from neurossm.program.readout import Readout
 from neurossm.program.recording import Recording
 from neurossm.program.source import Input
 from neurossm.storage import (
     read_file,
     read_json_object,
+    read_named,
     read_record,
     read_text,
     subgroup,
     write_file,
     write_json,
+    write_named,
     write_record,
     write_text,
 )
@@ -283,7 +285,7 @@ def _write(file: h5py.File, program: Program) -> None:
     write_json(file, "provenance", program.provenance)
     if program.profile is not None:
         write_text(file, "profile", program.profile)
-    write_ops(file.create_group("ops", track_order=True), program.ops)
+    write_named(file.create_group("ops", track_order=True), program.ops, OP_TYPES)
     approximations = file.create_group("approximations", track_order=True)
     for approximation in program.approximations:
         write_record(approximations.create_group(approximation.name), approximation)
@@ -292,7 +294,7 @@ def _write(file: h5py.File, program: Program) -> None:
 
 def _read(file: h5py.File) -> Program:
     approximations = subgroup(file, "approximations")
-    ops = read_ops(subgroup(file, "ops"))
+    ops = tuple(read_named(subgroup(file, "ops"), OP_TYPES, "operation"))
     known = certificate_cache.known(ops)
     program = Program(
         ops=certificate_cache.vouched(ops) if known else ops,

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from neurossm.storage.records import (
     read_json_object,
+    read_named,
     read_record,
     read_text,
     subgroup,
     write_json,
+    write_named,
     write_record,
     write_text,
 )
@@ -25,6 +27,7 @@ __all__ = [
     "names_in",
     "read_file",
     "read_json_object",
+    "read_named",
     "read_record",
     "read_text",
     "schema_of",
@@ -32,6 +35,7 @@ __all__ = [
     "subgroup",
     "write_file",
     "write_json",
+    "write_named",
     "write_record",
     "write_text",
 ]

@@ -11,7 +11,7 @@ import dataclasses
 import json
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, TypeVar
 
 import h5py
@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.errors import FormatError
+from neurossm.naming import layer_in_version_1
 
 Record = TypeVar("Record")
 _ARRAY_KINDS = {"b", "i", "u", "f", "c"}
@@ -102,6 +103,41 @@ def read_record(
             for name in fields
         }
     )
+
+
+def write_named(group: h5py.Group, records: Iterable[Any], types: Mapping[str, type]) -> None:
+    """Write one group per record, under its name and with its type's, in order."""
+    names = {kind: name for name, kind in types.items()}
+    for record in records:
+        entry = group.create_group(record.name)
+        entry.attrs["type"] = names.get(type(record), type(record).__name__)
+        write_record(entry, record)
+
+
+def read_named(group: h5py.Group, types: Mapping[str, type[Record]], what: str) -> list[Record]:
+    """Read what `write_named` wrote; `what` says what a record is, for messages.
+
+    Raises
+    ------
+    FormatError, InputError
+        A record is of unknown type, or a part of it is missing, unknown, or makes no sense.
+    """
+    records = []
+    old = group.file.attrs["version"] == 1
+    for name in group:
+        entry = subgroup(group, name)
+        kind = types.get(str(entry.attrs.get("type")))
+        if kind is None:
+            raise FormatError(
+                f"{what} {name!r} is of unknown type {entry.attrs.get('type')!r}; "
+                f"known: {', '.join(types)}"
+            )
+        record = read_record(entry, kind, {"layer": layer_in_version_1(name)} if old else None)
+        found = record.name  # type: ignore[attr-defined]
+        if found != name:
+            raise FormatError(f"{what} {name!r} says it is called {found!r}")
+        records.append(record)
+    return records
 
 
 def _read_field(group: h5py.Group, name: str, hint: Any) -> Any:
