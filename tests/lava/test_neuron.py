@@ -46,7 +46,7 @@ def test_a_node_steps_as_it_runs_whole_sequences():
 
 
 def test_a_node_that_needs_whole_sequences_does_not_step():
-    with pytest.raises(UnsupportedError, match="m: Mean cannot run step by step"):
+    with pytest.raises(UnsupportedError, match="m: MeanNode cannot run step by step"):
         run(MeanNode("m", ("x",)), np.ones((2, 3)))
 
 

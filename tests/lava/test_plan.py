@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from neurossm.errors import InputError, LimitError, UnsupportedError
-from neurossm.graph import Graph, MeanNode
+from neurossm.graph import AffineNode, Graph, MeanNode
 from neurossm.lava import plan_graph, plan_program
+from neurossm.lava.unit import unit_of
 from neurossm.place.latency import latency_steps
 
 
@@ -247,3 +248,11 @@ def test_what_only_matrices_read_is_recorded_all_the_same(networks):
     assert plan.recorder("encoder.sum").name == "encoder.sum:recorder"
     assert plan.recorder("between").name == "encoder"
     assert plan.latency_steps == 3
+
+
+def test_variables_of_nodes_are_named_by_the_type_in_files() -> None:
+    first = AffineNode("first", ("x",), [2.0], [0.0])
+    second = AffineNode("second", ("first",), [3.0], [0.0])
+    unit = unit_of([first, second], channels=1)
+    assert unit.variable("first", "scale") == "affine1_scale"
+    assert unit.variable("second", "shift") == "affine2_shift"

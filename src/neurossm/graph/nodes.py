@@ -37,7 +37,7 @@ NODE_TYPES: dict[str, type[Node]] = {
     "LIF": LIFNode,
 }
 """Node types by the names that files give them."""
-TYPE_NAMES = {kind: name for name, kind in NODE_TYPES.items()}
+TYPE_NAMES: dict[type, str] = {kind: name for name, kind in NODE_TYPES.items()}
 
 __all__ = [
     "INPUT_KINDS",

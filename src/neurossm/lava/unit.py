@@ -10,6 +10,7 @@ from string import ascii_lowercase
 from typing import NamedTuple
 
 from neurossm.errors import InputError
+from neurossm.graph.nodes import TYPE_NAMES
 from neurossm.lava.constants import constants_of
 from neurossm.lava.stepping import Array, Member, counted, initial_states
 from neurossm.program.operation import Op
@@ -124,7 +125,8 @@ class Unit:
 
 def _roles(members: tuple[Member, ...]) -> list[str]:
     """Return the type of each member, numbered from 1 where there are several."""
-    kinds = [type(member).__name__.lower() for member in members]
+    names = [TYPE_NAMES.get(type(member), type(member).__name__) for member in members]
+    kinds = [name.lower() for name in names]
     often, seen, roles = Counter(kinds), Counter[str](), []
     for kind in kinds:
         seen[kind] += 1

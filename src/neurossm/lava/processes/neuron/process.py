@@ -111,12 +111,10 @@ class Neuron(AbstractProcess):  # type: ignore[misc]
         self,
         members: Iterable[Member] | Unit,
         *,
-        inlets: Iterable[Inlet] | None = None,
-        sends: Iterable[str] | None = None,
-        channels: int | None = None,
         schedule: Schedule | None = None,
         trace: dict[str, str] | None = None,
         name: str | None = None,
+        **_: Any,  # what `__new__` has made the unit of
     ) -> None:
         unit: Unit = self.unit
         super().__init__(unit=unit, schedule=schedule or Schedule(), trace=trace, name=name)
