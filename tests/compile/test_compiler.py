@@ -79,7 +79,7 @@ def test_calibrated_scaling_needs_suitable_data(graph):
 def test_a_dynamic_threshold_needs_data(networks):
     graph = networks.random_graph(0, mixer="gsu")
     nodes = [
-        replace(node, threshold=None) if type(node).__name__ == "Ternary" else node
+        replace(node, threshold=None) if type(node).__name__ == "TernaryNode" else node
         for node in graph.nodes
     ]
     dynamic = graph.with_nodes(nodes)

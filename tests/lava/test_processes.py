@@ -243,8 +243,9 @@ def test_a_path_around_matrices_waits_as_long_as_they_take(play, chain, tag, ste
     # x = 10, 20, 30, ... goes through so many Dense (2x each) and around them
     links = [[dense(tag, [[2]], f"d{n}", f"d{n - 1}" if n else "input")] for n in range(steps)]
     plan = chain(*links, tag=tag)
-    kind = program if tag == "fixed_pt" else graph
-    add = kind.Add("z", ("x", "r"), *([unchecked(32, 0, 1)] if tag == "fixed_pt" else []))
+    reads = ("x", "r")
+    fixed = tag == "fixed_pt"
+    add = program.Add("z", reads, unchecked(32, 0, 1)) if fixed else graph.AddNode("z", reads)
     unit = unit_of([add], [Inlet({"x": 1}), Inlet({"r": 1}, delay=steps)])
     wires = {"a_in": Wire(f"d{steps - 1}", "a_out"), "b_in": Wire("input", "s_out")}
     stage = Stage("Neuron", "z", (add,), wires, steps, unit, recorded=recordable(unit))
