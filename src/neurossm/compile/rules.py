@@ -1,4 +1,4 @@
-"""How each type of node becomes operations: one table that `formats` and `emit` read."""
+"""How each type of node becomes operations: one table that `format_planner` and `emit` read."""
 
 from __future__ import annotations
 

@@ -17,7 +17,8 @@ from neurossm.compile.emit import mixing as mixing
 from neurossm.compile.emit import pointwise as pointwise
 from neurossm.compile.emit import ssm as ssm
 from neurossm.compile.emit.builder import Builder
-from neurossm.compile.formats import plan_formats, sums_are_read_raw
+from neurossm.compile.format_planner import plan_formats
+from neurossm.compile.formats import sums_are_read_raw
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.poles import Poles, check_drift, prepare_poles
 from neurossm.compile.ranges import Ranges
