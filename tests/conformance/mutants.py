@@ -520,12 +520,12 @@ LOWERING = {
         "bias = bias - 0 * gain",
     ),
     "Dense: that somebody watches is fused": Edit(
-        "engine/cpu/planner.py",
+        "engine/cpu/lowering.py",
         "or op.name in self.watched or len(readers) != 1",
         "or len(readers) != 1",
     ),
     "Dense: fused for one of two readers": Edit(
-        "engine/cpu/planner.py",
+        "engine/cpu/lowering.py",
         "or op.name in self.watched or len(readers) != 1",
         "or op.name in self.watched",
     ),
@@ -553,16 +553,16 @@ LOWERING = {
         "engine/cpu/planner.py", "-op.d_shift)", "-op.d_shift - 1)"
     ),
     "saturation: one bit more": Edit(
-        "engine/cpu/planner.py", '{"BITS": op.out.bits,', '{"BITS": op.out.bits + 1,'
+        "engine/cpu/lowering.py", '{"BITS": op.out.bits,', '{"BITS": op.out.bits + 1,'
     ),
-    "saturation: none": Edit("engine/cpu/planner.py", '{"BITS": op.out.bits,', '{"BITS": 0,'),
+    "saturation: none": Edit("engine/cpu/lowering.py", '{"BITS": op.out.bits,', '{"BITS": 0,'),
     "memory: inputs released before their last reader": Edit(
-        "engine/cpu/planner.py",
+        "engine/cpu/lowering.py",
         "if tensor is not None and self.readers[name] == 0 and",
         "if tensor is not None and",
     ),
     "memory: recorded tensors released": Edit(
-        "engine/cpu/planner.py",
+        "engine/cpu/lowering.py",
         "self.readers[name] == 0 and name not in self.record:",
         "self.readers[name] == 0:",
     ),
@@ -679,12 +679,12 @@ LOWERING = {
         "engine/cpu/planner.py", '"RECORD_STRIDE": padded(size)', '"RECORD_STRIDE": size'
     ),
     "integers: read back as floats beyond 2^53": Edit(
-        "engine/cpu/planner.py",
+        "engine/cpu/lowering.py",
         ("if exactness.holds(self.intervals[op.name]):\n                out"),
         ("if True:\n                out"),
     ),
     "integers: room of a copy released twice": Edit(
-        "engine/cpu/planner.py", "if tensor is not self.tensors[name]:", "if True:"
+        "engine/cpu/lowering.py", "if tensor is not self.tensors[name]:", "if True:"
     ),
     "states kept from sample to sample": Edit(
         "engine/cpu/workspace.py", "        self._states[:] = 0\n", "        pass\n"
