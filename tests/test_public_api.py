@@ -53,7 +53,12 @@ ERRORS = {
 }
 NAMES = {name.partition(".")[0] for name in PARAMETERS} | ERRORS
 DEFAULTS = {"target": "loihi2-sim", "engine": "fast", "engines": "fast"}
-COMMANDS = {"import": "import_checkpoint", "compile": "compile_model", "run": "Program", "emit": "Program"}
+COMMANDS = {
+    "import": "import_checkpoint",
+    "compile": "compile_model",
+    "run": "Program",
+    "emit": "Program",
+}
 """Functions of other names than the command's."""
 
 

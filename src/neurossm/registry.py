@@ -102,6 +102,7 @@ _OWN = (
     ),
     Engine("lava", {"cpu": "neurossm.lava"}, "a network of Lava's processes", counts=False),
     Engine("c", {"cpu": "neurossm.c.engine"}, "portable C, compiled here", threads=True),
+    Engine("c-vector", {"cpu": "neurossm.c.vector"}, "C in vectors, compiled here", threads=True),
 )
 
 
@@ -124,7 +125,7 @@ class Language:
     styles: tuple[str, ...]
 
 
-_OWN_LANGUAGES = (Language("c", "neurossm.c", ("portable",)),)
+_OWN_LANGUAGES = (Language("c", "neurossm.c", ("portable", "vector")),)
 Entry = TypeVar("Entry", Engine, Language)
 
 

@@ -33,6 +33,9 @@ def compared() -> Callable[..., int]:
         tensors = [name for name, kept in program.recordings.items() if kept.state is None]
         expected = reference.run(program, data, record=names, count=tensors)
         found = engine.run(program, data, names, count=tensors, threads=1, style=style)
+        chunked = engine.run(program, data, tensors, threads=1, style=style)
+        for name in tensors:
+            np.testing.assert_array_equal(chunked.tensors[name], expected.tensors[name], name)
         for name in names:
             np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], name)
         for name in tensors:
@@ -40,6 +43,10 @@ def compared() -> Callable[..., int]:
         np.testing.assert_array_equal(found.logits, expected.logits)
         np.testing.assert_array_equal(found.totals, expected.totals)
         assert found.saturations == expected.saturations
+        unwatched = engine.run(program, data, threads=1, style=style)  # many steps at once
+        np.testing.assert_array_equal(unwatched.logits, expected.logits)
+        np.testing.assert_array_equal(unwatched.totals, expected.totals)
+        assert unwatched.saturations == expected.saturations
         return sum(values.size for values in expected.tensors.values()) + found.logits.size
 
     return compare

@@ -10,20 +10,22 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from neurossm.c import engine
+from neurossm.c import STYLES, engine
 from neurossm.program import Program
 
 FULL = os.environ.get("NEUROSSM_CONFORMANCE") == "full"
-SEEDS = range(300 if FULL else 24)
+SEEDS = range(300 if FULL else 16)
 Compared = Callable[..., int]
+styles = pytest.mark.parametrize("style", STYLES)
 
 
-def test_golden_vectors(golden: Path) -> None:
+@styles
+def test_golden_vectors(golden: Path, style: str) -> None:
     program = Program.load(golden)
     names = tuple(program.recordings)
     with np.load(golden.with_suffix(".npz")) as file:
         wanted = {name.replace(".state", ":state"): file[name] for name in file.files}
-    ran = engine.run(program, wanted["data"], names)
+    ran = engine.run(program, wanted["data"], names, style=style)
     for name in names:
         np.testing.assert_array_equal(ran.tensors[name], wanted[f"tensors/{name}"], name)
     np.testing.assert_array_equal(ran.logits, wanted["logits"])
@@ -51,12 +53,13 @@ def of_any_kind(networks: ModuleType, seed: int) -> Program:
 
 
 @pytest.mark.slow
+@styles
 def test_random_networks(
-    networks: ModuleType, compared: Compared, say: Callable[[str], None]
+    networks: ModuleType, compared: Compared, say: Callable[[str], None], style: str
 ) -> None:
     integers = 0
     for seed in SEEDS:
         program = of_any_kind(networks, seed)
         data = networks.random_data(program.input, seed, 3, 20)
-        integers += compared(program, data)
-    say(f"random networks in C: {len(SEEDS)}, {integers:,} integers equal")
+        integers += compared(program, data, style)
+    say(f"random networks in C, {style}: {len(SEEDS)}, {integers:,} integers equal")

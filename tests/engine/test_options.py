@@ -25,7 +25,7 @@ from neurossm.tuning import TuneOptions, tune
 
 
 def test_names() -> None:
-    assert engine_names() == ("fast", "reference", "lava", "c", "fast:cuda")
+    assert engine_names() == ("fast", "reference", "lava", "c", "c-vector", "fast:cuda")
 
 
 @pytest.mark.parametrize(

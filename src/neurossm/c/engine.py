@@ -17,13 +17,19 @@ from numpy.typing import NDArray
 from neurossm.arrays import IntArray
 from neurossm.c import build
 from neurossm.c.lowering import Tensor
-from neurossm.c.source import Source, source_of, template
+from neurossm.c.source import CHUNK, Source, source_of, template
 from neurossm.errors import RunError
 from neurossm.program import Program, Run
 from neurossm.program.reference import Progress, check_countable, check_recordable
 from neurossm.threads import usable_cores
 
 STYLE = "portable"
+_WATCHING = {
+    "": (),
+    "tensors": ("-DNETWORK_WATCH", f"-DNETWORK_CHUNK={CHUNK}"),
+    "states": ("-DNETWORK_WATCH",),
+}
+"""States can be seen where one step is taken at a time only."""
 
 
 def run(
@@ -50,7 +56,7 @@ def run(
         The compiler fails.
     """
     names, counted = check_recordable(program, record), check_countable(program, count)
-    library = library_of(program, style, watched=bool(names or counted))
+    library = library_of(program, style, _watched(program, (*names, *counted), style))
     x = program.encode(data)
     batch = _Batch(library, program, x, names, counted, progress)
     with ThreadPoolExecutor(threads or usable_cores()) as pool:
@@ -65,7 +71,14 @@ def run(
 
 def warm_up(program: Program, *, style: str = STYLE) -> None:
     """Compile what the first run compiles."""
-    library_of(program, style, watched=False)
+    library_of(program, style, "")
+
+
+def _watched(program: Program, names: tuple[str, ...], style: str) -> str:
+    if not names:
+        return ""
+    states = any(program.recordings[name].state is not None for name in names)
+    return "states" if states or style == "portable" else "tensors"
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,11 +95,11 @@ class Library:
 
 
 @lru_cache(maxsize=8)
-def library_of(program: Program, style: str, watched: bool) -> Library:
-    """Compile a program, or find what was compiled before."""
+def library_of(program: Program, style: str, watched: str) -> Library:
+    """Compile a program, or find what was compiled before; one of `_WATCHING` says who watches."""
     source = _source(program, style)
     bench = template("bench.c")
-    flags = [f"-DBENCH_TALLIES={len(source.tallies)}", *(["-DNETWORK_WATCH"] if watched else [])]
+    flags = [f"-DBENCH_TALLIES={len(source.tallies)}", *_WATCHING[watched]]
     code = build.library({**source.files, "bench.c": bench}, "bench.c", flags)
     code.bench_bytes.restype = ctypes.c_size_t
     pointer, size = ctypes.c_void_p, ctypes.c_size_t

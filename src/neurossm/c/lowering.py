@@ -7,18 +7,21 @@ here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import singledispatch
 
 import numpy as np
 
+from neurossm.c import recurrence
 from neurossm.c.equations import EquationPrinter, Storage
-from neurossm.c.numbers import CType, ends, literal, narrowest, working
+from neurossm.c.numbers import CType, ends, literal, narrowest, narrowest_of, working
+from neurossm.c.spikes import SpikingDense, padded
 from neurossm.c.unit import Argument, Member, Unit
 from neurossm.derive.exactness import sum_reach
 from neurossm.errors import LimitError, UnsupportedError
 from neurossm.program import (
+    SSM,
     Dense,
     Embedding,
     Input,
@@ -35,12 +38,16 @@ from neurossm.program.certificate import certify
 
 @dataclass(frozen=True, eq=False)
 class Tensor:
-    """A tensor, or a state, as C holds it: an expression for its first number, type and size."""
+    """A tensor, or a state, as C holds it: an expression for its first number, type and size.
+
+    `shown` is how it is shown to whoever watches, without its number.
+    """
 
     name: str
     place: str
     kind: CType
     size: int
+    shown: str = ""
 
 
 class Lowering:
@@ -51,6 +58,8 @@ class Lowering:
     program
         The program; after lowering, `unit` holds what was written, `shown` all tensors in the
         order in which they are computed.
+    chunked
+        Whether functions take several steps at once, whose rows of a tensor follow each other.
 
     Raises
     ------
@@ -58,7 +67,8 @@ class Lowering:
         It has an operation that C here cannot do.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, *, chunked: bool = False) -> None:
+        self.chunked = chunked
         self.program = provable(program)
         self.unit = Unit()
         self.shown: list[Tensor] = []
@@ -76,9 +86,9 @@ class Lowering:
         """Return the bounds of an input."""
         return self.program[op.inputs[index]].out.interval
 
-    def output(self, op: Op) -> tuple[Tensor, Argument]:
+    def output(self, op: Op, kind: CType | None = None) -> tuple[Tensor, Argument]:
         """Make room for an operation's output; return it and the argument `y` for it."""
-        kind = narrowest(*_range(op.out.interval))
+        kind = kind or narrowest(*_range(op.out.interval))
         member = self._room(kind, op.out.channels)
         self._held[op.name] = member
         made = Tensor(op.name, f"s->{member.name}", kind, op.out.channels)
@@ -91,10 +101,21 @@ class Lowering:
 
     def show(self, tensor: Tensor) -> None:
         """Show a tensor or a state to whoever watches."""
-        self.unit.calls.append(
-            f"SHOW({len(self.shown)}, {tensor.place}, {tensor.size}, '{tensor.kind.letter}');"
-        )
+        rows = " * steps" if self.chunked and tensor.name in self.tensors else ""
+        plain = f"SHOW(@, {tensor.place}, {tensor.size}{rows}, '{tensor.kind.letter}');"
+        self.unit.calls.append((tensor.shown or plain).replace("@", str(len(self.shown))))
         self.shown.append(tensor)
+
+    def call(
+        self, stem: str, arguments: Sequence[Argument], body: Iterable[str], **rows: int
+    ) -> None:
+        """Call a function for every step; `rows` are the sizes of what advances with it."""
+        if not self.chunked:
+            self.unit.call(stem, arguments, body)
+            return
+        lines = ["    for (size_t t = 0; t < steps; ++t) {", *(f"    {line}" for line in body)]
+        lines += [f"        {name} += {size};" for name, size in rows.items()]
+        self.unit.call(stem, [*arguments, STEPS], [*lines, "    }"])
 
     def finish(self, op: Op, tensor: Tensor) -> None:
         """Hold and show the output of an operation that was called."""
@@ -108,7 +129,7 @@ class Lowering:
             self._free.remove(best)
             return best
         number = sum(one.owner == "" for one in self.unit.members)
-        return self.unit.member(kind, size, "", f"t{number}")
+        return self.unit.member(kind, size, "", f"t{number}", per_step=True)
 
     def _forget_after(self, op: Op) -> None:
         """Use the arrays again of what nobody reads any more."""
@@ -163,18 +184,19 @@ def lower(op: Op, to: Lowering) -> None:
         arguments.append(Argument("uint64_t *clipped", to.unit.tally(op.name)))
     if printer.clips_states:
         arguments.append(Argument("uint64_t *clipped_states", to.unit.tally(op.state_tally)))
-    to.unit.call(type(op).__name__.lower(), [*arguments, *printer.parameters], body)
+    rows = {"y": tensor.size, **{f"x{i}": x.size for i, (x, _) in enumerate(inputs)}}
+    to.call(type(op).__name__.lower(), [*arguments, *printer.parameters], body, **rows)
     for kept in states:
         to.show(kept)
     to.finish(op, tensor)
 
 
-def _state(op: Op, state: State, bounds: Reach, to: Lowering) -> Tensor:
-    """Make room for a state, which begins at 0."""
+def _state(op: Op, state: State, bounds: Reach, to: Lowering, room: int = 0) -> Tensor:
+    """Make room for a state, which begins at 0; for more integers than it has, if asked."""
     kept = bounds.clipped(*limits(op.width_of(state)))
     kind = narrowest(min(ends(kept.low)[0], 0), max(ends(kept.high)[1], 0))
     size = int(np.prod(op.state_shape(state)))
-    member = to.unit.member(kind, size, op.name, f"{state.name}_{len(to.shown)}")
+    member = to.unit.member(kind, room or size, op.name, f"{state.name}_{len(to.shown)}")
     return Tensor(op.state_name(state), f"s->{member.name}", kind, size)
 
 
@@ -189,18 +211,68 @@ def input_kind(op: Input) -> CType:
 
 
 @lower.register
-def _(op: Dense, to: Lowering) -> None:
-    _, x0 = to.input(op)
+def _(op: SSM, to: Lowering) -> None:
+    """Take many steps at once in vectors of doubles, where they are asked for and exact."""
+    u = to.interval(op)
+    if not (to.chunked and recurrence.holds(op, u)):
+        lower.dispatch(Op)(op, to)
+        return
+    x, x0 = to.input(op)
     tensor, y = to.output(op)
-    weights = to.unit.parameter(op.name, "weight", op.weight)
-    reach = sum_reach(op.weight, to.interval(op))
-    kind = working(-reach, reach)
-    to.unit.call(
-        "dense",
-        [y, x0, Argument(f"const {weights.kind.name} *w", weights.name)],
-        _dense(op, kind, tensor.kind),
-    )
+    bounds = op.state_bounds(u)
+    room = recurrence.size(op)
+    states = [_state(op, state, bounds[state.name], to, room) for state in op.states]
+    kernel = recurrence.Recurrence(op, x.kind, tensor.kind, [kept.kind for kept in states])
+    arguments = [y, x0]
+    for kept, state in zip(states, op.states, strict=True):
+        arguments.append(Argument(f"{kept.kind.name} *restrict {state.name}", kept.place))
+    parameters, kinds = kernel.parameters(to.unit)
+    body = kernel.body(kinds, "CHUNK")
+    to.unit.call("ssm", [*arguments, *parameters, STEPS], body)
+    for kept in states:
+        size = f"{op.out.channels}, {op.modes}, {kernel.modes}, '{kept.kind.letter}'"
+        to.show(replace(kept, shown=f"SHOW_MODES(@, {kept.place}, {size});"))
     to.finish(op, tensor)
+
+
+@lower.register
+def _(op: Dense, to: Lowering) -> None:
+    """Add up weights of spikes where there are any; of other inputs, products."""
+    x, x0 = to.input(op)
+    reach = sum_reach(op.weight, to.interval(op))
+    ternary = bool(to.interval(op).low.min() < 0)
+    if to.program[op.inputs[0]].emits == "spikes":
+        tensor, y = to.output(op, narrowest(-reach, reach))
+        kernel = SpikingDense(op, tensor.kind, narrowest_of(op.weight), ternary)
+        by_input = padded(op.weight, kernel.room) if to.chunked else op.weight.T
+        weights = to.unit.parameter(op.name, "weight, inputs first", by_input)
+        kernel = replace(kernel, weights=weights.kind)
+        body = kernel.body() if to.chunked else _spiking(op, tensor.kind, ternary)
+        to.unit.vectors |= kernel.types() if to.chunked else {}
+    else:
+        tensor, y = to.output(op)
+        weights = to.unit.parameter(op.name, "weight", op.weight)
+        body = _dense(op, working(-reach, reach), tensor.kind)
+    w = Argument(f"const {weights.kind.name} *w", weights.name)
+    to.call("dense", [y, x0, w], body, y=tensor.size, x0=x.size)
+    to.finish(op, tensor)
+
+
+def _spiking(op: Dense, kind: CType, ternary: bool) -> Iterator[str]:
+    """Add, or take off, the weights of what spikes: `y` holds every partial sum."""
+    outputs, inputs = op.weight.shape
+    signs = [("x0[i] > 0", "+"), *([("x0[i] < 0", "-")] if ternary else [])]
+    yield f"    for (size_t o = 0; o < {outputs}; ++o) {{"
+    yield "        y[o] = 0;"
+    yield "    }"
+    yield f"    for (size_t i = 0; i < {inputs}; ++i) {{"
+    for condition, sign in signs:
+        yield f"        if ({condition}) {{"
+        yield f"            for (size_t o = 0; o < {outputs}; ++o) {{"
+        yield f"                y[o] = ({kind.name})(y[o] {sign} w[i * {outputs} + o]);"
+        yield "            }"
+        yield "        }"
+    yield "    }"
 
 
 def _dense(op: Dense, kind: CType, output: CType) -> Iterator[str]:
@@ -227,9 +299,8 @@ def _(op: Embedding, to: Lowering) -> None:
         f"        y[c] = ({tensor.kind.name})row[c];",
         "    }",
     ]
-    to.unit.call(
-        "embedding", [y, x0, Argument(f"const {weights.kind.name} *w", weights.name)], body
-    )
+    w = Argument(f"const {weights.kind.name} *w", weights.name)
+    to.call("embedding", [y, x0, w], body, y=channels, x0=1)
     to.finish(op, tensor)
 
 
@@ -245,7 +316,8 @@ def _(op: Readout, to: Lowering) -> None:
         f"        sum[c] += ({kind.name})x0[c];",
         "    }",
     ]
-    to.unit.call("accumulate", [Argument(f"{kind.name} *restrict sum", "s->sum"), x0], body)
+    y = Argument(f"{kind.name} *restrict sum", "s->sum")
+    to.call("accumulate", [y, x0], body, x0=x.size)
 
 
 def logits(op: Readout, unit: Unit, name: str) -> list[str]:
@@ -279,6 +351,9 @@ def logits(op: Readout, unit: Unit, name: str) -> list[str]:
         lines.append("    }")
     lines += [f"    logits[k] = ({name}_logit)z;", "}", "return clipped;"]
     return [f"    {line}" for line in lines]
+
+
+STEPS = Argument("size_t steps", "steps")
 
 
 def _range(interval: Interval) -> tuple[int, int]:

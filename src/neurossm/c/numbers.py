@@ -48,11 +48,14 @@ class CType:
 
 
 INT32, INT64 = CType(32), CType(64)
-_NARROW = (CType(8), CType(8, False), CType(16), CType(16, False), INT32, INT64)
+_NARROW = (CType(8, False), CType(8), CType(16, False), CType(16), INT32, INT64)
 
 
 def narrowest(low: int, high: int) -> CType:
-    """Return the narrowest type that holds a range, to store numbers in."""
+    """Return the narrowest type that holds a range, to store numbers in; without sign if it can be.
+
+    Some processors multiply bytes without sign by bytes with one faster than others.
+    """
     return next(kind for kind in _NARROW if kind.holds(low, high))
 
 

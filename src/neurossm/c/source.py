@@ -16,7 +16,9 @@ from neurossm.c.unit import HELPERS, Member
 from neurossm.program import Program
 
 MARK = "Emitted by NeuroSSM"
-STYLES = ("portable",)
+STYLES = ("portable", "vector")
+CHUNK = 64
+"""Steps that the style "vector" takes at once."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,28 +49,30 @@ class Source:
 
 def source_of(program: Program, name: str = "network", style: str = "portable") -> Source:
     """Return a program in C; see `neurossm.c.emit`."""
-    return _Writer(program, name).source()
+    return _Writer(program, name, style == "vector").source()
 
 
 class _Writer:
     """Puts the parts together."""
 
-    def __init__(self, program: Program, name: str) -> None:
-        self.name, self.upper = name, name.upper()
-        self.lowering = Lowering(program)
+    def __init__(self, program: Program, name: str, chunked: bool) -> None:
+        self.name, self.upper, self.chunked = name, name.upper(), chunked
+        self.lowering = Lowering(program, chunked=chunked)
         self.program, self.unit = self.lowering.program, self.lowering.unit
         self.logits = logits(self.program.readout, self.unit, name)
         self.input = input_kind(self.program.input)
         self.check = list(self._check())
         self.logit = _at_least_32(self.program.readout.out.bits)
-        steps = CType(32 if program.max_steps < 1 << 32 else 64, signed=False)
+        self.steps = CType(32 if program.max_steps < 1 << 32 else 64, signed=False)
         counters = [Member("clipped", CType(64, False), len(self.unit.tallies))]
-        members = [*counters, *self.unit.members, Member("steps", steps, 1)]
+        members = [*counters, *self.unit.members, Member("steps", self.steps, 1)]
         members = [one for one in members if one.size]
         self.members = sorted(members, key=lambda one: -one.kind.bits)
-        gap = -sum(one.bytes for one in self.members) % 8
-        if gap:
-            self.members.append(Member("padding", CType(8, False), gap))
+        for per_step, size in ((False, self._fixed_bytes), (True, self._step_bytes)):
+            if size % 8:
+                name = "step_padding" if per_step else "padding"
+                gap = Member(name, CType(8, False), -size % 8, per_step=per_step)
+                self.members.append(gap)
 
     def source(self) -> Source:
         """Return all files."""
@@ -91,17 +95,26 @@ class _Writer:
 
     @property
     def _state_bytes(self) -> int:
-        return sum(one.bytes for one in self.members)
+        return self._fixed_bytes + self._chunk * self._step_bytes
+
+    @property
+    def _chunk(self) -> int:
+        return CHUNK if self.chunked else 1
+
+    @property
+    def _fixed_bytes(self) -> int:
+        return sum(one.bytes for one in self.members if not one.per_step)
+
+    @property
+    def _step_bytes(self) -> int:
+        return sum(one.bytes for one in self.members if one.per_step)
 
     @property
     def _parameter_bytes(self) -> int:
         return sum(one.bytes for one in self.unit.parameters)
 
     def _header(self) -> str:
-        members = "\n".join(
-            f"    {one.kind.name} {one.name}{'' if one.name == 'steps' else f'[{one.size}]'};"
-            for one in self.members
-        )
+        members = "\n".join(f"    {one.kind.name} {self._declared(one)};" for one in self.members)
         return self._template(
             "network.h",
             about=comment(self._about()),
@@ -115,9 +128,21 @@ class _Writer:
             exponent=int(self.program.readout.out.exponent[0]),
             tensors=len(self.lowering.shown),
             tallies=len(self.unit.tallies),
-            state_bytes=self._state_bytes,
+            state_bytes=self._state_size(),
+            chunk=template("chunk.h").replace("@CHUNK@", str(CHUNK)) if self.chunked else "",
             parameter_bytes=self._parameter_bytes,
         )
+
+    def _state_size(self) -> str:
+        if not self.chunked:
+            return f"{self._state_bytes}u"
+        return f"({self._fixed_bytes}u + {self.upper}_CHUNK * {self._step_bytes}u)"
+
+    def _declared(self, member: Member) -> str:
+        if member.name == "steps":
+            return member.name
+        chunk = f" * {self.upper}_CHUNK" if self.chunked and member.per_step else ""
+        return f"{member.name}[{member.size}{chunk}]"
 
     def _about(self) -> Iterator[str]:
         """Yield what the header says of the program."""
@@ -174,7 +199,8 @@ class _Writer:
             if states[name] or self.unit.parameter_bytes.get(name)
         ]
         rest = self._state_bytes - sum(states.values())
-        rows.append(("tensors between operations", 0, rest))
+        chunk = f", {CHUNK} steps at once" if self.chunked else ""
+        rows.append((f"tensors between operations{chunk}", 0, rest))
         rows.append(("all", self._parameter_bytes, self._state_bytes))
         width = max(len(row[0]) for row in rows)
         yield f"  {'':{width}}  {'parameters':>10}  {'state':>10}"
@@ -187,12 +213,17 @@ class _Writer:
 
     def _unit(self) -> Iterator[str]:
         yield self._template("head.c")
+        if self.chunked:
+            yield f"#define CHUNK {self.upper}_CHUNK\n"
+        if self.unit.vectors:
+            yield self._template("vector.c")
+            yield "\n".join((*self.unit.vectors.values(), ""))
         yield from (text for name, text in HELPERS.items() if name in self.unit.helpers)
         yield from self.unit.definitions()
         calls = "\n".join(f"    {line}" for line in self.unit.calls)
-        yield self._template(
-            "step.c", calls=calls, check="".join(self.check), logits="\n".join(self.logits)
-        )
+        file = "steps.c" if self.chunked else "step.c"
+        yield self._template(file, calls=calls, check="".join(self.check), steps=self.steps.name)
+        yield self._template("logits.c", logits="\n".join(self.logits))
 
     def _check(self) -> Iterator[str]:
         """Yield what refuses an input that is beyond the program's bounds, if any can be."""
@@ -208,9 +239,10 @@ class _Writer:
             if low != high:
                 bound = f"{self.unit.parameter(self.program.input.name, what, values).name}[c]"
             tests.append(f"x[c] {sign} {bound}")
-        yield f"    for (size_t c = 0; c < {spec.channels}; ++c) {{\n"
-        yield f"        if ({' || '.join(tests)}) {{\n"
-        yield f"            return {self.upper}_OUT_OF_RANGE;\n        }}\n    }}\n"
+        beyond = " || ".join(tests)
+        if self.chunked:
+            beyond = beyond.replace("x[c]", f"x[t * {spec.channels} + c]")
+        yield from _refusal(spec.channels, beyond, self.upper, self.chunked)
 
     def _names(self) -> str:
         return ",\n".join(f"    {string(one.name)}" for one in self.lowering.shown)
@@ -218,9 +250,22 @@ class _Writer:
     def _template(self, file: str, **values: object) -> str:
         text = template(file)
         values = {"name": self.name, "NAME": self.upper, **values}
-        for key, value in values.items():
+        for key, value in reversed(values.items()):
             text = text.replace(f"@{key}@", str(value))
         return text
+
+
+def _refusal(channels: int, beyond: str, upper: str, chunked: bool) -> Iterator[str]:
+    """Yield a loop that returns at the first input beyond its bounds."""
+    out = [f"return {upper}_OUT_OF_RANGE;"]
+    if chunked:
+        out = [f"*status = {upper}_OUT_OF_RANGE;", "return t;"]
+    lines = [f"for (size_t c = 0; c < {channels}; ++c) {{", f"    if ({beyond}) {{"]
+    lines += [*(f"        {line}" for line in out), "    }", "}"]
+    if chunked:
+        head = "for (size_t t = 0; t < steps; ++t) {"
+        lines = [head, *(f"    {line}" for line in lines), "}"]
+    yield from (f"    {line}\n" for line in lines)
 
 
 def template(file: str) -> str:

@@ -41,16 +41,20 @@ class Argument:
 
 @dataclass(frozen=True, eq=False)
 class Member:
-    """An array in the state: its name, type and size, the operation it is of, and what it holds."""
+    """An array in the state: its name, type and size, and the operation it is of.
+
+    One `per_step` holds as many rows as a chunk has steps.
+    """
 
     name: str
     kind: CType
     size: int
     owner: str = ""
+    per_step: bool = False
 
     @property
     def bytes(self) -> int:
-        """What it takes."""
+        """What it takes, for one step."""
         return self.kind.bytes * self.size
 
 
@@ -62,6 +66,7 @@ class Unit:
     members: list[Member] = field(default_factory=list)
     functions: dict[str, str] = field(default_factory=dict)
     helpers: set[str] = field(default_factory=set)
+    vectors: dict[str, str] = field(default_factory=dict)
     calls: list[str] = field(default_factory=list)
     tallies: list[str] = field(default_factory=list)
     parameter_bytes: dict[str, int] = field(default_factory=dict)
@@ -80,9 +85,11 @@ class Unit:
             self.parameter_bytes[owner] = self.parameter_bytes.get(owner, 0) + made.bytes
         return self._known[key]
 
-    def member(self, kind: CType, size: int, owner: str, name: str) -> Member:
+    def member(
+        self, kind: CType, size: int, owner: str, name: str, *, per_step: bool = False
+    ) -> Member:
         """Add an array to the state."""
-        made = Member(name, kind, size, owner)
+        made = Member(name, kind, size, owner, per_step)
         self.members.append(made)
         return made
 
@@ -109,6 +116,22 @@ class Unit:
         """Return the functions' text."""
         stems = ((name.rpartition("_")[0], key, name) for key, name in self.functions.items())
         return [f"static void {name}{key[len(stem) :]}" for stem, key, name in stems]
+
+
+def vector_type(kind: CType, lanes: int) -> tuple[str, str]:
+    """Return the name of a vector of integers that may lie anywhere, and its definition."""
+    name = f"{kind.name[:-2]}x{lanes}"
+    attributes = f"vector_size({kind.bytes * lanes}), aligned({kind.bytes}), may_alias"
+    return name, f"typedef {kind.name} {name} __attribute__(({attributes}));"
+
+
+def filled(size: int, block: int, first: str) -> str:
+    """Return how many of a block's places are used, the block that begins at `first` of `size`."""
+    if size <= block:
+        return str(size)
+    if size % block == 0:
+        return str(block)
+    return f"{size} - {first} < {block} ? {size} - {first} : {block}"
 
 
 def _choice(name: str, sign: str) -> dict[str, str]:

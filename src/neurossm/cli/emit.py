@@ -17,7 +17,8 @@ from neurossm.registry import languages
 @click.option(
     "--style",
     type=click.Choice(list(dict.fromkeys(s for one in languages().values() for s in one.styles))),
-    help="portable: C99 in integers, for any chip. [default: portable]",
+    help="portable: C99 in integers, for any chip; vector: with GNU C's vectors and doubles, for "
+    "the cores of a computer. [default: portable]",
 )
 @click.option(
     "-o",

@@ -17,9 +17,9 @@ enum {
     @NAME@_TALLIES = @tallies@ /* counters of clipped integers */
 };
 #define @NAME@_MAX_STEPS UINT64_C(@max_steps@) /* of one sample: what the sums are proved for */
-#define @NAME@_STATE_BYTES @state_bytes@u
+#define @NAME@_STATE_BYTES @state_bytes@
 #define @NAME@_PARAMETER_BYTES @parameter_bytes@u
-
+@chunk@
 /* What `step` and `run` return. */
 enum {
     @NAME@_OK = 0,
@@ -55,7 +55,7 @@ int @name@_logits(const @name@_state *s, @name@_logit *logits);
 #ifdef @NAME@_WATCH
 /*
  * To be defined by whoever compiles with @NAME@_WATCH: called at each step for every tensor and
- * state, numbered as above. `letter` tells the type: b, h, i, q for signed integers of 8, 16, 32,
+ * state, numbered as above, in one piece or several. `letter` tells the type: b, h, i, q for signed integers of 8, 16, 32,
  * 64 bits, B, H for unsigned ones.
  */
 void @name@_show(const @name@_state *s, int tensor, const void *values, size_t count, char letter);

@@ -23,8 +23,3 @@ int @name@_run(@name@_state *s, const @name@_input *x, size_t steps)
     }
     return @NAME@_OK;
 }
-
-int @name@_logits(const @name@_state *s, @name@_logit *logits)
-{
-@logits@
-}

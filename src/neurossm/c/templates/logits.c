@@ -1,0 +1,4 @@
+int @name@_logits(const @name@_state *s, @name@_logit *logits)
+{
+@logits@
+}
