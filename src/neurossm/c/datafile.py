@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurossm.arrays import IntArray
 from neurossm.c.lowering import input_kind
-from neurossm.c.source import Source
+from neurossm.c.source import CSource
 from neurossm.graph.data import check_data
 from neurossm.program import Program
 from neurossm.program.reference import run
@@ -21,7 +21,7 @@ MAGIC = b"NEUROSSM"
 _BATCH_BYTES = 1 << 28
 
 
-def data_bytes(program: Program, source: Source, data: ArrayLike) -> bytes:
+def data_bytes(program: Program, source: CSource, data: ArrayLike) -> bytes:
     """Return samples (B, L, size) with their logits and the sums over all tensors.
 
     Raises

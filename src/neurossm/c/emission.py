@@ -11,7 +11,7 @@ from pathlib import Path
 from numpy.typing import ArrayLike
 
 from neurossm.c.datafile import MAGIC, data_bytes
-from neurossm.c.source import STYLES, Source, is_untouched, source_of
+from neurossm.c.source import STYLES, CSource, is_untouched, source_of
 from neurossm.c.texts import check_identifier
 from neurossm.errors import InputError
 from neurossm.files import as_path
@@ -25,7 +25,7 @@ def emit(
     style: str = "portable",
     name: str = "network",
     data: ArrayLike | None = None,
-) -> Source:
+) -> CSource:
     """Write a program as C99 into a folder.
 
     Parameters
@@ -45,7 +45,7 @@ def emit(
 
     Returns
     -------
-    Source
+    CSource
         The text of all files, and what memory they take.
 
     Raises

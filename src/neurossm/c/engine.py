@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
 from neurossm.c import build
-from neurossm.c.lowering import Tensor
-from neurossm.c.source import CHUNK, Source, source_of, template
+from neurossm.c.lowering import CTensor
+from neurossm.c.source import CHUNK, CSource, source_of, template
 from neurossm.errors import RunError
 from neurossm.program import Program, Run
 from neurossm.program.reference import Progress, check_countable, check_recordable
@@ -58,7 +58,7 @@ def run(
     names, counted = check_recordable(program, record), check_countable(program, count)
     library = library_of(program, style, _watched(program, (*names, *counted), style))
     x = program.encode(data)
-    batch = _Batch(library, program, x, names, counted, progress)
+    batch = _Samples(library, program, x, names, counted, progress)
     with ThreadPoolExecutor(threads or usable_cores()) as pool:
         try:
             for _ in pool.map(batch.run, range(len(x))):
@@ -85,11 +85,11 @@ def _watched(program: Program, names: tuple[str, ...], style: str) -> str:
 class Library:
     """A compiled program."""
 
-    source: Source
+    source: CSource
     code: Any
 
     @property
-    def tensors(self) -> dict[str, tuple[int, Tensor]]:
+    def tensors(self) -> dict[str, tuple[int, CTensor]]:
         """Number and type of every tensor that is shown, by name."""
         return {one.name: (n, one) for n, one in enumerate(self.source.lowering.shown)}
 
@@ -110,11 +110,11 @@ def library_of(program: Program, style: str, watched: str) -> Library:
 
 
 @lru_cache(maxsize=8)
-def _source(program: Program, style: str) -> Source:
+def _source(program: Program, style: str) -> CSource:
     return source_of(program, "network", style)
 
 
-class Network:
+class LoadedNetwork:
     """One network in the middle of its input."""
 
     def __init__(self, library: Library) -> None:
@@ -160,7 +160,7 @@ class Network:
 
 
 @dataclass
-class _Batch:
+class _Samples:
     """Runs samples in any order and collects what they lead to."""
 
     library: Library
@@ -191,7 +191,7 @@ class _Batch:
         """Run one sample."""
         network = getattr(self._memory, "network", None)
         if network is None:
-            network = self._memory.network = Network(self.library)
+            network = self._memory.network = LoadedNetwork(self.library)
         network.reset()
         steps = self.x.shape[1]
         kept: dict[str, NDArray[Any]] = {}

@@ -15,7 +15,7 @@ import numpy as np
 
 from neurossm.arrays import IntArray
 from neurossm.c.numbers import INT32, INT64, CType, cast, ends, literal, working
-from neurossm.c.unit import Argument, Parameter, Unit
+from neurossm.c.unit import CArgument, Parameter, TranslationUnit
 from neurossm.derive.layout import Begin, Compute, Gather, Loop, Node, Write, layout
 from neurossm.program import Interval, Op, limits
 from neurossm.program.code import Instruction
@@ -40,7 +40,9 @@ class EquationPrinter:
     `parameters`.
     """
 
-    def __init__(self, op: Op, intervals: Sequence[Interval], storage: Storage, unit: Unit) -> None:
+    def __init__(
+        self, op: Op, intervals: Sequence[Interval], storage: Storage, unit: TranslationUnit
+    ) -> None:
         self.op, self.storage, self.unit = op, storage, unit
         self.code = op.code
         self.states = [state.name for state in op.states]
@@ -48,7 +50,7 @@ class EquationPrinter:
         self.clips_states = bool(op.states) and not op.states_proved(*intervals)
         fits = self.reaches[self.code.result].within(op.out.bits)
         self.clips = op.saturates and not (op.out.proved or fits)
-        self.parameters: list[Argument] = []
+        self.parameters: list[CArgument] = []
         self._types = [self._type(n) for n in range(len(self.code.instructions))]
 
     def body(self) -> list[str]:
@@ -227,7 +229,7 @@ class EquationPrinter:
             if argument.value == made.name:
                 return f"q{number}", made.kind
         name = f"q{len(self.parameters)}"
-        self.parameters.append(Argument(f"const {made.kind.name} *{name}", made.name))
+        self.parameters.append(CArgument(f"const {made.kind.name} *{name}", made.name))
         return name, made.kind
 
     def _type(self, number: int) -> CType:

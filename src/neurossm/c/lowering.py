@@ -17,7 +17,7 @@ from neurossm.c import recurrence
 from neurossm.c.equations import EquationPrinter, Storage
 from neurossm.c.numbers import CType, ends, literal, narrowest, narrowest_of, working
 from neurossm.c.spikes import SpikingDense, padded
-from neurossm.c.unit import Argument, Member, Unit
+from neurossm.c.unit import CArgument, Member, TranslationUnit
 from neurossm.derive.exactness import sum_reach
 from neurossm.errors import LimitError, UnsupportedError
 from neurossm.program import (
@@ -37,7 +37,7 @@ from neurossm.program.certificate import certify
 
 
 @dataclass(frozen=True, eq=False)
-class Tensor:
+class CTensor:
     """A tensor, or a state, as C holds it: an expression for its first number, type and size.
 
     `shown` is how it is shown to whoever watches, without its number.
@@ -50,7 +50,7 @@ class Tensor:
     shown: str = ""
 
 
-class Lowering:
+class CLowering:
     """A program on its way to C.
 
     Parameters
@@ -70,9 +70,9 @@ class Lowering:
     def __init__(self, program: Program, *, chunked: bool = False) -> None:
         self.chunked = chunked
         self.program = provable(program)
-        self.unit = Unit()
-        self.shown: list[Tensor] = []
-        self.tensors: dict[str, Tensor] = {}
+        self.unit = TranslationUnit()
+        self.shown: list[CTensor] = []
+        self.tensors: dict[str, CTensor] = {}
         self._free: list[Member] = []
         self._held: dict[str, Member] = {}
         self._last_reader = {
@@ -86,20 +86,20 @@ class Lowering:
         """Return the bounds of an input."""
         return self.program[op.inputs[index]].out.interval
 
-    def output(self, op: Op, kind: CType | None = None) -> tuple[Tensor, Argument]:
+    def output(self, op: Op, kind: CType | None = None) -> tuple[CTensor, CArgument]:
         """Make room for an operation's output; return it and the argument `y` for it."""
         kind = kind or narrowest(*_range(op.out.interval))
         member = self._room(kind, op.out.channels)
         self._held[op.name] = member
-        made = Tensor(op.name, f"s->{member.name}", kind, op.out.channels)
-        return made, Argument(f"{kind.name} *restrict y", made.place)
+        made = CTensor(op.name, f"s->{member.name}", kind, op.out.channels)
+        return made, CArgument(f"{kind.name} *restrict y", made.place)
 
-    def input(self, op: Op, index: int = 0) -> tuple[Tensor, Argument]:
+    def input(self, op: Op, index: int = 0) -> tuple[CTensor, CArgument]:
         """Return an input, and the argument `x0` or `x1` for it."""
         tensor = self.tensors[op.inputs[index]]
-        return tensor, Argument(f"const {tensor.kind.name} *x{index}", tensor.place)
+        return tensor, CArgument(f"const {tensor.kind.name} *x{index}", tensor.place)
 
-    def show(self, tensor: Tensor) -> None:
+    def show(self, tensor: CTensor) -> None:
         """Show a tensor or a state to whoever watches."""
         rows = " * steps" if self.chunked and tensor.name in self.tensors else ""
         plain = f"SHOW(@, {tensor.place}, {tensor.size}{rows}, '{tensor.kind.letter}');"
@@ -107,7 +107,7 @@ class Lowering:
         self.shown.append(tensor)
 
     def call(
-        self, stem: str, arguments: Sequence[Argument], body: Iterable[str], **rows: int
+        self, stem: str, arguments: Sequence[CArgument], body: Iterable[str], **rows: int
     ) -> None:
         """Call a function for every step; `rows` are the sizes of what advances with it."""
         if not self.chunked:
@@ -117,7 +117,7 @@ class Lowering:
         lines += [f"        {name} += {size};" for name, size in rows.items()]
         self.unit.call(stem, [*arguments, STEPS], [*lines, "    }"])
 
-    def finish(self, op: Op, tensor: Tensor) -> None:
+    def finish(self, op: Op, tensor: CTensor) -> None:
         """Hold and show the output of an operation that was called."""
         self.tensors[op.name] = tensor
         self.show(tensor)
@@ -157,7 +157,7 @@ def provable(program: Program) -> Program:
 
 
 @singledispatch
-def lower(op: Op, to: Lowering) -> None:
+def lower(op: Op, to: CLowering) -> None:
     """Write an operation: here, one that has an equation.
 
     Raises
@@ -179,11 +179,11 @@ def lower(op: Op, to: Lowering) -> None:
     body = printer.body()
     arguments = [y, *(argument for _, argument in inputs)]
     for kept, state in zip(states, op.states, strict=True):
-        arguments.append(Argument(f"{kept.kind.name} *restrict {state.name}", kept.place))
+        arguments.append(CArgument(f"{kept.kind.name} *restrict {state.name}", kept.place))
     if printer.clips:
-        arguments.append(Argument("uint64_t *clipped", to.unit.tally(op.name)))
+        arguments.append(CArgument("uint64_t *clipped", to.unit.tally(op.name)))
     if printer.clips_states:
-        arguments.append(Argument("uint64_t *clipped_states", to.unit.tally(op.state_tally)))
+        arguments.append(CArgument("uint64_t *clipped_states", to.unit.tally(op.state_tally)))
     rows = {"y": tensor.size, **{f"x{i}": x.size for i, (x, _) in enumerate(inputs)}}
     to.call(type(op).__name__.lower(), [*arguments, *printer.parameters], body, **rows)
     for kept in states:
@@ -191,18 +191,18 @@ def lower(op: Op, to: Lowering) -> None:
     to.finish(op, tensor)
 
 
-def _state(op: Op, state: State, bounds: Reach, to: Lowering, room: int = 0) -> Tensor:
+def _state(op: Op, state: State, bounds: Reach, to: CLowering, room: int = 0) -> CTensor:
     """Make room for a state, which begins at 0; for more integers than it has, if asked."""
     kept = bounds.clipped(*limits(op.width_of(state)))
     kind = narrowest(min(ends(kept.low)[0], 0), max(ends(kept.high)[1], 0))
     size = int(np.prod(op.state_shape(state)))
     member = to.unit.member(kind, room or size, op.name, f"{state.name}_{len(to.shown)}")
-    return Tensor(op.state_name(state), f"s->{member.name}", kind, size)
+    return CTensor(op.state_name(state), f"s->{member.name}", kind, size)
 
 
 @lower.register
-def _(op: Input, to: Lowering) -> None:
-    to.finish(op, Tensor(op.name, "x", input_kind(op), op.out.channels))
+def _(op: Input, to: CLowering) -> None:
+    to.finish(op, CTensor(op.name, "x", input_kind(op), op.out.channels))
 
 
 def input_kind(op: Input) -> CType:
@@ -211,7 +211,7 @@ def input_kind(op: Input) -> CType:
 
 
 @lower.register
-def _(op: SSM, to: Lowering) -> None:
+def _(op: SSM, to: CLowering) -> None:
     """Take many steps at once in vectors of doubles, where they are asked for and exact."""
     u = to.interval(op)
     if not (to.chunked and recurrence.holds(op, u)):
@@ -225,7 +225,7 @@ def _(op: SSM, to: Lowering) -> None:
     kernel = recurrence.Recurrence(op, x.kind, tensor.kind, [kept.kind for kept in states])
     arguments = [y, x0]
     for kept, state in zip(states, op.states, strict=True):
-        arguments.append(Argument(f"{kept.kind.name} *restrict {state.name}", kept.place))
+        arguments.append(CArgument(f"{kept.kind.name} *restrict {state.name}", kept.place))
     parameters, kinds = kernel.parameters(to.unit)
     body = kernel.body(kinds, "CHUNK")
     to.unit.call("ssm", [*arguments, *parameters, STEPS], body)
@@ -236,7 +236,7 @@ def _(op: SSM, to: Lowering) -> None:
 
 
 @lower.register
-def _(op: Dense, to: Lowering) -> None:
+def _(op: Dense, to: CLowering) -> None:
     """Add up weights of spikes where there are any; of other inputs, products."""
     x, x0 = to.input(op)
     reach = sum_reach(op.weight, to.interval(op))
@@ -253,7 +253,7 @@ def _(op: Dense, to: Lowering) -> None:
         tensor, y = to.output(op)
         weights = to.unit.parameter(op.name, "weight", op.weight)
         body = _dense(op, working(-reach, reach), tensor.kind)
-    w = Argument(f"const {weights.kind.name} *w", weights.name)
+    w = CArgument(f"const {weights.kind.name} *w", weights.name)
     to.call("dense", [y, x0, w], body, y=tensor.size, x0=x.size)
     to.finish(op, tensor)
 
@@ -287,7 +287,7 @@ def _dense(op: Dense, kind: CType, output: CType) -> Iterator[str]:
 
 
 @lower.register
-def _(op: Embedding, to: Lowering) -> None:
+def _(op: Embedding, to: CLowering) -> None:
     _, x0 = to.input(op)
     tensor, y = to.output(op)
     rows = op.weight[: int(to.interval(op).high[0]) + 1]
@@ -299,13 +299,13 @@ def _(op: Embedding, to: Lowering) -> None:
         f"        y[c] = ({tensor.kind.name})row[c];",
         "    }",
     ]
-    w = Argument(f"const {weights.kind.name} *w", weights.name)
+    w = CArgument(f"const {weights.kind.name} *w", weights.name)
     to.call("embedding", [y, x0, w], body, y=channels, x0=1)
     to.finish(op, tensor)
 
 
 @lower.register
-def _(op: Readout, to: Lowering) -> None:
+def _(op: Readout, to: CLowering) -> None:
     """Add up the last tensor; what is made of the sum is written by `logits`."""
     x, x0 = to.input(op)
     reach = int(to.interval(op).largest().max()) * op.max_steps
@@ -316,11 +316,11 @@ def _(op: Readout, to: Lowering) -> None:
         f"        sum[c] += ({kind.name})x0[c];",
         "    }",
     ]
-    y = Argument(f"{kind.name} *restrict sum", "s->sum")
+    y = CArgument(f"{kind.name} *restrict sum", "s->sum")
     to.call("accumulate", [y, x0], body, x0=x.size)
 
 
-def logits(op: Readout, unit: Unit, name: str) -> list[str]:
+def logits(op: Readout, unit: TranslationUnit, name: str) -> list[str]:
     """Return the lines that make logits of the sum over s->steps steps, and count the clipped.
 
     All of it is below 2**62, as the program's certificate says, but for the divisor, below 2**63.
@@ -353,7 +353,7 @@ def logits(op: Readout, unit: Unit, name: str) -> list[str]:
     return [f"    {line}" for line in lines]
 
 
-STEPS = Argument("size_t steps", "steps")
+STEPS = CArgument("size_t steps", "steps")
 
 
 def _range(interval: Interval) -> tuple[int, int]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from neurossm.arrays import IntArray
 from neurossm.c.numbers import CType
-from neurossm.c.unit import Argument, Unit, filled, vector_type
+from neurossm.c.unit import CArgument, TranslationUnit, filled, vector_type
 from neurossm.derive.exactness import DOUBLE, exact
 from neurossm.program import SSM, Interval, limits
 
@@ -85,14 +85,14 @@ class Recurrence:
         """Number of modes, with those that are 0 throughout."""
         return -(-self.op.modes // TOGETHER) * TOGETHER
 
-    def parameters(self, unit: Unit) -> tuple[list[Argument], list[CType]]:
+    def parameters(self, unit: TranslationUnit) -> tuple[list[CArgument], list[CType]]:
         """Add the parameters; return the arguments for them, and their types."""
         arguments, kinds = [], []
         for name in (*_FIELDS, *_CHANNEL_FIELDS):
             values = getattr(self.op, name)
             values = self._arranged(values) if values.ndim == 2 else self._padded(values)
             array = unit.parameter(self.op.name, name, values)
-            arguments.append(Argument(f"const {array.kind.name} *{name}", array.name))
+            arguments.append(CArgument(f"const {array.kind.name} *{name}", array.name))
             kinds.append(array.kind)
         for kind in (*kinds, self.x, self.y, *self.states):
             unit.vectors |= dict([vector_type(kind, LANES)])

@@ -9,7 +9,7 @@ from importlib import resources
 
 import neurossm
 from neurossm.arrays import IntArray
-from neurossm.c.lowering import Lowering, input_kind, logits
+from neurossm.c.lowering import CLowering, input_kind, logits
 from neurossm.c.numbers import INT32, INT64, CType, ends, literal, narrowest
 from neurossm.c.texts import comment, definition, string
 from neurossm.c.unit import HELPERS, Member
@@ -22,7 +22,7 @@ CHUNK = 64
 
 
 @dataclass(frozen=True, eq=False)
-class Source:
+class CSource:
     """What a program is in C.
 
     Parameters
@@ -41,23 +41,23 @@ class Source:
 
     name: str
     files: dict[str, str]
-    lowering: Lowering
+    lowering: CLowering
     tallies: tuple[str, ...]
     state_bytes: int
     parameter_bytes: int
 
 
-def source_of(program: Program, name: str = "network", style: str = "portable") -> Source:
+def source_of(program: Program, name: str = "network", style: str = "portable") -> CSource:
     """Return a program in C; see `neurossm.c.emit`."""
-    return _Writer(program, name, style == "vector").source()
+    return _SourceWriter(program, name, style == "vector").source()
 
 
-class _Writer:
+class _SourceWriter:
     """Puts the parts together."""
 
     def __init__(self, program: Program, name: str, chunked: bool) -> None:
         self.name, self.upper, self.chunked = name, name.upper(), chunked
-        self.lowering = Lowering(program, chunked=chunked)
+        self.lowering = CLowering(program, chunked=chunked)
         self.program, self.unit = self.lowering.program, self.lowering.unit
         self.logits = logits(self.program.readout, self.unit, name)
         self.input = input_kind(self.program.input)
@@ -74,7 +74,7 @@ class _Writer:
                 gap = Member(name, CType(8, False), -size % 8, per_step=per_step)
                 self.members.append(gap)
 
-    def source(self) -> Source:
+    def source(self) -> CSource:
         """Return all files."""
         texts = {
             f"{self.name}.h": self._header(),
@@ -84,7 +84,7 @@ class _Writer:
             "Makefile": self._template("Makefile"),
         }
         files = {name: marked(name, text, self.program.sha256) for name, text in texts.items()}
-        return Source(
+        return CSource(
             self.name,
             files,
             self.lowering,

@@ -32,7 +32,7 @@ class Parameter:
 
 
 @dataclass(frozen=True)
-class Argument:
+class CArgument:
     """What a function takes: its declaration, and what it is called with."""
 
     declaration: str
@@ -59,7 +59,7 @@ class Member:
 
 
 @dataclass
-class Unit:
+class TranslationUnit:
     """What has been written so far."""
 
     parameters: list[Parameter] = field(default_factory=list)
@@ -99,7 +99,7 @@ class Unit:
             self.tallies.append(name)
         return f"&s->clipped[{self.tallies.index(name)}]"
 
-    def call(self, stem: str, arguments: Sequence[Argument], body: Iterable[str]) -> None:
+    def call(self, stem: str, arguments: Sequence[CArgument], body: Iterable[str]) -> None:
         """Add a function, or find an equal one, and call it."""
         declared = ", ".join(argument.declaration for argument in arguments)
         lines = "".join(f"{line}\n" for line in body)

@@ -41,7 +41,7 @@ from neurossm.storage import (
 )
 
 if TYPE_CHECKING:
-    from neurossm.c.source import Source
+    from neurossm.c.source import CSource
     from neurossm.engine.cpu.session import Session
     from neurossm.lava.network import LavaNetwork
     from neurossm.program.reference import Progress, Run
@@ -228,11 +228,11 @@ class Program:
         style: str | None = None,
         name: str = "network",
         data: ArrayLike | None = None,
-    ) -> Source:
+    ) -> CSource:
         """Write the program in another language into a folder; see `neurossm.c.emit`."""
         from neurossm.registry import emit
 
-        written: Source = emit(self, folder, language=language, style=style, name=name, data=data)
+        written: CSource = emit(self, folder, language=language, style=style, name=name, data=data)
         return written
 
     def to_lava(
