@@ -36,6 +36,9 @@ def count(program: p.Program, data: np.ndarray, tensors: Tensors, logits: np.nda
             parts = _ssm(op, inputs[0], *(tensors[f"{op.name}:state_{s}"] for s in ("re", "im")))
         elif isinstance(op, p.LIF):
             parts = _lif(op, inputs[0], tensors[f"{op.name}:state"], tensors[op.name])
+        elif isinstance(op, p.AdLIF | p.ResonateFire):
+            kept = [tensors[f"{op.name}:{state.name}"] for state in op.states]
+            parts = _soft_reset(op, inputs[0], kept, tensors[op.name])
         elif isinstance(op, p.Dense):
             parts = _dense(op, program[op.inputs[0]], inputs[0], tensors[op.name])
         else:
@@ -249,6 +252,85 @@ def _lif(op: p.LIF, x: np.ndarray, kept: np.ndarray, fired: np.ndarray) -> Parts
     }
 
 
+def _soft_reset(op: Any, x: np.ndarray, kept: list[np.ndarray], fired: np.ndarray) -> Parts:
+    a, b = (np.zeros_like(state) for state in kept)  # before each step, (B, L, H)
+    a[:, 1:], b[:, 1:] = kept[0][:, :-1], kept[1][:, :-1]
+    high, low = (1 << (op.state_bits - 1)) - 1, -(1 << (op.state_bits - 1))
+    if isinstance(op, p.AdLIF):
+        product = op.decay * (a + b)
+        u = rshift(product, op.decay_shift) - b + x
+        clipped = np.clip(u, low, high)
+        slow = op.adaptation_decay * b + op.sensitivity * clipped
+        adapted = rshift(slow, op.adaptation_shift) + fired * op.jump
+        parts = {
+            **rounding("decay", product, op.decay_shift),
+            **rounding("adaptation", slow, op.adaptation_shift),
+            **saturation("v", clipped - fired * op.reset, op.state_bits),
+            **saturation("w", adapted, op.state_bits),
+            "jump below 0": (op.jump < 0) & (fired == 1),
+            "jump above 0": (op.jump > 0) & (fired == 1),
+            "sensitivity below 0": (op.sensitivity < 0) & (clipped != 0),
+            "reset below 0": (op.reset < 0) & (fired == 1),
+        }
+        del parts["decay shifted left"], parts["adaptation shifted left"]
+    else:
+        re, im = op.a_re * a - op.a_im * b, op.a_im * a + op.a_re * b
+        u, v = rshift(re, op.pole_shift) + x, rshift(im, op.pole_shift)
+        clipped = np.clip(u, low, high)
+        turned = np.clip(v, low, high)
+        parts = {
+            **rounding("turn", np.stack([re, im]), op.pole_shift),
+            **saturation("u_im", v, op.state_bits),
+            **saturation("state_re", clipped - fired * op.reset_re, op.state_bits),
+            **saturation("state_im", turned - fired * op.reset_im, op.state_bits),
+            "imaginary reset": (op.reset_im != 0) & (fired == 1),
+            "outside the unit circle": (op.a_re**2 + op.a_im**2 > 1 << 2 * op.pole_shift)
+            & (x == x),
+        }
+        del parts["turn shifted left"]
+    return {
+        "fires": fired == 1,
+        "silent": fired == 0,
+        "at the threshold": clipped == op.threshold,
+        "one above": clipped == op.threshold + 1,
+        "fires twice in a row": (fired[:, 1:] == 1) & (fired[:, :-1] == 1),
+        "threshold below 0": (op.threshold < 0) & (x == x),
+        **parts,
+        **saturation("u", u, op.state_bits),
+    }
+
+
+def _softmax(op: p.Softmax, x: np.ndarray) -> Parts:
+    product = (x.max(axis=-1, keepdims=True) - x) * op.scale
+    t = rshift(product, op.scale_shift)
+    n, fraction = t >> 14, t & 0x3FFF
+    i, r = fraction >> 8, fraction & 0xFF
+    raw = op.table[i] * (65536 - rshift(710 * r, 8))
+    e = rshift(raw, np.minimum(n + 16, 62))
+    total = e.sum(axis=-1, keepdims=True)
+    bits = np.vectorize(int.bit_length)(total)
+    root = 2960686 - rshift(1973790 * rshift(total, bits - 28), 28)
+    for _ in range(3):
+        root = rshift(root * (2097152 - rshift(rshift(total, bits - 28) * root, 28)), 20)
+    return {
+        "the greatest": t == 0,
+        "in the first entry": (i == 0) & (t > 0),
+        "in the last entry": i == 63,
+        "at an entry": (r == 0) & (t > 0),
+        "the last before an entry": r == 255,
+        "halved": n > 0,
+        "nothing left": e == 0,
+        "shifted by 62": n >= 46,
+        "the sum is one alone": np.broadcast_to(total == 1 << 24, x.shape),
+        "the sum is shifted left": np.broadcast_to(bits < 28, x.shape),
+        "the sum is shifted right": np.broadcast_to(bits > 28, x.shape),
+        **rounding("distance", product, op.scale_shift),
+        **rounding("power", raw, np.minimum(n + 16, 62)),
+        **rounding("share", e * root, bits),
+        **saturation("output", rshift(e * root, bits), op.out.bits),
+    }
+
+
 def _spike(op: p.Spike, x: np.ndarray) -> Parts:
     return {
         "above the threshold": x > op.threshold,
@@ -438,4 +520,5 @@ _OTHERS: dict[type, Callable[..., Parts]] = {
     p.Product: _product,
     p.Add: _add,
     p.LayerNorm: _layernorm,
+    p.Softmax: _softmax,
 }

@@ -36,6 +36,18 @@ REASONS = {
     **{f"LayerNorm {n}, rshift: promised to be smaller": _NEWTON for n in (33, 40, 47)},
     "LayerNorm 47, rshift: promised to be larger": _LEAST,
 }
+_EVEN = "710 and 1973790 are even: a product of them is no half less one"
+_POWER = "a power is at most 2^40: from 42 bits on it is shifted to 0"
+_SHARES = "no v of [2^27, 2^28] leads to another reciprocal: all were tried, see `reciprocals`"
+REASONS |= {
+    "Softmax 11, mul: one more": _EVEN,
+    "Softmax 22, mul: one more": _EVEN,
+    "Softmax 16, minimum: 61 for its argument 1": _POWER,
+    "Softmax 23, rshift: halves down": _SHARES,
+    **{f"Softmax {n}, mul: one more": _SHARES for n in (25, 28, 30, 33, 35, 38)},
+}
+TRIED_SHARES = {name for name, reason in REASONS.items() if reason == _SHARES}
+"""Those that `reciprocals` tells apart from others."""
 TRIED = {name for name, reason in REASONS.items() if reason == _ALL}
 """Those that `roots` tells apart from others."""
 
@@ -61,6 +73,22 @@ def _parts(e: Expression) -> Iterator[Expression]:
 def roots(step: Step, v: np.ndarray) -> np.ndarray:
     """Return R for all v, from the equation of a LayerNorm that computes v as it should."""
     return _computed(step, v)[0]
+
+
+def reciprocals(step: Step, v: np.ndarray) -> np.ndarray:
+    """Return R for all v, from the equation of a Softmax that computes v as it should."""
+    done: dict[int, np.ndarray] = {}
+
+    def value(e: Expression) -> np.ndarray:
+        if e.kind == "number":
+            return np.asarray(e.value)
+        if e.label == "v":
+            return v
+        if id(e) not in done:
+            done[id(e)] = _PRIMITIVES[e.kind](*map(value, e.args))
+        return done[id(e)]
+
+    return value(step.result.args[0].args[1])
 
 
 def halfway(step: Step, v: np.ndarray) -> np.ndarray:

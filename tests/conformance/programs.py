@@ -19,6 +19,7 @@ from neurossm import program as p
 from neurossm.compile import CompileOptions, compile_model
 from neurossm.errors import LimitError
 from neurossm.program.certificate import certify
+from neurossm.program.softmax import power_table
 
 
 class Case(NamedTuple):
@@ -348,6 +349,49 @@ def _dense_of(source: str, weight: np.ndarray) -> p.Dense:
     return p.Dense("op", (source,), p.unchecked(20, 0, len(weight)), weight)
 
 
+def _adlif(bits: int, channels: int, **fields: Any) -> p.AdLIF:
+    """Return neurons of several decays, resets and thresholds."""
+    default = {
+        "decay": [1, 3, 0, 4, 5],
+        "decay_shift": [1, 2, 3, 2, 3],
+        "adaptation_decay": [3, 7, 1, 2],
+        "sensitivity": [1, -3, 2, 0],
+        "adaptation_shift": [2, 3, 0, 2],
+        "jump": [5, -3, 0, 2, 9],
+        "threshold": [9, 2, -3, 5],
+        "reset": [8, 3, -2, 12, 5],
+    }
+    arrays = {key: np.resize(value, channels) for key, value in (default | fields).items()}
+    return p.AdLIF("op", ("x",), p.unchecked(2, 0, channels), **arrays, state_bits=bits)
+
+
+def _resonate(bits: int, channels: int, **fields: Any) -> p.ResonateFire:
+    """Return neurons that turn either way, fast and slowly, one of them outside the circle."""
+    default = {
+        "a_re": [3, -1, 7, 4, 5],
+        "a_im": [2, 3, -3, 2, 0],
+        "pole_shift": [2, 2, 3, 2, 3],
+        "threshold": [9, 2, -3, 5],
+        "reset_re": [8, 3, -2, 12, 5],
+        "reset_im": [0, 5, -7, 3],
+    }
+    arrays = {key: np.resize(value, channels) for key, value in (default | fields).items()}
+    return p.ResonateFire("op", ("x",), p.unchecked(2, 0, channels), **arrays, state_bits=bits)
+
+
+def _softmax(bits: int, channels: int, scale: int = 6051102, shift: int = 16) -> p.Softmax:
+    fields = (power_table(), scale, shift)
+    return p.Softmax("op", ("x",), p.unchecked(bits, 20, channels), *fields)
+
+
+def _shares(*powers: int, more: int = 0) -> _Maker:
+    """Return a softmax whose powers e are 2^24, these, and 2^24 some times more."""
+    table = np.resize([1 << 24, *powers, *[1] * 63], 64)
+    numbers = [[0, *(-i for i in range(1, len(powers) + 1)), *[0] * more]]
+    op = replace(_softmax(22, len(numbers[0]), 256, 0), table=table)
+    return _listed(7, numbers, op)
+
+
 def _dense(weight: Any) -> p.Dense:
     weight = np.array(weight)
     return p.Dense("op", ("x",), p.unchecked(63, 0, len(weight)), weight)
@@ -488,6 +532,70 @@ _CORNERS: dict[str, _Maker] = {
     "peak ternary that feeds weights": _corner(
         *(9, 5), replace(_peak(5, 19661, 17), name="y"), _dense_of("y", np.full((16, 5), 99))
     ),
+    "adlif small": _corner(5, 20, _adlif(6, 20), steps=60),
+    "adlif of no shift": _corner(
+        *(4, 3, _adlif(8, 3, decay=[1, 0, 1], decay_shift=0, adaptation_decay=[1, 0, 1])),
+        steps=30,
+    ),
+    "adlif beside what was there before": _corner(
+        *(5, 2, replace(_adlif(7, 2), name="y")),
+        p.Dense("op", ("y",), p.unchecked(20, 0, 16), np.full((16, 2), 99)),
+        steps=70,
+        shift=0,
+    ),
+    "adlif beyond floats": _corner(
+        39,
+        3,
+        _adlif(
+            *(40, 3),
+            decay=[(1 << 20) - 1, 3, 1],
+            decay_shift=[20, 2, 1],
+            adaptation_decay=[(1 << 20) - 5, 1, 3],
+            adaptation_shift=[20, 1, 2],
+            threshold=1 << 37,
+            reset=[1 << 37, 5, 1 << 36],
+        ),
+        steps=30,
+    ),
+    "resonate small": _corner(5, 20, _resonate(6, 20), steps=60),
+    "resonate of no shift": _corner(
+        4, 3, _resonate(8, 3, a_re=[1, 0, -1], a_im=[0, 1, 1], pole_shift=0), steps=30
+    ),
+    "resonate beside what was there before": _corner(
+        *(5, 2, replace(_resonate(7, 2), name="y")),
+        p.Dense("op", ("y",), p.unchecked(20, 0, 16), np.full((16, 2), 99)),
+        steps=70,
+        shift=0,
+    ),
+    "resonate beyond floats": _corner(
+        *(38, 2, _resonate(40, 2, a_re=(1 << 19) - 3, a_im=[5, -(1 << 18)], pole_shift=19)),
+        steps=30,
+    ),
+    **{
+        f"softmax whose reciprocal hangs on one bit, {powers}": _shares(*powers)
+        for powers in (
+            *((437363,), (1102435,), (5592303,), (10066112,)),
+            *((2, 5546462), (13537, 17497), ((1 << 23) + 16, (1 << 23) - 16)),
+        )
+    },
+    "softmax of an odd sum": _shares(2049, more=15),
+    "softmax of 512 equals": _listed(4, [[0] * 512, [3] * 512], _softmax(22, 512)),
+    "softmax of numbers far apart": _listed(
+        35, [[1 << 35, -(1 << 35), 0], [0, 1, -1]], _softmax(22, 3, 1 << 22, 40)
+    ),
+    "softmax of halves of a distance": _corner(17, 3, _softmax(22, 3, 1, 1), steps=40),
+    "softmax of halves of a power": _listed(
+        8, [[0, -65]], replace(_softmax(22, 2, 256, 0), table=np.resize([1 << 24, 15], 64))
+    ),
+    "softmax of a power one below a half": _listed(
+        10, [[0, -257]], replace(_softmax(22, 2, 1, 0), table=np.resize([1 << 24, 207531], 64))
+    ),
+    "softmax of nearby numbers": _corner(5, 3, _softmax(22, 3, 251, 0), steps=40),
+    "softmax of scattered numbers": _corner(9, 4, _softmax(22, 4), steps=40),
+    "softmax of far numbers": _corner(22, 4, _softmax(22, 4, 6051102, 14), steps=40),
+    "softmax of a single channel": _corner(5, 1, _softmax(21, 1)),
+    "softmax of many": _corner(12, 300, _softmax(22, 300, 6051102, 20), steps=6),
+    "softmax that saturates": _corner(6, 2, _softmax(18, 2), steps=40),
     "table at every integer": _listed(4, [[x, -x] for x in range(-16, 17)], _table(9)),
     "affine small": _corner(4, 2, _affine("op", "x", 2, 4, gain=[3, -5], shift=[1, 3], offset=1)),
     "affine just beyond floats": _corner(50, 1, _affine("op", "x", 1, 60, gain=9, shift=1)),

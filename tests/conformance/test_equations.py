@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from neurossm.program import LayerNorm
+from neurossm.program import LayerNorm, Softmax
 from neurossm.program.operations import OP_TYPES
 
 Say = Callable[[str], None]
@@ -40,7 +40,7 @@ def test_nothing_is_noticed_without_a_mutant(
             assert replay.noticed(some, check) is None, form
         except replay.NotInFloatsError:  # noqa: PERF203
             assert form == "floats", form
-            assert name in ("SSM", "LayerNorm", "PeakTernary"), form
+            assert name in ("SSM", "LayerNorm", "PeakTernary", "Softmax"), form
 
 
 @pytest.mark.parametrize("name", KINDS)
@@ -97,3 +97,26 @@ def test_roots_that_are_said_to_be_equal_are_equal(
     assert most <= 1 << 17
     other, v = mutants["LayerNorm 43, mul: one more"], np.array([136209419])
     assert equivalents.roots(other, v) != equivalents.roots(step, v)  # it can tell
+
+
+def test_reciprocals_that_are_said_to_be_equal_are_equal(
+    equations: ModuleType, equivalents: ModuleType, say: Say
+) -> None:
+    """Of every v of [2^27, 2^28] with `make mutation`, else of a part."""
+    step = Softmax.traced()
+    assert step is not None
+    mutants = {m.name: m.step for m in equations.mutants(Softmax)}
+    first, last, size = 1 << 27, 1 << 28, 1 << 17
+    tried, least, most = 0, last, 0
+    for begin in range(first, last + 1, size if FULL else 97 * size):
+        v = np.arange(begin, min(begin + size, last + 1))
+        right = equivalents.reciprocals(step, v)
+        tried, least, most = tried + v.size, min(least, right.min()), max(most, right.max())
+        for name in equivalents.TRIED_SHARES:
+            same = equivalents.reciprocals(mutants[name], v) == right
+            assert same.all(), (name, v[~same])
+    say(f"reciprocals of Softmax: {tried:,} tried, from {least} to {most}")
+    assert least >= 1 << 20
+    assert most <= 1 << 21
+    other, v = mutants["Softmax 31, rshift: halves down"], np.array([178589440])
+    assert equivalents.reciprocals(other, v) != equivalents.reciprocals(step, v)  # it can tell

@@ -40,6 +40,9 @@ def example(kind: type[g.Node]) -> g.Node:
         g.ProductNode: lambda: g.ProductNode("n", many),
         g.AddNode: lambda: g.AddNode("n", many),
         g.MeanNode: lambda: g.MeanNode("n", one),
+        g.AdLIFNode: lambda: g.AdLIFNode("n", one, v, v, v**2 / 9, v**2 / 8, v, v, v),
+        g.ResonateFireNode: lambda: g.ResonateFireNode("n", one, v, v, v + 1j, 1j * v),
+        g.SoftmaxNode: lambda: g.SoftmaxNode("n", one),
     }
     return made[kind]()
 

@@ -243,9 +243,9 @@ def test_keys_are_shown_whole(state: State, write: Write, refused: Refused) -> N
 
 
 def test_the_keys_seen_are_listed(write: Write, refused: Refused) -> None:
-    state = {f"snn.{i}.W.weight": torch.zeros(2, 2) for i in range(9)}
+    state = {f"net.{i}.W.weight": torch.zeros(2, 2) for i in range(9)}
     message = refused(write({"model": state}))
-    assert "its keys are model.snn.0.W.weight, model.snn.1.W.weight" in message
+    assert "its keys are model.net.0.W.weight, model.net.1.W.weight" in message
     assert "and 3 more" in message
 
 

@@ -63,6 +63,11 @@ class Machine:
             for op in self.operations
             if op["type"] == "SSM"
         }
+        self.pairs = {
+            op["name"]: ([0] * len(op["threshold"]), [0] * len(op["threshold"]))
+            for op in self.operations
+            if op["type"] in ("AdLIF", "ResonateFire")
+        }
         self.voltages = {
             op["name"]: [0] * len(op["decay"]) for op in self.operations if op["type"] == "LIF"
         }
@@ -76,6 +81,11 @@ class Machine:
                 values[f"{name}:state_re"], values[f"{name}:state_im"] = re, im
             for name, v in self.voltages.items():
                 values[f"{name}:state"] = v
+            for op in self.operations:
+                if op["name"] in self.pairs:
+                    names = ("v", "w") if op["type"] == "AdLIF" else ("re", "im")
+                    for letter, state in zip(names, self.pairs[op["name"]], strict=True):
+                        values[f"{op['name']}:state_{letter}"] = state
             for name, value in values.items():
                 tensors.setdefault(name, []).append(value)
         return self._logits(total, len(sample)), tensors
@@ -182,6 +192,52 @@ class Machine:
             kept.append(0 if fires else w)
         self.voltages[op["name"]] = kept
         return spikes
+
+    def _adlif(self, op: dict[str, Any], x: Vector) -> Vector:
+        bits, state = op["state_bits"], f"{op['name']}:state"
+        spikes, new_v, new_w = [], [], []
+        for h, (v, w) in enumerate(zip(*self.pairs[op["name"]], strict=True)):
+            u = rshift(op["decay"][h] * (v + w), op["decay_shift"][h]) - w + x[h]
+            u = self._sat(u, bits, state)
+            y = 1 if u > op["threshold"][h] else 0
+            drawn = op["adaptation_decay"][h] * w + op["sensitivity"][h] * u
+            drawn = rshift(drawn, op["adaptation_shift"][h]) + y * op["jump"][h]
+            spikes.append(y)
+            new_v.append(self._sat(u - y * op["reset"][h], bits, state))
+            new_w.append(self._sat(drawn, bits, state))
+        self.pairs[op["name"]] = (new_v, new_w)
+        return spikes
+
+    def _resonatefire(self, op: dict[str, Any], x: Vector) -> Vector:
+        bits, state = op["state_bits"], f"{op['name']}:state"
+        spikes, new_re, new_im = [], [], []
+        for h, (re, im) in enumerate(zip(*self.pairs[op["name"]], strict=True)):
+            a, b, A = op["a_re"][h], op["a_im"][h], op["pole_shift"][h]
+            u_re = self._sat(rshift(a * re - b * im, A) + x[h], bits, state)
+            u_im = self._sat(rshift(b * re + a * im, A), bits, state)
+            y = 1 if u_re > op["threshold"][h] else 0
+            spikes.append(y)
+            new_re.append(self._sat(u_re - y * op["reset_re"][h], bits, state))
+            new_im.append(self._sat(u_im - y * op["reset_im"][h], bits, state))
+        self.pairs[op["name"]] = (new_re, new_im)
+        return spikes
+
+    def _softmax(self, op: dict[str, Any], x: Vector) -> Vector:
+        powers = []
+        for v in x:
+            t = rshift((max(x) - v) * op["scale"], op["scale_shift"])
+            n = t // 2**14
+            i = (t - n * 2**14) // 2**8
+            r = t - n * 2**14 - i * 2**8
+            power = op["table"][i] * (65536 - rshift(710 * r, 8))
+            powers.append(rshift(power, min(n + 16, 62)))
+        k = sum(powers).bit_length()
+        v = rshift(sum(powers), k - 28)
+        R = 2960686 - rshift(1973790 * v, 28)
+        for _ in range(3):
+            q = rshift(v * R, 28)
+            R = rshift(R * (2097152 - q), 20)
+        return self._out(op, [rshift(power * R, k) for power in powers])
 
     def _layernorm(self, op: dict[str, Any], x: Vector) -> Vector:
         total = sum(x)

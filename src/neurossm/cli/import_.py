@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     "--input",
     "input_",
     metavar="KIND",
-    help="What a linear encoder reads: uint8[:SIZE] (pixels), float:LOW:HIGH, or per channel "
-    "float:L1,L2:H1,H2.",
+    help="What a linear encoder reads: uint8[:SIZE] (pixels), counts:HIGH (integers from 0), "
+    "float:LOW:HIGH, or per channel float:L1,L2:H1,H2.",
 )
 @click.option("--mean", metavar="M[,M]", help="What was subtracted from pixels divided by 255.")
 @click.option("--std", metavar="S[,S]", help="What they were divided by then.")
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     "--activation",
     help="After the SSM: spike, gelu or relu. In a GSU, after the norm: gelu or none.",
 )
+@click.option("--neuron", help="cadlif or adlif, where names are those of both.")
 @click.option("--prenorm/--postnorm", " /--no-prenorm", default=None, help="Where the norms stand.")
 @click.option("--norm", help="batch, layer, group, instance or none. [default: what names say]")
 @click.option("--norm-eps", type=float, help="Added to the variance in norms. [default: 1e-5]")
@@ -59,6 +60,7 @@ def command(
     mean: str | None,
     std: str | None,
     activation: str | None,
+    neuron: str | None,
     prenorm: bool | None,
     norm: str | None,
     norm_eps: float | None,
@@ -69,7 +71,7 @@ def command(
     calibration: Path | None,
     json_path: str | None,
 ) -> None:
-    """Import CKPT, of the paper's official code or of state-spaces/s4; nothing in it is run.
+    """Import CKPT of another project (the paper's code, S4, SpikingSSM, SiLIF); none of it is run.
 
     What changes the function and stands neither in CKPT nor in its configuration is asked for.
     """
@@ -90,6 +92,7 @@ def command(
             mean=mean,
             std=std,
             which=which,
+            neuron=neuron,
         )
         if check_path is not None:
             _check(output, checkpoint, check_path, config, options, limit)

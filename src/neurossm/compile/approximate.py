@@ -14,8 +14,9 @@ from neurossm.arrays import FloatArray, IntArray
 from neurossm.compile.calibration import Observer
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.thresholds import freeze_thresholds
-from neurossm.graph import GELUNode, Graph, Node, PiecewiseLinearNode, SigmoidNode
+from neurossm.graph import GELUNode, Graph, Node, PiecewiseLinearNode, SigmoidNode, SoftmaxNode
 from neurossm.program.program import Approximation
+from neurossm.program.softmax import MAX_ERROR
 from neurossm.program.work import signed_digits
 
 SLOPE_EXPONENT = 10
@@ -53,7 +54,8 @@ def approximate(
 ) -> tuple[Graph, tuple[Approximation, ...]]:
     """Replace what neurocores cannot compute; return what was replaced, too.
 
-    Sigmoid and GELU become piecewise-linear tables. A GSU's dynamic threshold, which needs a
+    Sigmoid and GELU become piecewise-linear tables. A softmax stays a node; that its integers take
+    powers from a table is told. A GSU's dynamic threshold, which needs a
     maximum over all channels at every step, becomes a static one calibrated on `data`, and the
     BatchNorms behind it get new statistics: the graph must not be folded yet. Where thresholds are
     calibrated, the observer sees the tensors of the graph that is returned. With `keep_thresholds`,
@@ -76,6 +78,13 @@ def approximate(
                 f"{2.0**-node.width_log2:g}, slopes of at most {options.slope_digits} signed "
                 "digits",
                 node.max_error,
+            )
+        if isinstance(node, SoftmaxNode):  # by its integers: the node stays
+            used["softmax"] = Approximation(
+                "softmax",
+                "softmax from 64 powers of two with lines between them, and a reciprocal by Newton "
+                "steps; the greatest and the sum are taken over all channels at each step",
+                MAX_ERROR,
             )
         nodes.append(node)
     approximated = graph.with_nodes(nodes)

@@ -252,11 +252,12 @@ def load_graph(model: object) -> tuple[Graph, NDArray[np.generic] | None]:
         model = load(path)
     from neurossm.models.checkpoint import Checkpoint
     from neurossm.models.export import export
+    from neurossm.models.feedforward import Feedforward
     from neurossm.models.network import Network
 
     if isinstance(model, Checkpoint):
         return export(model), model.calibration
-    if isinstance(model, Network):
+    if isinstance(model, Network | Feedforward):
         return export(model), None
     raise InputError(
         f"model: a {type(model).__name__} cannot be compiled; expected a Network of "

@@ -22,6 +22,7 @@ from neurossm.compile.formats import (
     Formats,
     Part,
     drive_format,
+    driven_alone,
     feeds_weights,
     is_fixed,
     private_to_ssm,
@@ -38,6 +39,7 @@ from neurossm.compile.scaling import (
     largest_mantissa,
     value_limit,
 )
+from neurossm.compile.soft_reset import fitting, quantised
 from neurossm.errors import LimitError
 from neurossm.graph import Graph
 from neurossm.graph import nodes as n
@@ -136,6 +138,10 @@ class _FormatPlanner:
         size = self._largest(node.name).size
         if node.name in self.stream:
             return _shared(self.options.widths.residual, self.stream_exponent, size)
+        neuron = driven_alone(self.graph, node)
+        if neuron is not None:
+            finest = fitting(neuron, quantised(neuron, self.options), self.ranges, self.options)
+            return Format(self.options.widths_of(neuron.layer).state, finest)
         if self._tables(node.name):
             fine = self._for_table(node)
             exponent = min(int(fine.exponent[0]), self._finest([node.name]))

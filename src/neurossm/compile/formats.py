@@ -121,6 +121,18 @@ def feeds_weights(graph: Graph, node: n.Node) -> bool:
     )
 
 
+def driven_alone(graph: Graph, node: n.Node) -> n.SoftResetNode | None:
+    """Return the neuron with soft reset that alone reads a Linear node as it is, if one does."""
+    readers = graph.readers(node.name)
+    if (
+        isinstance(node, n.LinearNode)
+        and len(readers) == 1
+        and isinstance(readers[0], n.SoftResetNode)
+    ):
+        return readers[0] if (readers[0].gain == 1).all() else None
+    return None
+
+
 def is_fixed(node: n.Node) -> bool:
     """Tell whether a node's format follows from itself; scaled data come out of an Affine."""
     return rule_of(node).fixed and not (isinstance(node, n.InputNode) and is_scaled(node))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurossm.arrays import FloatArray
-from neurossm.graph import Graph, SSMNode
+from neurossm.graph import Graph, SoftResetNode, SSMNode
 from neurossm.graph.range import Range
 
 
@@ -21,8 +21,8 @@ class Ranges:
     tensors
         By node name.
     states
-        Largest `|Re s|` or `|Im s|` (H, N) by SSM name; None for proved scaling, where they
-        follow from the quantised poles.
+        Largest `|Re s|` or `|Im s|` (H, N) by SSM name, or the largest states (H, 2) of a neuron
+        with soft reset; None for proved scaling, where they follow from the quantised poles.
     """
 
     tensors: Mapping[str, Range]
@@ -52,7 +52,7 @@ class RangeObserver:
             value = values[node.name].reshape(-1, values[node.name].shape[-1])
             seen = Range(value.min(axis=0).astype(float), value.max(axis=0).astype(float))
             self.tensors[node.name] = seen.hull(self.tensors.get(node.name, seen))
-            if isinstance(node, SSMNode):
+            if isinstance(node, SSMNode | SoftResetNode):
                 peak = node.largest_states(values[node.inputs[0]])
                 self.states[node.name] = np.maximum(self.states.get(node.name, 0.0), peak)
 

@@ -19,7 +19,7 @@ class DeclaredInput(Protocol):
 
     @property
     def kind(self) -> str:
-        """One of "uint8", "tokens", "float"."""
+        """One of "uint8", "tokens", "float", "counts"."""
 
     @property
     def size(self) -> int:
@@ -27,11 +27,11 @@ class DeclaredInput(Protocol):
 
     @property
     def low(self) -> float:
-        """Smallest value of a float input."""
+        """Smallest value of a float input, or of counts."""
 
     @property
     def high(self) -> float:
-        """Largest value of a float input."""
+        """Largest value of a float input, or of counts."""
 
 
 def check_data(spec: DeclaredInput, data: ArrayLike, where: str = "data") -> NDArray[np.generic]:
@@ -121,10 +121,12 @@ def _check_type(spec: DeclaredInput, data: NDArray[np.generic], where: str) -> N
         "uint8": data.dtype == np.uint8,
         "tokens": data.dtype.kind in "iu",
         "float": data.dtype.kind == "f",
+        "counts": data.dtype.kind in "iu",
     }
     wanted = {
         "uint8": "uint8 (0 to 255; the model scales them itself)",
         "tokens": "integers (token numbers)",
+        "counts": f"integers (counts of at most {spec.high:g})",
         "float": f"floating-point numbers in [{spec.low:g}, {spec.high:g}]",
     }
     if not accepted[spec.kind]:

@@ -7,12 +7,16 @@ All arithmetic is float64 (complex128 inside the SSM).
 
 from __future__ import annotations
 
+from neurossm.graph.adlif import AdLIFNode
 from neurossm.graph.functions import GELUNode, PiecewiseLinearNode, ReLUNode, SigmoidNode
 from neurossm.graph.lif import LIFNode
 from neurossm.graph.linear import AffineNode, EmbeddingNode, LinearNode
 from neurossm.graph.merging import AddNode, MeanNode, ProductNode
 from neurossm.graph.node import Node
 from neurossm.graph.norms import BatchNormNode, LayerNormNode
+from neurossm.graph.resonate_fire import ResonateFireNode
+from neurossm.graph.soft_reset import SoftResetNode
+from neurossm.graph.softmax import SoftmaxNode
 from neurossm.graph.source import INPUT_KINDS, InputNode
 from neurossm.graph.spikes import SpikeNode, TernaryNode
 from neurossm.graph.ssm import SSMNode
@@ -35,6 +39,9 @@ NODE_TYPES: dict[str, type[Node]] = {
     "Mean": MeanNode,
     "ReLU": ReLUNode,
     "LIF": LIFNode,
+    "AdLIF": AdLIFNode,
+    "ResonateFire": ResonateFireNode,
+    "Softmax": SoftmaxNode,
 }
 """Node types by the names that files give them."""
 TYPE_NAMES: dict[type, str] = {kind: name for name, kind in NODE_TYPES.items()}
@@ -43,6 +50,7 @@ __all__ = [
     "INPUT_KINDS",
     "NODE_TYPES",
     "TYPE_NAMES",
+    "AdLIFNode",
     "AddNode",
     "AffineNode",
     "BatchNormNode",
@@ -57,8 +65,11 @@ __all__ = [
     "PiecewiseLinearNode",
     "ProductNode",
     "ReLUNode",
+    "ResonateFireNode",
     "SSMNode",
     "SigmoidNode",
+    "SoftResetNode",
+    "SoftmaxNode",
     "SpikeNode",
     "TernaryNode",
 ]

@@ -12,16 +12,17 @@ from neurossm.errors import InputError
 from neurossm.graph.node import FloatWork, Node
 from neurossm.graph.range import Range
 
-INPUT_KINDS = ("uint8", "tokens", "float")
+INPUT_KINDS = ("uint8", "tokens", "float", "counts")
 
 
 @dataclass(frozen=True, eq=False)
 class InputNode(Node):
     """The data: `x = scale * data`.
 
-    `kind` is "uint8" (0 to 255), "tokens" (indices below `size`) or "float" (within [low, high],
-    in units of the data). `size` is the number of input channels, or the size of the vocabulary.
-    `low` and `high` say nothing of the other kinds, and `scale` nothing of tokens.
+    `kind` is "uint8" (0 to 255), "tokens" (indices below `size`), "float" (within [low, high], in
+    units of the data) or "counts" (integers from low to high, such as events in a bin of time).
+    `size` is the number of input channels, or the size of the vocabulary. `low` and `high` say
+    nothing of the other kinds, and `scale` nothing of tokens.
     """
 
     kind: str
@@ -44,6 +45,11 @@ class InputNode(Node):
             raise InputError(f"{self.name}: size {self.size}, must be at least 1")
         if not np.isfinite([self.low, self.high, self.scale]).all() or self.low >= self.high:
             raise InputError(f"{self.name}: range [{self.low}, {self.high}] is empty or not finite")
+        if self.kind == "counts" and not (self.low == 0 and self.high == int(self.high) < 1 << 30):
+            raise InputError(
+                f"{self.name}: counts from {self.low:g} to {self.high:g}; they begin at 0 and end "
+                "at an integer below 2^30"
+            )
 
     def channels(self, *sizes: int) -> int:
         """Tokens are one index per step."""

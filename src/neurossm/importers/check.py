@@ -21,6 +21,7 @@ from neurossm.importers.config_file import ACTIVATIONS, Config
 from neurossm.importers.importer import config_of, decide
 from neurossm.importers.reading import Reading
 from neurossm.importers.settings import ImportOptions
+from neurossm.importers.sparch import is_sparch
 
 CHECK_SAMPLES = 1000
 """How many samples are enough, unless said otherwise: 1.6 points of standard deviation at most."""
@@ -116,6 +117,11 @@ def check_checkpoint(
     source = read_source(path, options.which)
     known = config_of(source, config)
     try:
+        if is_sparch(source.weights):
+            raise InputError(
+                "--check compares readings of S4D networks; this feed-forward spiking network is "
+                "imported and run on DATA.npz instead"
+            )
         return _check(source, known, options, samples, progress or (lambda _: None))
     except NeuroSSMError as error:
         raise type(error)(f"{path}: {error}") from error

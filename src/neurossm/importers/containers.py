@@ -107,8 +107,8 @@ def _nothing(content: Any) -> str:
     if keys:
         more = f" and {len(keys) - _SHOWN_KEYS} more" if len(keys) > _SHOWN_KEYS else ""
         return (
-            "no key begins with model.layers.0. or s4_layers.0., bare or after a prefix; neither a "
-            "network of the official code nor one of state-spaces/s4; its keys are "
+            "no key begins with model.layers.0., s4_layers.0. or snn.0., bare or after a prefix; "
+            "no network of the official code, state-spaces/s4, SpikingSSM or SpArch; its keys are "
             f"{', '.join(keys[:_SHOWN_KEYS])}{more}"
         )
     if objects:

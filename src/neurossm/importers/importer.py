@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from neurossm.errors import FormatError, NeuroSSMError
+from neurossm.errors import FormatError, InputError, NeuroSSMError
 from neurossm.files import as_path
 from neurossm.graph.data import check_data
 from neurossm.importers import choices
@@ -26,8 +26,10 @@ from neurossm.importers.inputs import input_spec
 from neurossm.importers.network import Found, look, translate
 from neurossm.importers.reading import Reading
 from neurossm.importers.settings import ImportOptions, Setting, Settings
+from neurossm.importers.sparch import is_sparch, read_sparch
 from neurossm.models.checkpoint import build, save
 from neurossm.models.config import InputSpec, LayerKind
+from neurossm.models.feedforward import Feedforward
 from neurossm.models.network import Network
 
 _INITIALISATIONS = {"diag-inv": "inv", "diag-lin": "lin"}
@@ -53,7 +55,7 @@ class Imported:
         Raw input samples to travel with the network, or None.
     """
 
-    model: Network
+    model: Network | Feedforward
     settings: tuple[Setting, ...]
     notes: tuple[str, ...]
     source: str
@@ -82,7 +84,7 @@ def import_checkpoint(
     options: ImportOptions | None = None,
     calibration: NDArray[np.generic] | None = None,
 ) -> Imported:
-    """Read a checkpoint of the paper's official code or of state-spaces/s4.
+    """Read a checkpoint of another project; `docs/importing.md` lists which.
 
     Parameters
     ----------
@@ -108,6 +110,8 @@ def import_checkpoint(
     source = read_source(path, options.which)
     known = config_of(source, config)
     try:
+        if is_sparch(source.weights):
+            return _import_sparch(source, config is not None, options, calibration)
         return _import(source, known, options, calibration)
     except NeuroSSMError as error:
         raise type(error)(f"{path}: {error}") from error
@@ -179,6 +183,27 @@ def _import(
     model = build(_model_config(reading, config), state)
     samples = None if calibration is None else _samples(spec, calibration)
     notes = tuple(_notes(source, config, reading))
+    return Imported(model, tuple(settings.record), notes, source.path.name, source.sha256, samples)
+
+
+def _import_sparch(
+    source: Source,
+    configured: bool,
+    options: ImportOptions,
+    calibration: NDArray[np.generic] | None,
+) -> Imported:
+    if configured:
+        raise InputError(
+            "--config: nothing is read from configurations of this family; say it with --neuron "
+            "and --input"
+        )
+    settings = Settings(options, {})
+    read = read_sparch(source.weights, settings)
+    settings.require_answers()
+    model = build(read.config, read.state)
+    spec = model.config.input
+    samples = None if calibration is None else _samples(spec, calibration)
+    notes = (*source.weights.notes, *read.notes)
     return Imported(model, tuple(settings.record), notes, source.path.name, source.sha256, samples)
 
 

@@ -71,7 +71,7 @@ def input_spec(
     if normalisation and spec.kind != "uint8":
         raise InputError(f"--mean and --std: only pixels (--input uint8) have them, not {given}")
     shown = f"{spec.kind} of {size}"
-    shown += f" in [{spec.low:g}, {spec.high:g}]" if spec.kind == "float" else ""
+    shown += f" in [{spec.low:g}, {spec.high:g}]" if spec.kind in ("float", "counts") else ""
     settings.add("input", shown, "option")
     return spec, normalisation
 
@@ -121,8 +121,16 @@ def parse_input(text: str, size: int) -> InputSpec:
             if not a < b:
                 raise InputError(f"--input {text}: low {a:g} must be below high {b:g}")
         return InputSpec.real(size, min(low), max(high))
+    if kind == "counts":
+        if len(rest) != 1 or not rest[0].isdecimal() or int(rest[0]) < 1:
+            raise InputError(
+                f"--input {text}: give the largest count as counts:HIGH, like counts:9"
+            )
+        return InputSpec.counts(size, int(rest[0]))
     if kind not in ("uint8", "tokens") or len(rest) > 1:
-        raise InputError(f"--input {text}: expected uint8[:SIZE], tokens[:SIZE] or float:LOW:HIGH")
+        raise InputError(
+            f"--input {text}: expected uint8[:SIZE], tokens[:SIZE], counts:HIGH or float:LOW:HIGH"
+        )
     if rest and rest[0] != str(size):
         raise InputError(f"--input {text}: the encoder reads {size}, not {rest[0]}")
     return InputSpec.uint8(size) if kind == "uint8" else InputSpec.tokens(size)

@@ -57,6 +57,10 @@ EXAMPLE = Backbone(
 """`S4Model` of ``example.py``."""
 
 
+SPARCH_LAYER = re.compile(r"(.*?\.)??snn\.(\d+)\.W\.weight")
+"""The weights of a layer in a feed-forward network of SpArch and its relatives."""
+
+
 @dataclass(frozen=True)
 class Found:
     """What the names and shapes of a state dict say."""
@@ -141,7 +145,7 @@ def _pattern(backbone: Backbone) -> re.Pattern[str]:
 def prefixes(names: Iterable[str]) -> list[str]:
     """Return what the names of each network among these begin with, such as ``module.``."""
     found: dict[str, None] = {}
-    patterns = [_pattern(backbone) for backbone in (SEQUENCE, EXAMPLE)]
+    patterns = [*(_pattern(backbone) for backbone in (SEQUENCE, EXAMPLE)), SPARCH_LAYER]
     for name in names:
         for pattern in patterns:
             if match := pattern.match(name):

@@ -18,7 +18,8 @@ class ImportOptions:
     Parameters
     ----------
     input
-        ``uint8``, ``uint8:SIZE``, ``tokens``, ``tokens:SIZE`` or ``float:LOW:HIGH``.
+        ``uint8``, ``uint8:SIZE``, ``tokens``, ``tokens:SIZE``, ``counts:HIGH`` or
+        ``float:LOW:HIGH``.
     discretization
         ``bilinear`` or ``zoh``.
     real_transform, dt_transform
@@ -40,6 +41,8 @@ class ImportOptions:
         then; one number, or one per channel separated by commas.
     which
         The set of weights, where the file holds several.
+    neuron
+        ``cadlif`` or ``adlif``, whose files have the same names.
     """
 
     input: str | None = None
@@ -54,6 +57,7 @@ class ImportOptions:
     mean: str | None = None
     std: str | None = None
     which: str | None = None
+    neuron: str | None = None
 
 
 @dataclass(frozen=True)

@@ -21,12 +21,17 @@ class StateDict:
         The state dict, under plain names.
     prefix
         What all names of the model begin with, such as ``module.``; left out of `take`'s names.
+    what
+        What it is taken for, for the message about keys that are left over.
     """
 
-    def __init__(self, weights: Tidied, prefix: str = "") -> None:
+    def __init__(
+        self, weights: Tidied, prefix: str = "", what: str = "a Binary S4D or GSU network"
+    ) -> None:
         self._tensors = weights.tensors
         self._keys = weights.keys
         self._prefix = prefix
+        self._what = what
         self._taken: set[str] = set()
 
     def __contains__(self, name: str) -> bool:
@@ -92,8 +97,7 @@ class StateDict:
         if left:
             more = f" (and {len(left) - 1} more)" if len(left) > 1 else ""
             raise FormatError(
-                f"{self._keys[left[0]]}: extra key{more}; it belongs to no part of a Binary S4D or "
-                "GSU network"
+                f"{self._keys[left[0]]}: extra key{more}; it belongs to no part of {self._what}"
             )
 
     def _get(self, name: str) -> Tensor:

@@ -5,7 +5,7 @@ The file is what ``torch.save`` writes for a dict of plain containers and tensor
 
     format       "neurossm-checkpoint"
     version      1
-    config       ModelConfig.to_dict(): sizes, kinds, and the kind of input
+    config       to_dict() of the ModelConfig, or of a FeedforwardConfig, which has a "neuron"
     state        name -> tensor
     calibration  raw input samples that were not test data, or None
     training     how it was made: plain values, for people
@@ -19,6 +19,7 @@ import pickle
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from torch import Tensor
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path, atomic_path, sha256_of
 from neurossm.models.config import ModelConfig
+from neurossm.models.feedforward import Feedforward, FeedforwardConfig
 from neurossm.models.network import Network
 
 FORMAT = "neurossm-checkpoint"
@@ -53,21 +55,21 @@ class Checkpoint:
         Digest and name of the file it was read from; empty if it was not.
     """
 
-    model: Network
+    model: Network | Feedforward
     calibration: NDArray[np.generic] | None = None
     training: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
     source: str = ""
 
     @property
-    def config(self) -> ModelConfig:
+    def config(self) -> ModelConfig | FeedforwardConfig:
         """Configuration of the network."""
         return self.model.config
 
 
 def save(
     path: Path,
-    model: Network,
+    model: Network | Feedforward,
     calibration: Tensor | NDArray[np.generic] | None = None,
     training: Mapping[str, Any] | None = None,
     resume: Mapping[str, Any] | None = None,
@@ -195,7 +197,7 @@ def _check_plain(value: Tensor, where: str) -> None:
         raise FormatError(f"{where}: shape {tuple(value.shape)} repeats fewer stored values")
 
 
-def build(config: object, state: object) -> Network:
+def build(config: object, state: object) -> Network | Feedforward:
     """Return the network of a plain configuration and a state dict, in evaluation mode.
 
     Raises
@@ -211,10 +213,13 @@ def build(config: object, state: object) -> Network:
         raise FormatError("state: expected a name and a tensor for each weight")
     for name, value in state.items():
         _check_plain(value, f"state: {name!s:.80}")
-    parsed = ModelConfig.from_dict(config)
+    kind = FeedforwardConfig if "neuron" in config else ModelConfig
+    parsed = kind.from_dict(config)
     _check_sizes(parsed, state)
     with torch.random.fork_rng(devices=[]):  # building draws numbers that loading overwrites
-        model = Network(parsed)
+        model: Network | Feedforward = (
+            Network(parsed) if isinstance(parsed, ModelConfig) else Feedforward(parsed)
+        )
     _check_state(model.state_dict(), state)
     if any(value.dtype == torch.float64 for value in state.values()):
         model.double()
@@ -226,8 +231,11 @@ _LARGER = 64
 """How many times more numbers than the file's a network may take before its shapes are compared."""
 
 
-def _check_sizes(config: ModelConfig, state: Mapping[str, Tensor]) -> None:
+def _check_sizes(config: ModelConfig | FeedforwardConfig, state: Mapping[str, Tensor]) -> None:
     """Refuse a network larger than its weights before it is built."""
+    if isinstance(config, FeedforwardConfig):
+        _check_weights(config, state)
+        return
     stored = sum(value.numel() for value in state.values())
     widest = max(config.d_model, config.d_state, config.classes)
     if config.n_layers > len(state) or config.d_model * widest > _LARGER * max(stored, _LARGER):
@@ -236,6 +244,19 @@ def _check_sizes(config: ModelConfig, state: Mapping[str, Tensor]) -> None:
             f"{config.d_state} and classes {config.classes} need far more than the "
             f"{len(state)} weights of {stored:,} numbers"
         )
+
+
+def _check_weights(config: FeedforwardConfig, state: Mapping[str, Tensor]) -> None:
+    """Refuse layers of other sizes than the weights'."""
+    sizes = (config.input.size, *config.hidden, config.classes)
+    names = [*(f"layers.{i}" for i in range(len(config.hidden))), "readout"]
+    for name, size in zip(names, pairwise(sizes), strict=True):
+        weight, wanted = state.get(f"{name}.linear.weight"), (size[1], size[0])
+        if weight is None or tuple(weight.shape) != wanted:
+            found = "missing" if weight is None else f"of shape {tuple(weight.shape)}"
+            raise FormatError(
+                f"state: {name}.linear.weight is {found}; the configuration asks for {wanted}"
+            )
 
 
 def _tensor(values: Tensor | NDArray[np.generic]) -> Tensor:

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 
 from neurossm.errors import FormatError, InputError
 
-InputKind = Literal["uint8", "tokens", "float"]
+InputKind = Literal["uint8", "tokens", "float", "counts"]
 LayerKind = Literal["binary-s4d", "gsu", "s4d"]
 Initialisation = Literal["inv", "lin"]
 Discretization = Literal["bilinear", "zoh"]
@@ -34,11 +34,12 @@ class InputSpec:
     ----------
     kind
         ``uint8``: integers 0 to 255, which the model divides by 255; ``tokens``: indices into a
-        vocabulary; ``float``: real values within ``[low, high]``.
+        vocabulary; ``float``: real values within ``[low, high]``; ``counts``: integers from 0 to
+        ``high``, such as events in a bin of time.
     size
         Values per time step, or the number of tokens in the vocabulary.
     low, high
-        Smallest and largest raw value; needed for ``float`` only, implied by the other kinds.
+        Smallest and largest raw value; needed for ``float`` and ``counts``, implied by the others.
     """
 
     kind: InputKind
@@ -48,11 +49,16 @@ class InputSpec:
 
     def __post_init__(self) -> None:
         _check_choices(self, "input")
-        _check_at_least("input.size", self.size, 1)
+        check_at_least("input.size", self.size, 1)
         if self.kind == "uint8" and (self.low, self.high) != (0.0, 255.0):
             raise InputError("input: kind uint8 has the range 0 to 255; leave low and high out")
         if not self.low < self.high:
             raise InputError(f"input: low {self.low} must be below high {self.high}")
+        if self.kind == "counts" and not (self.low == 0 and self.high == int(self.high) < 1 << 30):
+            raise InputError(
+                f"input: counts from {self.low:g} to {self.high:g}; they begin at 0 and end at an "
+                "integer below 2^30"
+            )
 
     @classmethod
     def uint8(cls, size: int = 1) -> InputSpec:
@@ -63,6 +69,11 @@ class InputSpec:
     def tokens(cls, size: int) -> InputSpec:
         """Describe tokens 0 to ``size - 1``."""
         return cls("tokens", size, 0.0, float(max(size - 1, 1)))
+
+    @classmethod
+    def counts(cls, size: int, high: int) -> InputSpec:
+        """Describe ``size`` counts per step, each from 0 to ``high``."""
+        return cls("counts", size, 0.0, float(high))
 
     @classmethod
     def real(cls, size: int, low: float, high: float) -> InputSpec:
@@ -133,8 +144,8 @@ class ModelConfig:
         _check_choices(self, "model")
         self._check_activation()
         for name in ("classes", "n_layers", "d_model"):
-            _check_at_least(name, getattr(self, name), 1)
-        _check_at_least("d_state", self.d_state, 2)
+            check_at_least(name, getattr(self, name), 1)
+        check_at_least("d_state", self.d_state, 2)
         if self.d_state % 2:
             raise InputError(f"d_state: {self.d_state} is odd; modes come in conjugate pairs")
         if self.n_ssm is not None and (self.n_ssm < 1 or self.d_model % self.n_ssm):
@@ -183,9 +194,14 @@ class ModelConfig:
         InputError
             If a value is out of range.
         """
-        plain = dict(values)
-        plain["input"] = _build(InputSpec, plain.get("input", {}), "configuration.input")
-        return _build(cls, plain, "configuration")
+        return build_config(cls, values)
+
+
+def build_config(kind: type[_Kind], values: Mapping[str, Any]) -> _Kind:
+    """Rebuild a configuration that has an `input`; FormatError or InputError say what is wrong."""
+    plain = dict(values)
+    plain["input"] = _build(InputSpec, plain.get("input", {}), "configuration.input")
+    return _build(kind, plain, "configuration")
 
 
 def _build(kind: type[_Kind], values: Any, place: str) -> _Kind:
@@ -236,6 +252,7 @@ def _check_choices(config: Any, place: str) -> None:
                 raise InputError(f"{place}: {name} is {value!r}; known are {listed}")
 
 
-def _check_at_least(name: str, value: int, least: int) -> None:
+def check_at_least(name: str, value: int, least: int) -> None:
+    """Refuse what is no integer of at least so much."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise InputError(f"{name}: {value!r} must be an integer of at least {least}")

@@ -9,10 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 import neurossm
-from neurossm.arrays import FloatArray
 from neurossm.errors import InputError, UnsupportedError
 from neurossm.graph import (
     AddNode,
@@ -35,6 +34,8 @@ from neurossm.graph import (
 from neurossm.models.binary_s4d import BinaryS4D
 from neurossm.models.block import Block
 from neurossm.models.checkpoint import Checkpoint, load
+from neurossm.models.export_feedforward import array, feedforward_nodes
+from neurossm.models.feedforward import Feedforward
 from neurossm.models.gated import GatedMixer
 from neurossm.models.graded_s4d import GradedS4D
 from neurossm.models.gsu import GSU, StaticThreshold
@@ -43,7 +44,7 @@ from neurossm.models.ssm import S4D
 
 
 @torch.no_grad()
-def export(source: Network | Checkpoint | str | os.PathLike[str]) -> Graph:
+def export(source: Network | Feedforward | Checkpoint | str | os.PathLike[str]) -> Graph:
     """Return the float graph of a network: the same function, in float64.
 
     Parameters
@@ -65,7 +66,7 @@ def export(source: Network | Checkpoint | str | os.PathLike[str]) -> Graph:
             provenance["source"] = source.source
         provenance |= {"sha256": source.sha256, "training": dict(source.training)}
         source = source.model
-    if not isinstance(source, Network):
+    if not isinstance(source, Network | Feedforward):
         raise InputError(
             f"model: a {type(source).__name__} has no float graph; expected a Network of "
             "neurossm.models, what neurossm.load returns, or the path of a checkpoint"
@@ -76,7 +77,8 @@ def export(source: Network | Checkpoint | str | os.PathLike[str]) -> Graph:
         "numpy": np.__version__,
         "torch": str(torch.__version__),
     }
-    return Graph(tuple(_nodes(source)), provenance)
+    nodes = feedforward_nodes(source) if isinstance(source, Feedforward) else _nodes(source)
+    return Graph(tuple(nodes), provenance)
 
 
 def _nodes(model: Network) -> Iterator[Node]:
@@ -94,7 +96,7 @@ def _nodes(model: Network) -> Iterator[Node]:
         yield final
         name = "norm"
     yield MeanNode("mean", (name,))
-    yield LinearNode("decoder", ("mean",), _array(model.decoder.weight), _array(model.decoder.bias))
+    yield LinearNode("decoder", ("mean",), array(model.decoder.weight), array(model.decoder.bias))
 
 
 def _input(model: Network) -> InputNode:
@@ -106,9 +108,9 @@ def _input(model: Network) -> InputNode:
 def _encoder(model: Network) -> Node:
     encoder = model.encoder
     if isinstance(encoder, nn.Embedding):
-        return EmbeddingNode("encoder", ("input",), _array(encoder.weight))
+        return EmbeddingNode("encoder", ("input",), array(encoder.weight))
     assert isinstance(encoder, nn.Linear)
-    return LinearNode("encoder", ("input",), _array(encoder.weight), _array(encoder.bias))
+    return LinearNode("encoder", ("input",), array(encoder.weight), array(encoder.bias))
 
 
 def _block(block: Block, prefix: str, source: str) -> Iterator[Node]:
@@ -139,11 +141,11 @@ def _block(block: Block, prefix: str, source: str) -> Iterator[Node]:
 def _ssm(ssm: S4D, name: str, source: str) -> SSMNode:
     a_bar, b_bar = ssm.discretise()
     a, b, c = (value.cpu().numpy() for value in (a_bar, b_bar, ssm.readout()))
-    return SSMNode(name, (source,), a, b, c, _array(ssm.D))
+    return SSMNode(name, (source,), a, b, c, array(ssm.D))
 
 
 def _gated(layer: GatedMixer, prefix: str) -> Iterator[Node]:
-    weight, bias = _array(layer.dense.weight), _array(layer.dense.bias)
+    weight, bias = array(layer.dense.weight), array(layer.dense.bias)
     size = len(bias) // 2
     first = _activation(layer, prefix, size)
     yield first
@@ -165,14 +167,14 @@ def _activation(layer: GatedMixer, prefix: str, size: int) -> Node:
 
 
 def _gsu(layer: GSU, prefix: str) -> Iterator[Node]:
-    weight, ternary = _array(layer.weight), _array(layer.ternary_weight())
+    weight, ternary = array(layer.weight), array(layer.ternary_weight())
     size = len(weight)
     threshold = None
     if isinstance(layer.threshold, StaticThreshold):
         threshold = np.full(size, float(layer.threshold.running))
     yield TernaryNode(f"{prefix}.ternary", (f"{prefix}.ssm",), threshold, layer.factor)
     # y is a row vector in the formulas and a column vector in the graph, hence the transposes.
-    yield LinearNode(f"{prefix}.first", (f"{prefix}.ternary",), weight.T, _array(layer.bias))
+    yield LinearNode(f"{prefix}.first", (f"{prefix}.ternary",), weight.T, array(layer.bias))
     yield LinearNode(f"{prefix}.second", (f"{prefix}.ssm",), ternary.T, np.zeros(size))
     yield ProductNode(f"{prefix}.product", (f"{prefix}.first", f"{prefix}.second"))
     kind = "layernorm" if isinstance(layer.norm, nn.LayerNorm) else "batchnorm"
@@ -188,16 +190,9 @@ def _norm(norm: nn.Module, name: str, source: str) -> Node | None:
     if isinstance(norm, nn.Identity):
         return None
     if isinstance(norm, nn.LayerNorm):
-        return LayerNormNode(name, (source,), _array(norm.weight), _array(norm.bias), norm.eps)
+        return LayerNormNode(name, (source,), array(norm.weight), array(norm.bias), norm.eps)
     assert isinstance(norm, nn.BatchNorm1d)
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    mean, var = _array(norm.running_mean), _array(norm.running_var)
-    return BatchNormNode(
-        name, (source,), mean, var, _array(norm.weight), _array(norm.bias), norm.eps
-    )
-
-
-def _array(values: Tensor) -> FloatArray:
-    array: FloatArray = values.detach().cpu().double().numpy()
-    return array
+    mean, var = array(norm.running_mean), array(norm.running_var)
+    return BatchNormNode(name, (source,), mean, var, array(norm.weight), array(norm.bias), norm.eps)

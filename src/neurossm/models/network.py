@@ -82,7 +82,7 @@ class Network(nn.Module):
         InputError
             If the type or shape does not suit the model's kind of input.
         """
-        values = _check_input(x, self.config.input)
+        values = check_input(x, self.config.input)
         if self.config.input.kind != "tokens":
             values = values.to(self.dtype)
         if self.config.input.kind == "uint8":
@@ -153,13 +153,22 @@ class Network(nn.Module):
         return sum(parameter.numel() for parameter in self.parameters())
 
 
-def _check_input(x: Tensor, spec: InputSpec) -> Tensor:
+def check_input(x: Tensor, spec: InputSpec) -> Tensor:
+    """Return raw input, tokens as int64.
+
+    Raises
+    ------
+    InputError
+        If its type or its last axis does not suit.
+    """
     if spec.kind == "tokens":
         if x.is_floating_point() or x.dtype == torch.bool:
             raise InputError(f"input: expected integer tokens, found {x.dtype}")
         return x.long()
     if spec.kind == "uint8" and x.dtype != torch.uint8:
         raise InputError(f"input: expected uint8 (the model scales it), found {x.dtype}")
+    if spec.kind == "counts" and (x.is_floating_point() or x.dtype == torch.bool):
+        raise InputError(f"input: expected integer counts, found {x.dtype}")
     if spec.kind == "float" and not x.is_floating_point():
         raise InputError(f"input: expected floating point, found {x.dtype}")
     if x.ndim < 1 or x.shape[-1] != spec.size:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from neurossm.program.add import Add
+from neurossm.program.adlif import AdLIF
 from neurossm.program.affine import Affine
 from neurossm.program.dense import Dense
 from neurossm.program.embedding import Embedding
@@ -13,6 +14,8 @@ from neurossm.program.peak import PeakTernary
 from neurossm.program.product import Product
 from neurossm.program.readout import Readout
 from neurossm.program.relu import Relu
+from neurossm.program.resonate_fire import ResonateFire
+from neurossm.program.softmax import Softmax
 from neurossm.program.source import Input
 from neurossm.program.ssm import SSM
 from neurossm.program.table import Table
@@ -22,6 +25,7 @@ __all__ = [
     "LIF",
     "OP_TYPES",
     "SSM",
+    "AdLIF",
     "Add",
     "Affine",
     "Dense",
@@ -32,6 +36,8 @@ __all__ = [
     "Product",
     "Readout",
     "Relu",
+    "ResonateFire",
+    "Softmax",
     "Spike",
     "Table",
     "Ternary",
@@ -54,6 +60,9 @@ OP_TYPES: dict[str, type[Op]] = {
         Relu,
         LIF,
         PeakTernary,
+        AdLIF,
+        ResonateFire,
+        Softmax,
         Readout,
     )
 }

@@ -21,9 +21,9 @@ from neurossm.program.tensor import Interval
 class Input(Op):
     """The data as integers.
 
-    "uint8": `m` is the byte. "tokens": `m` is the index. "float": `m = floor(x * 2**e + 1/2)` with
-    the exponent `e` of the output, for `x` in [low, high]. `size` is the number of channels, or
-    the size of the vocabulary.
+    "uint8": `m` is the byte. "tokens": `m` is the index. "counts": `m` is the count, from 0 to
+    high. "float": `m = floor(x * 2**e + 1/2)` with the exponent `e` of the output, for `x` in
+    [low, high]. `size` is the number of channels, or the size of the vocabulary.
     """
 
     kind: str
@@ -50,6 +50,11 @@ class Input(Op):
             )
         if not np.isfinite([self.low, self.high]).all() or self.low > self.high:
             raise InputError(f"{self.name}: range [{self.low}, {self.high}] is empty or not finite")
+        if self.kind == "counts" and not (self.low == 0 and self.high == int(self.high) < 1 << 30):
+            raise InputError(
+                f"{self.name}: counts from {self.low:g} to {self.high:g}; they begin at 0 and end "
+                "at an integer below 2^30"
+            )
 
     def encode(self, data: ArrayLike, where: str = "data", *, widen: bool = True) -> IntArray:
         """Turn data (B, L, size), or (B, L) for one channel, into integers (B, L, channels).
@@ -76,8 +81,9 @@ class Input(Op):
         """Return the declared range."""
         if self.kind == "tokens":
             return Interval(np.zeros(1, np.int64), np.full(1, self.size - 1))
-        if self.kind == "uint8":
-            return Interval(np.zeros(self.size, np.int64), np.full(self.size, 255))
+        if self.kind in ("uint8", "counts"):
+            most = 255 if self.kind == "uint8" else int(self.high)
+            return Interval(np.zeros(self.size, np.int64), np.full(self.size, most))
         with np.errstate(over="ignore"):  # infinity is refused in the next line
             low, high = (self._scaled(np.full(self.size, end)) for end in (self.low, self.high))
         check_exact(self.name, "x * 2^exponent", np.maximum(np.abs(low), np.abs(high)))

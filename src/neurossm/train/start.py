@@ -53,6 +53,10 @@ def start(
     if init is None:
         return network, []
     source = load(init).model
+    if not isinstance(source, Network):
+        raise InputError(
+            f"{init}: a feed-forward network; only networks of blocks can be trained on"
+        )
     if source.config.input != spec:
         raise InputError(f"{init}: reads {source.config.input}, the task gives {spec}")
     given = source.state_dict()

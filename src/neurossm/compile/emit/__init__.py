@@ -15,6 +15,8 @@ import numpy as np
 from neurossm.compile.emit import lif as lif
 from neurossm.compile.emit import mixing as mixing
 from neurossm.compile.emit import pointwise as pointwise
+from neurossm.compile.emit import soft_reset as soft_reset
+from neurossm.compile.emit import softmax as softmax
 from neurossm.compile.emit import ssm as ssm
 from neurossm.compile.emit.builder import Builder
 from neurossm.compile.format_planner import plan_formats

@@ -25,7 +25,7 @@ LOGIT_BITS = 32
 
 @emits(n.InputNode, fixed=True)
 def emit_input(node: n.InputNode, b: Builder) -> None:
-    """Append the Input: bytes and tokens as they are, floats rounded to 16 bits.
+    """Append the Input: bytes, counts and tokens as they are, floats rounded to 16 bits.
 
     An Affine follows where the data stand for a multiple of themselves.
     """
@@ -36,6 +36,8 @@ def emit_input(node: n.InputNode, b: Builder) -> None:
         spec = unchecked(FLOAT_INPUT_BITS, exponent, channels)
     elif node.kind == "tokens":
         spec = unchecked(max(2, int(node.size).bit_length() + 1), 0, channels)
+    elif node.kind == "counts":
+        spec = unchecked(int(node.high).bit_length() + 1, 0, channels)
     else:
         spec = unchecked(9, 0, channels)
     name = part_of(node.name, "data") if is_scaled(node) else node.name
