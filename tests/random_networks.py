@@ -191,6 +191,8 @@ def random_data(source: Any, seed: int, batch: int = 3, steps: int = 20) -> np.n
     share = np.where(rng.uniform(size=shape) < 0.1, rng.integers(0, 2, shape), share)
     if source.kind == "uint8":
         return np.floor(share * 255.999).astype(np.uint8)
+    if source.kind == "counts":
+        return np.floor(share * (source.high + 0.999)).astype(np.int64)
     return source.low + share * (source.high - source.low)
 
 

@@ -47,10 +47,12 @@ PROGRAMS: dict[str, dict[str, Any]] = {
 def main() -> None:
     """Write the cases named in the command, or every one."""
     networks = _networks()
-    chosen = sys.argv[1:] or [*PROGRAMS, "compiled", "neurons", "peak"]
+    chosen = sys.argv[1:] or [*PROGRAMS, "compiled", "neurons", "peak", "soft-resets"]
     for name in chosen:
         if name == "neurons":
             write(name, neurons(), networks)
+        elif name == "soft-resets":
+            write(name, soft_resets(), networks)
         elif name == "peak":
             write(name, peak(networks), networks)
         elif name == "compiled":
@@ -102,6 +104,43 @@ def peak(networks: ModuleType) -> Program:
         for node in graph.nodes
     )
     return compile_model(graph.with_nodes(nodes), "cpu", CompileOptions(rounding="nearest"))
+
+
+def soft_resets() -> Program:
+    """Return a program of AdLIF, ResonateFire and Softmax on counts that clips states."""
+    rng = np.random.default_rng(8)
+
+    def linear(name: str, source: str, rows: int, columns: int) -> g.LinearNode:
+        weight, bias = rng.normal(0, 0.7, (rows, columns)), rng.normal(0.2, 0.3, rows)
+        return g.LinearNode(name, (source,), weight, bias, layer=name[-1])
+
+    decay, ones = rng.uniform(0.3, 0.95, 5), np.ones(5)
+    pole = np.array([0.9, 0.99, 0.4, 1.02, 0.95]) * np.exp(1j * rng.uniform(-1, 2, 5))
+    graph = g.Graph(
+        (
+            g.InputNode("input", (), "counts", 3, 0.0, 6.0, 1.0),
+            linear("mix1", "input", 5, 3),
+            g.AdLIFNode(
+                *("adlif1", ("mix1",), 1 - decay, ones, decay, rng.uniform(0.5, 0.99, 5)),
+                *(rng.uniform(-0.1, 1, 5), rng.uniform(-0.5, 1, 5), ones),
+                layer="1",
+            ),
+            linear("mix2", "adlif1", 5, 5),
+            g.ResonateFireNode(
+                *("fire2", ("mix2",), 0.7 * ones, 0.5 * ones, pole, 0.5 * ones + 0.1j),
+                layer="2",
+            ),
+            linear("mix3", "fire2", 4, 5),
+            g.SoftmaxNode("softmax", ("mix3",), layer="3"),
+            g.MeanNode("mean", ("softmax",)),
+            linear("decoder", "mean", 4, 4),
+        )
+    )
+    options = CompileOptions(
+        widths=Widths(state=9), scaling="calibrated", headroom_bits=0, rounding="nearest"
+    )
+    calm = np.ones((1, 4, 3), np.uint8)  # real data go further, and are clipped
+    return compile_model(graph, options=options, calibration=calm)
 
 
 def write(name: str, program: Program, networks: ModuleType) -> None:

@@ -69,10 +69,11 @@ def test_the_cases_reach_every_operation_and_saturation():
         for name in vectors(case)["saturations"]:
             state = name.endswith(":state")
             saturated.add("state" if state else type(program[name]).__name__)
-    assert kinds == {"uint8", "tokens", "float"}
+    assert kinds == {"uint8", "tokens", "float", "counts"}
     assert types == {
         *("Input", "Dense", "Embedding", "Affine", "SSM", "Spike", "Ternary", "Table", "Product"),
         *("Add", "LayerNorm", "Readout", "Relu", "LIF", "PeakTernary"),
+        *("AdLIF", "ResonateFire", "Softmax"),
     }
     assert saturated == {
         *("Affine", "SSM", "state", "Table", "Product", "Add", "LayerNorm", "Readout", "Relu")

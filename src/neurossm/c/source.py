@@ -153,6 +153,7 @@ class _SourceWriter:
         exponents = _exponents(op.out.exponent)
         yield {
             "uint8": f"A step takes {op.size} bytes.",
+            "counts": f"A step takes {op.size} counts, 0 to {op.high:g}.",
             "tokens": f"A step takes the number of a token, 0 to {op.size - 1}.",
             "float": f"A step takes {op.size} integers floor(x * 2^e + 1/2), e = {exponents},",
         }[op.kind]

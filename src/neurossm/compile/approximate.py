@@ -83,7 +83,8 @@ def approximate(
             used["softmax"] = Approximation(
                 "softmax",
                 "softmax from 64 powers of two with lines between them, and a reciprocal by Newton "
-                "steps; the greatest and the sum are taken over all channels at each step",
+                "steps; the greatest and the sum are taken over all channels at each step, off the "
+                "cores of a target that knows no maximum over channels",
                 MAX_ERROR,
             )
         nodes.append(node)
