@@ -308,11 +308,11 @@ def _softmax(op: p.Softmax, x: np.ndarray) -> Parts:
     raw = op.table[i] * (65536 - rshift(710 * r, 8))
     e = rshift(raw, np.minimum(n + 16, 62))
     total = e.sum(axis=-1, keepdims=True)
-    bits = np.vectorize(int.bit_length)(total)
+    bits = np.vectorize(lambda n: int(n).bit_length())(total)
     root = 2960686 - rshift(1973790 * rshift(total, bits - 28), 28)
     for _ in range(3):
         root = rshift(root * (2097152 - rshift(rshift(total, bits - 28) * root, 28)), 20)
-    return {
+    parts = {
         "the greatest": t == 0,
         "in the first entry": (i == 0) & (t > 0),
         "in the last entry": i == 63,
@@ -329,6 +329,17 @@ def _softmax(op: p.Softmax, x: np.ndarray) -> Parts:
         **rounding("share", e * root, bits),
         **saturation("output", rshift(e * root, bits), op.out.bits),
     }
+    impossible = [
+        *(f"{name} {how}" for name in ("distance", "power", "share") for how in _BELOW_ZERO),
+        *(f"{name} not shifted" for name in ("power", "share")),
+        *(f"output {how}" for how in ("at the lower limit", "clipped from below")),
+        "output one below the limit",
+    ]
+    return {name: where for name, where in parts.items() if name not in impossible}
+
+
+_BELOW_ZERO = ("shifted left", "half below 0")
+"""What a rounding of numbers that are not negative never does."""
 
 
 def _spike(op: p.Spike, x: np.ndarray) -> Parts:

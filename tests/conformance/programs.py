@@ -557,6 +557,12 @@ _CORNERS: dict[str, _Maker] = {
         ),
         steps=30,
     ),
+    "adlif that always fires": _corner(
+        5, 3, _adlif(6, 3, threshold=-31, reset=[31, 40, 20]), steps=40
+    ),
+    "resonate that always fires": _corner(
+        5, 3, _resonate(6, 3, threshold=-31, reset_re=[31, 40, 20]), steps=40
+    ),
     "resonate small": _corner(5, 20, _resonate(6, 20), steps=60),
     "resonate of no shift": _corner(
         4, 3, _resonate(8, 3, a_re=[1, 0, -1], a_im=[0, 1, 1], pole_shift=0), steps=30
@@ -589,6 +595,9 @@ _CORNERS: dict[str, _Maker] = {
     ),
     "softmax of a power one below a half": _listed(
         10, [[0, -257]], replace(_softmax(22, 2, 1, 0), table=np.resize([1 << 24, 207531], 64))
+    ),
+    "softmax that just fits": _listed(
+        8, [[0, -1]], replace(_softmax(21, 2, 256, 0), table=np.resize([1 << 24, 24], 64))
     ),
     "softmax of nearby numbers": _corner(5, 3, _softmax(22, 3, 251, 0), steps=40),
     "softmax of scattered numbers": _corner(9, 4, _softmax(22, 4), steps=40),
