@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +13,6 @@ from neurossm.c import engine
 from neurossm.program import Program, reference
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-STRICT = ("-std=c99", "-Wall", "-Wextra", "-Wconversion", "-Werror", "-pedantic")
 
 
 @pytest.fixture(autouse=True)
@@ -50,33 +47,6 @@ def compared() -> Callable[..., int]:
         return sum(values.size for values in expected.tensors.values()) + found.logits.size
 
     return compare
-
-
-@pytest.fixture(scope="session")
-def built() -> Callable[..., str]:
-    """Compile an emitted folder with warnings as errors, run its data, and return the output."""
-
-    def build(folder: Path, compiler: str, *flags: str) -> str:
-        watch = f"-D{next(folder.glob('*_parameters.h')).name[:-13].upper()}_WATCH"
-        units = sorted(path.name for path in folder.glob("*.c"))
-        done = call(compiler, *STRICT, *flags, watch, "-o", "checked", *units, folder=folder)
-        assert done.returncode == 0, done.stderr
-        ran = call(str(folder / "checked"), "data.bin", folder=folder)
-        assert ran.returncode == 0, ran.stdout[-500:] + ran.stderr
-        assert " 0 samples differ" in ran.stdout
-        assert "tensors: all" in ran.stdout
-        return ran.stdout
-
-    return build
-
-
-def call(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-
-
-def needed(tool: str) -> Any:
-    """Skip a case by the name of the tool that is missing."""
-    return pytest.mark.skipif(shutil.which(tool) is None, reason=f"no {tool} here")
 
 
 def golden_cases() -> list[Any]:
