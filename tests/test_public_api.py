@@ -22,7 +22,7 @@ PARAMETERS = {
     "norm_eps residual mean std which neuron",
     "TuneOptions": "max_drop min_agreement samples confirming only trim seed",
     "Widths": "weight decoder pole readout state drive residual mix graded gain",
-    "compile_model": "model target options calibration watch",
+    "compile_model": "model target options calibration progress",
     "export": "source",
     "import_checkpoint": "path config options calibration",
     "inspect": "path",
@@ -30,7 +30,7 @@ PARAMETERS = {
     "profile": "program data hw limit engine progress",
     "report": "program data labels model path plots hw engines limit progress",
     "targets": "others",
-    "tune": "model data labels settings target options calibration watch limit engine",
+    "tune": "model data labels settings target options calibration progress limit engine",
     "verify": "program data labels model engines min_agreement max_drop progress integers "
     "state_samples seed limit reproducers",
     "Graph.load": "path",

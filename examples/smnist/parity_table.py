@@ -54,7 +54,7 @@ def main() -> None:
         label, model, calibration = _official(name) if arguments.official else _shipped(name)
         options = CompileOptions(scaling=arguments.scaling)
         program = compile_model(model, options=options, calibration=calibration)
-        outcome = verify(program, data.x, data.y, model, ("fast",), progress=_dots(len(data.x)))
+        outcome = verify(program, data.x, data.y, model, ("fast",), progress=_count)
         cells = _row(label, outcome)
         if arguments.official:
             assert outcome.approximated_fixed is not None
@@ -100,17 +100,10 @@ def _percent(share: float | None) -> str:
     return f"{100 * share:.2f} %"
 
 
-def _dots(samples: int) -> Any:
-    """Return a progress function that counts on stderr, on a terminal only."""
-    done = 0
-
-    def advance(more: int) -> None:
-        nonlocal done
-        done += more
-        if sys.stderr.isatty():
-            print(f"\r{done} of {samples}", end="\n" if done == samples else "", file=sys.stderr)
-
-    return advance
+def _count(what: str, done: int, total: int) -> None:
+    """Count on stderr, on a terminal only."""
+    if sys.stderr.isatty():
+        print(f"\r{what}: {done / total:.0%}", end="\n" if done == total else "", file=sys.stderr)
 
 
 if __name__ == "__main__":

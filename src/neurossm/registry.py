@@ -41,7 +41,7 @@ from neurossm.graph.data import check_data
 
 if TYPE_CHECKING:
     from neurossm.program import Program, Run
-    from neurossm.program.reference import Progress
+    from neurossm.progress import Progress
 
 ENTRY_POINTS = "neurossm.engines"
 LANGUAGES = "neurossm.languages"
@@ -251,7 +251,7 @@ def run(
     record
         Tensors to keep for every step; all names are in `program.recordings`.
     progress
-        Called with the number of steps done, averaged over the samples.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
     count
         Tensors of which to count the integers that are not zero, by sample and channel; with
         some, the readout's sums are returned too.

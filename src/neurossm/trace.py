@@ -15,7 +15,8 @@ from neurossm.arrays import IntArray
 from neurossm.files import as_path
 from neurossm.graph.data import check_data
 from neurossm.program import Program, Run
-from neurossm.program.reference import Progress, check_recordable
+from neurossm.program.reference import check_recordable
+from neurossm.progress import Progress
 from neurossm.registry import DEFAULT_ENGINE, check_options, options_of
 from neurossm.storage import write_file, write_json
 

@@ -97,9 +97,10 @@ def test_a_bad_json_path_is_found_before_the_work(tmp_path: Path) -> None:
 
 
 def test_progress_is_silent_without_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
-    with open_output(None) as output, output.progress("Running", total=2) as advance:
-        advance(1)
-        advance(1)
+    with open_output(None) as output, output.progress() as progress:
+        progress("running", 1, 2)
+        progress("running", 2, 2)
+        progress("counting", 1, 1)
     assert tuple(capsys.readouterr()) == ("", "")
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-
 import numpy as np
 import pytest
 
@@ -116,20 +114,20 @@ def test_walks_of_thresholds_and_of_the_whole_graph_see_the_same(graph, networks
         np.testing.assert_allclose(found.covariance, covariance, rtol=1e-6, atol=1e-9)
 
 
-def test_progress_reaches_the_number_of_samples(graph, networks, monkeypatch):
+def test_progress_reaches_the_number_of_steps(graph, networks, monkeypatch):
     monkeypatch.setattr(calibration, "STEPS", 400)
     data = networks.random_data(graph.input, 0, batch=50, steps=20)
     for options, total in ((CompileOptions(), 20), (CALIBRATED, 50)):
-        done = []
-
-        @contextmanager
-        def watch(what, expected, done=done, total=total):
-            assert expected == total
-            yield done.append
-
-        compile_model(graph, options=options, calibration=data, watch=watch)
-        assert sum(done) == total
-        assert len(done) > 1
+        told = []
+        compile_model(
+            graph,
+            options=options,
+            calibration=data,
+            progress=lambda *steps, told=told: told.append(steps),
+        )
+        assert told == sorted(told)
+        assert told[-1] == ("calibrating", 20 * total, 20 * total)
+        assert len(told) > 1
 
 
 def test_unsuitable_data_are_refused(graph):

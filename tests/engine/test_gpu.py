@@ -190,11 +190,13 @@ def test_reversed_and_read_only_data(networks: ModuleType, axis: int, writeable:
 
 def test_traces_and_progress(networks: ModuleType, tmp_path: Path) -> None:
     program, data = random_case(networks, 3000)
-    seen: list[int] = []
+    seen: list[tuple[str, int, int]] = []
     expected = fast.run(program, data)
-    found = gpu.run(program, data, progress=seen.append, device="cpu", memory=5_000)
+    found = gpu.run(
+        program, data, progress=lambda *told: seen.append(told), device="cpu", memory=5_000
+    )
     assert seen == sorted(seen)
-    assert seen[-1] == data.shape[1]
+    assert seen[-1] == ("running", data.size, data.size)
     np.testing.assert_array_equal(found.logits, expected.logits)
     if not torch.cuda.is_available():
         with pytest.raises(MissingDependencyError, match="CUDA"):

@@ -53,7 +53,7 @@ def test_default_is_spikes_and_residuals(
 def test_failure_leaves_nothing(networks: ModuleType, program: Program, tmp_path: Path) -> None:
     data = networks.random_data(program.input, 1, 4, 100)
 
-    def fail(steps: int) -> None:
+    def fail(what: str, done: int, total: int) -> None:
         raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):

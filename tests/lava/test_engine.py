@@ -134,13 +134,14 @@ def test_floating_lava_equals_the_float_graph(worker, networks, kind, norm):
     np.testing.assert_allclose(got["decoder"], expected["decoder"], rtol=0, atol=1e-11)
 
 
-def test_progress_counts_to_the_length_of_a_sample(worker, networks):
+def test_progress_counts_all_steps_and_those_that_drain_the_pipeline(worker, networks):
     program = networks.random_program(13, blocks=2)
     data = networks.random_data(program.input, 1, batch=20, steps=40)
     seen = []
-    lava.run(program, data, worker=worker, progress=seen.append)
+    lava.run(program, data, worker=worker, progress=lambda *told: seen.append(told))
     assert seen == sorted(seen)
-    assert seen[-1] == 40
+    total = 20 * 40 + lava.plan_program(program).drain_steps
+    assert seen[-1] == ("running", total, total)
 
 
 def test_time_out_says_how_far_it_came(networks):

@@ -367,9 +367,9 @@ def test_samples_do_not_know_of_each_other(networks):
 
 def test_progress_counts_steps(networks):
     program = networks.random_program(0, **SIZES)
-    seen: list[int] = []
-    run(program, np.zeros((1, 4, 1), np.uint8), progress=seen.append)
-    assert seen == [1, 2, 3, 4]
+    seen: list[tuple[str, int, int]] = []
+    run(program, np.zeros((2, 3, 1), np.uint8), progress=lambda *told: seen.append(told))
+    assert seen == [("running", 2, 6), ("running", 4, 6), ("running", 6, 6)]
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -232,20 +232,16 @@ class _Judge:
 
 @pytest.mark.parametrize("last", range(10))
 def test_what_is_not_confirmed_is_taken_back_to_the_last_step_that_is(last):
-    from neurossm.tuning.tuner import _unwatched
-
     search, judge = _Search(), _Judge(last)
-    step, score, confirmations = _confirm(search, judge, 10, _unwatched)
+    step, score, confirmations = _confirm(search, judge, 10, None)
     assert step is search.path[last]
     assert score.drop == 0
     assert confirmations == len(judge.asked) <= 6
 
 
 def test_a_start_that_is_not_confirmed_is_refused():
-    from neurossm.tuning.tuner import _unwatched
-
     with pytest.raises(LimitError, match="widths to begin with lose 1 of accuracy"):
-        _confirm(_Search(), _Judge(-1), 10, _unwatched)
+        _confirm(_Search(), _Judge(-1), 10, None)
 
 
 def test_no_sample_searches_and_confirms():

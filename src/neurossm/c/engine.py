@@ -20,7 +20,8 @@ from neurossm.c.lowering import CTensor
 from neurossm.c.source import CHUNK, CSource, source_of, template
 from neurossm.errors import RunError
 from neurossm.program import Program, Run
-from neurossm.program.reference import Progress, check_countable, check_recordable
+from neurossm.program.reference import check_countable, check_recordable
+from neurossm.progress import Meter, Progress
 from neurossm.threads import usable_cores
 
 STYLE = "portable"
@@ -58,7 +59,8 @@ def run(
     names, counted = check_recordable(program, record), check_countable(program, count)
     library = library_of(program, style, _watched(program, (*names, *counted), style))
     x = program.encode(data)
-    batch = _Samples(library, program, x, names, counted, progress)
+    meter = Meter(progress, "running", x.shape[0] * x.shape[1])
+    batch = _Samples(library, program, x, names, counted, meter)
     with ThreadPoolExecutor(threads or usable_cores()) as pool:
         try:
             for _ in pool.map(batch.run, range(len(x))):
@@ -168,8 +170,7 @@ class _Samples:
     x: IntArray
     names: tuple[str, ...]
     counted: tuple[str, ...]
-    progress: Progress | None
-    done: int = 0
+    meter: Meter
     lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
@@ -208,10 +209,7 @@ class _Samples:
             self.nonzeros[name][sample] = np.count_nonzero(kept[name], axis=0)
         with self.lock:
             self.clipped += clipped
-            before = self.done // len(self.x)
-            self.done += steps
-            if self.progress is not None and self.done // len(self.x) > before:
-                self.progress(self.done // len(self.x))
+        self.meter.add(steps)
 
     def result(self) -> Run:
         """Return what all samples led to."""

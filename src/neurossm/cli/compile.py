@@ -152,7 +152,8 @@ def command(
         if precision is not None:
             options = _with_precision(options, precision)
         samples = None if calibration is None else load_data(calibration).x
-        prepared = prepare(model, target, options, samples, output.progress)
+        with output.progress() as progress:
+            prepared = prepare(model, target, options, samples, progress)
         check_layers(prepared.graph, options.layers, f"{precision}: ")
         program, placement = prepared.placed()
         results = _results(program, placement)

@@ -26,13 +26,15 @@ from typing import Any, TextIO, TypeVar
 import click
 from rich import box
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bars
 from rich.table import Table
 from rich.text import Text
 
 from neurossm.cli.options import OutputPath
 from neurossm.errors import InputError
 from neurossm.files import atomic_path, require_writable, same_file
+from neurossm.progress import Progress
 
 _PLAIN_WIDTH = 160  # columns for tables that go to a file or a pipe
 
@@ -114,20 +116,13 @@ class Output:
             temporary.write_text(text, encoding="utf-8")
 
     @contextlib.contextmanager
-    def progress(self, description: str, total: int) -> Iterator[Callable[[int], None]]:
-        """Show a progress bar on stderr, if that is a terminal.
-
-        Parameters
-        ----------
-        description
-            What is being done.
-        total
-            How many units there are.
+    def progress(self) -> Iterator[Progress]:
+        """Show how far long work is, on stderr, if that is a terminal: a bar for each part of it.
 
         Yields
         ------
-        callable
-            Call it with the number of units done since the last call.
+        Progress
+            For any function that takes a `progress`.
         """
         columns = (
             TextColumn("{task.description}"),
@@ -136,11 +131,17 @@ class Output:
             TimeRemainingColumn(),
         )
         console = Console(stderr=True)
-        with Progress(
+        with Bars(
             *columns, console=console, transient=True, disable=not console.is_terminal
-        ) as bar:
-            task = bar.add_task(description, total=total)
-            yield lambda done: bar.advance(task, done)
+        ) as bars:
+            tasks: dict[str, TaskID] = {}
+
+            def show(what: str, done: int, total: int) -> None:
+                if what not in tasks:
+                    tasks[what] = bars.add_task(what)
+                bars.update(tasks[what], completed=done, total=total)
+
+            yield show
 
     def _console(self) -> Console:
         width = None if self.stdout.isatty() else _PLAIN_WIDTH

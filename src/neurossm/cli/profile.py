@@ -56,8 +56,8 @@ def command(
 
         loaded = Program.load(program)
         samples = load_data(data).limited(limit).x
-        with output.progress("profiling", len(samples)) as advance:
-            result = profile(loaded, samples, hw=hw, engine=engine, progress=advance)
+        with output.progress() as progress:
+            result = profile(loaded, samples, hw=hw, engine=engine, progress=progress)
         _show_counts(output, result)
         _show_energy(output, result)
         _show_cores(output, result)

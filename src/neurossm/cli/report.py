@@ -53,11 +53,10 @@ def command(
     """
     with open_output(json_path) as output:
         from neurossm.datafile import load_data
-        from neurossm.reporting import DEFAULT_LIMIT, report
+        from neurossm.reporting import report
 
         samples = load_data(data)
-        used = min(DEFAULT_LIMIT, len(samples.x)) if limit is None else limit
-        with output.progress("watching", 2 * used) as advance:
+        with output.progress() as progress:
             found = report(
                 program,
                 samples,
@@ -68,7 +67,7 @@ def command(
                 hw=hw,
                 engines=engines or DEFAULT_ENGINE,
                 limit=limit,
-                progress=advance,
+                progress=progress,
             )
         output.line(f"{found.verification.samples} samples; {found.verification.verdict}")
         output.line(f"wrote {page_path}")

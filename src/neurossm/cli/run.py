@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -118,15 +117,13 @@ def _run(output: Output, program: Program, samples: Data, how: _How) -> tuple[Ru
     x = samples.x
     compilation = warm_up(program, how.engine, how.device)
     started = time.perf_counter()
-    title = f"{how.engine}: {len(x)} samples of {x.shape[1]} steps"
-    with output.progress(title, x.shape[0] * x.shape[1]) as advance:
-        report = _since_last(advance, len(x))
+    with output.progress() as progress:
         if how.trace_path is None:
             result = run(
                 program,
                 x,
                 engine=how.engine,
-                progress=report,
+                progress=progress,
                 threads=how.threads,
                 device=how.device,
             )
@@ -136,7 +133,7 @@ def _run(output: Output, program: Program, samples: Data, how: _How) -> tuple[Ru
                 program,
                 x,
                 how.record or None,
-                report,
+                progress,
                 threads=how.threads,
                 device=how.device,
             )
@@ -171,15 +168,3 @@ def _show(output: Output, samples: Data, result: Run, how: _How, times: _Times) 
             "prediction": prediction,
         }
     )
-
-
-def _since_last(advance: Callable[[int], None], samples: int) -> Callable[[int], None]:
-    """Turn steps done so far, as engines report them, into steps of all samples since then."""
-    done = 0
-
-    def report(total: int) -> None:
-        nonlocal done
-        advance((total - done) * samples)
-        done = total
-
-    return report

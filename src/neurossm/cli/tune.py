@@ -107,17 +107,18 @@ def command(
         from neurossm.tuning import TuneOptions, tune
 
         loaded = load_data(data).limited(limit)
-        tuning = tune(
-            model,
-            loaded.x,
-            loaded.y,
-            TuneOptions(max_drop, min_agreement, samples, confirm_samples, only, trim, seed),
-            target,
-            CompileOptions(scaling=scaling),
-            None if calibration is None else load_data(calibration).x,
-            output.progress,
-            engine=engine,
-        )
+        with output.progress() as progress:
+            tuning = tune(
+                model,
+                loaded.x,
+                loaded.y,
+                TuneOptions(max_drop, min_agreement, samples, confirm_samples, only, trim, seed),
+                target,
+                CompileOptions(scaling=scaling),
+                None if calibration is None else load_data(calibration).x,
+                progress,
+                engine=engine,
+            )
         save_precision(precision_path, tuning.precision, _remarks(tuning, model.name))
         _show(output, tuning, precision_path)
         output.json({"precision": precision_path, **tuning.to_json()})

@@ -89,7 +89,7 @@ def command(
             require_folder(plots_folder)
         loaded = Program.load(program)
         samples = load_data(data).limited(limit)
-        with output.progress("verifying", len(samples.x)) as progress:
+        with output.progress() as progress:
             outcome = verify(
                 loaded,
                 samples,

@@ -8,9 +8,7 @@ they see all data, a few samples at a time.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +19,7 @@ from neurossm.arrays import FloatArray, IntArray
 from neurossm.graph import Graph
 from neurossm.graph.data import check_data
 from neurossm.graph.evaluate import evaluate
+from neurossm.progress import Meter, Progress
 
 STEPS = 50_000
 """So many time steps at least are used for means, where there are as many."""
@@ -29,16 +28,6 @@ LEAST_SAMPLES = 16
 SEED = 0
 _BATCH = 16
 """So many samples are evaluated at once, so that all tensors of a batch fit memory."""
-
-Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Opens a progress bar: what is being done, and how many samples there are. What it yields is
-called with the number of samples done since the last call."""
-
-
-@contextlib.contextmanager
-def unwatched(what: str, total: int) -> Iterator[Callable[[int], None]]:
-    """Show nothing."""
-    yield lambda done: None
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,21 +40,21 @@ class Calibration:
         (S, L, C), checked.
     chosen
         Numbers of the samples of that part, ascending.
-    watch
-        Opens progress bars.
+    progress
+        Told how far walks over the data are.
     """
 
     data: NDArray[np.generic]
     chosen: IntArray
-    watch: Watch = unwatched
+    progress: Progress | None = None
 
     @staticmethod
-    def of(graph: Graph, given: ArrayLike, watch: Watch = unwatched) -> Calibration:
+    def of(graph: Graph, given: ArrayLike, progress: Progress | None = None) -> Calibration:
         """Check data for a graph, and choose the part; InputError where they do not suit."""
         data = check_data(graph.input, given, "calibration data")
         count = min(len(data), max(LEAST_SAMPLES, -(-STEPS // data.shape[1])))
         chosen = np.random.default_rng(SEED).permutation(len(data))[:count]
-        return Calibration(data, np.sort(chosen), watch)
+        return Calibration(data, np.sort(chosen), progress)
 
     @property
     def part(self) -> NDArray[np.generic]:
@@ -102,7 +91,7 @@ def walk(
     graph: Graph,
     data: NDArray[np.generic],
     observers: Sequence[Observer],
-    advance: Callable[[int], None] = lambda done: None,
+    meter: Meter | None = None,
 ) -> None:
     """Evaluate a graph on checked data once, and show every batch to all observers."""
     names = [name for observer in observers for name in observer.names]
@@ -114,4 +103,5 @@ def walk(
         values = evaluate(graph, data[start : start + _BATCH], names)
         for observer in observers:
             observer.add(values)
-        advance(len(data[start : start + _BATCH]))
+        if meter is not None:
+            meter.add(len(data[start : start + _BATCH]) * data.shape[1])

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 import neurossm
 from neurossm.checks import checked_type
 from neurossm.compile.approximate import approximate
-from neurossm.compile.calibration import Calibration, Observer, Watch, unwatched, walk
+from neurossm.compile.calibration import Calibration, Observer, walk
 from neurossm.compile.emit import Memory, emit_program
 from neurossm.compile.fold import fold
 from neurossm.compile.options import DEFAULT_TARGET, CompileOptions, Widths
@@ -30,6 +30,7 @@ from neurossm.place.placement import Placement, place
 from neurossm.program import Program
 from neurossm.program.certificate import certify
 from neurossm.program.program import Approximation
+from neurossm.progress import Meter, Progress
 from neurossm.storage import is_hdf5
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def compile_model(
     target: str | os.PathLike[str] | Profile = DEFAULT_TARGET,
     options: CompileOptions | None = None,
     calibration: ArrayLike | None = None,
-    watch: Watch = unwatched,
+    progress: Progress | None = None,
 ) -> Program:
     """Compile a model to an integer program.
 
@@ -59,8 +60,8 @@ def compile_model(
         (samples, L, size): data for calibrated scaling. A checkpoint, loaded or as a file, brings
         its own. About 50,000 time steps decide thresholds and the rounding of weights, chosen by
         a fixed seed where there are more; ranges of calibrated scaling see all of them.
-    watch
-        Opens a progress bar for the walk over the data, given a description and a total.
+    progress
+        Told how far the walk over the data is; see `neurossm.progress`.
 
     Returns
     -------
@@ -76,7 +77,7 @@ def compile_model(
     LimitError
         Something does not fit the widths or the target.
     """
-    return prepare(model, target, options, calibration, watch).compile()
+    return prepare(model, target, options, calibration, progress).compile()
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +164,7 @@ def prepare(
     target: str | os.PathLike[str] | Profile = DEFAULT_TARGET,
     options: CompileOptions | None = None,
     calibration: ArrayLike | None = None,
-    watch: Watch = unwatched,
+    progress: Progress | None = None,
 ) -> Prepared:
     """Do what `compile_model` does before it needs the widths.
 
@@ -178,7 +179,7 @@ def prepare(
     _check_names(graph)
     _check_widths(options, profile)
     given = own_calibration if calibration is None else calibration
-    data = None if given is None else Calibration.of(graph, given, watch)
+    data = None if given is None else Calibration.of(graph, given, progress)
     moments = StatisticsObserver(graph) if options.rounding == "adjusted" else None
     part = None if data is None else data.part
     # With a scale the user asks for static ones.
@@ -208,10 +209,11 @@ def _observed(
     extremes = RangeObserver(graph)
     wanted: list[Observer] = [extremes] if calibrated else []
     wanted += [] if moments is None or moments.complete else [moments]
-    with data.watch("calibrating", len(data.data if calibrated else data.chosen)) as advance:
-        walk(graph, data.part, wanted, advance)
-        if calibrated:
-            walk(graph, data.rest, [extremes], advance)
+    samples = len(data.data if calibrated else data.chosen)
+    meter = Meter(data.progress, "calibrating", samples * data.data.shape[1])
+    walk(graph, data.part, wanted, meter)
+    if calibrated:
+        walk(graph, data.rest, [extremes], meter)
     ranges = extremes.ranges(options.headroom_bits) if calibrated else proved_ranges(graph)
     return ranges, None if moments is None else moments.statistics()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,12 +11,11 @@ from numpy.typing import NDArray
 from neurossm.arrays import IntArray
 from neurossm.place.neurons import sent_tensors
 from neurossm.program import Program
+from neurossm.progress import Meter, Progress
 from neurossm.registry import DEFAULT_ENGINE, run
 
 GROUP_SAMPLES = 128
 """Samples that run together: enough to keep all cores busy, few enough for steady progress."""
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +64,7 @@ def observe(
     engine
         What runs it; the counts are the same for all.
     progress
-        Called after each group of samples with its size.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
 
     Raises
     ------
@@ -75,6 +74,7 @@ def observe(
     names = tuple(sorted(sent_tensors(program) - {program.input.name}))
     totals = {name: np.zeros(program[name].out.channels, np.int64) for name in names}
     sums = np.zeros(program.readout.weight.shape[1], np.int64)
+    meter = Meter(progress, "counting", data.shape[0] * data.shape[1])
     for start in range(0, max(len(data), 1), GROUP_SAMPLES):
         part = data[start : start + GROUP_SAMPLES]
         result = run(program, part, engine=engine, count=names)
@@ -82,8 +82,7 @@ def observe(
             totals[name] += result.nonzeros[name].sum(axis=0)
         assert result.totals is not None
         sums += np.count_nonzero(result.totals, axis=0)
-        if progress is not None:
-            progress(len(part))
+        meter.add(part.shape[0] * part.shape[1])
     return _activity(program, data, totals, sums)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from numpy.typing import ArrayLike
 
-from neurossm.cost.activity import Activity, Progress, observe
+from neurossm.cost.activity import Activity, observe
 from neurossm.cost.count import UnitCounts, by_channels, by_layer, count
 from neurossm.cost.counts import Counts
 from neurossm.cost.dense_model import DenseModel, dense_model
@@ -21,6 +21,7 @@ from neurossm.hw_profiles import EnergyPj, Profile, known_profiles, load_profile
 from neurossm.place.groups import neuron_groups
 from neurossm.place.placement import Core, Placement, place
 from neurossm.program import Program, as_program
+from neurossm.progress import Progress
 from neurossm.registry import DEFAULT_ENGINE
 
 FLOAT_BASELINE = "cmos45"
@@ -154,7 +155,7 @@ def profile(
     engine
         What runs the program; the counts do not depend on it.
     progress
-        Called after each group of samples with its size.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
 
     Raises
     ------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -13,13 +13,12 @@ from neurossm.errors import InputError
 from neurossm.graph.data import check_data
 from neurossm.graph.graph import Graph
 from neurossm.graph.source import InputNode
+from neurossm.progress import Meter, Progress
 from neurossm.threads import in_threads
 
 _CHUNK_VALUES = 100_000
 """Samples are evaluated in groups of about this many values per tensor, a thread each: 0.8 MB, for
 which no fresh memory is asked of the system at every node."""
-
-Progress = Callable[[int], None]
 
 
 def evaluate(
@@ -39,7 +38,7 @@ def evaluate(
     record
         Names of tensors wanted besides the output.
     progress
-        Called with the number of samples done after each group.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
 
     Returns
     -------
@@ -60,15 +59,13 @@ def evaluate(
     group = max(1, _CHUNK_VALUES // (x.shape[1] * max(graph.channels().values())))
     pieces = [x[start : start + group] for start in range(0, len(x), group)]
     parts: dict[str, list[FloatArray]] = {name: [] for name in wanted}
-    done = 0
+    meter = Meter(progress, "evaluating", x.shape[0] * x.shape[1])
     for piece, values in zip(
         pieces, in_threads(GraphEvaluator(graph, wanted), pieces), strict=True
     ):
         for name in wanted:
             parts[name].append(values[name])
-        done += len(piece)
-        if progress is not None:
-            progress(done)
+        meter.add(piece.shape[0] * piece.shape[1])
     return {name: np.concatenate(arrays) for name, arrays in parts.items()}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from itertools import product
 from typing import Any
@@ -22,6 +22,7 @@ from neurossm.importers.importer import config_of, decide
 from neurossm.importers.reading import Reading
 from neurossm.importers.settings import ImportOptions
 from neurossm.importers.sparch import is_sparch
+from neurossm.progress import Meter, Progress
 
 CHECK_SAMPLES = 1000
 """How many samples are enough, unless said otherwise: 1.6 points of standard deviation at most."""
@@ -89,7 +90,7 @@ def check_checkpoint(
     config: str | os.PathLike[str] | None = None,
     options: ImportOptions | None = None,
     limit: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Checked:
     """Compute the accuracy of a file under every reading that its names allow.
 
@@ -102,7 +103,7 @@ def check_checkpoint(
     limit
         Only the first so many samples.
     progress
-        Called with the number of samples done since the last call, in all readings.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
 
     Raises
     ------
@@ -122,7 +123,7 @@ def check_checkpoint(
                 "--check compares readings of S4D networks; this feed-forward spiking network is "
                 "imported and run on DATA.npz instead"
             )
-        return _check(source, known, options, samples, progress or (lambda _: None))
+        return _check(source, known, options, samples, progress)
     except NeuroSSMError as error:
         raise type(error)(f"{path}: {error}") from error
 
@@ -132,7 +133,7 @@ def _check(
     config: Config,
     options: ImportOptions,
     data: Data,
-    progress: Callable[[int], None],
+    progress: Progress | None,
 ) -> Checked:
     first, settings = decide(source, config, options)
     if "input" in settings.questions:
@@ -143,9 +144,11 @@ def _check(
     y = check_labels(data.y, len(x), first.found.classes, data.where)
     open_ = {*settings.questions, *(s.name for s in settings.record if s.origin == "assumed")}
     found = []
-    for chosen in _combinations(open_, first):
+    combinations = list(_combinations(open_, first))
+    meter = Meter(progress, "checking", len(combinations) * x.shape[0] * x.shape[1])
+    for chosen in combinations:
         reading, _ = decide(source, config, replace(options, **chosen))  # type: ignore[arg-type]
-        right = np.concatenate(list(_right(reading, x, y, progress)))
+        right = np.concatenate(list(_right(reading, x, y, meter)))
         accuracy = float(right.mean())
         found.append(Tried(chosen, accuracy, _reproduces(accuracy, len(y), source)))
     found.sort(key=lambda tried: -tried.accuracy)
@@ -171,14 +174,14 @@ def _combinations(open_: set[str], first: Reading) -> Iterator[dict[str, str | b
 
 
 def _right(
-    reading: Reading, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], progress: Any
+    reading: Reading, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], meter: Meter
 ) -> Iterator[np.ndarray[Any, Any]]:
     values = x[..., 0] if reading.input.kind == "tokens" else x
     for start in range(0, len(x), _BATCH):
         batch = torch.from_numpy(np.ascontiguousarray(values[start : start + _BATCH]))
         predicted = reading.logits(batch).argmax(1).numpy()
         yield predicted == y[start : start + _BATCH]
-        progress(len(batch))
+        meter.add(len(batch) * x.shape[1])
 
 
 def _reproduces(accuracy: float, samples: int, source: Source) -> bool | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,13 +20,11 @@ from neurossm.lava.plan import CLOCK, Plan
 from neurossm.lava.planner import make_plan
 from neurossm.lava.worker import Worker
 from neurossm.program.reference import Run, check_recordable
+from neurossm.progress import Progress
 
 if TYPE_CHECKING:
     from neurossm.graph import Graph
     from neurossm.program import Program
-
-
-Progress = Callable[[int], None]
 
 
 def plan_program(program: Program) -> Plan:
@@ -79,7 +77,7 @@ def run(
     record
         Tensors to keep for every step, also "NAME:state_re" and "NAME:state_im" of an SSM.
     progress
-        Called with the number of steps done of L, averaged over the samples.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
     timeout
         Seconds after which to give up.
     worker
@@ -160,12 +158,11 @@ class _Stream:
             active.new_folder() as folder,
         ):
             job, clock = self._job(folder)
-            length, total = self.x.shape[1], len(self.x) * self.x.shape[1]
-            total += self.plan.drain_steps
+            total = len(self.x) * self.x.shape[1] + self.plan.drain_steps
 
             def watch() -> None:
                 if progress is not None:
-                    progress(int(clock[0]) * length // total)
+                    progress("running", int(clock[0]), total)
 
             try:
                 saturations = active.execute(job, watch, timeout)

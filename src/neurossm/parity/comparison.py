@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -43,6 +43,7 @@ from neurossm.parity.results import (
 from neurossm.parity.states import compare_states, states_steps
 from neurossm.parity.statistics import Proportion, compare_paired
 from neurossm.program import SSM, Program, Run, Tally
+from neurossm.progress import Meter, Progress
 from neurossm.threads import usable_cores
 
 _PIECE_VALUES = 1 << 16
@@ -86,10 +87,11 @@ class Comparison:
         self.states: dict[Pair, dict[str, StateRatios]] = {}
         self.state_samples: IntArray = np.zeros(0, np.int64)
 
-    def run(self, progress: Callable[[int], None] | None = None) -> None:
+    def run(self, progress: Progress | None = None) -> None:
         """Run every sample on every rung and engine."""
         record = tuple(dict.fromkeys((*self.names, *self.watched)))
         group = self._group(record)
+        meter = Meter(progress, "verifying", len(self.data) * self.data.shape[1])
         with ThreadPoolExecutor(usable_cores()) as pool:
             for start in range(0, len(self.data), group):
                 samples = np.arange(start, min(start + group, len(self.data)))
@@ -98,8 +100,7 @@ class Comparison:
                 parts = [samples[i : i + piece] - start for i in range(0, len(samples), piece)]
                 for part in pool.map(partial(self._measure, run, start), parts):
                     self._merge(part)
-                if progress is not None:
-                    progress(len(samples))
+                meter.add(len(samples) * self.data.shape[1])
 
     def _group(self, names: Sequence[str]) -> int:
         """Return how many samples' recorded integers fit the memory meant for them."""

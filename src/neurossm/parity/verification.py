@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -27,6 +27,7 @@ from neurossm.parity.checks import (
 from neurossm.parity.comparison import Comparison
 from neurossm.parity.results import Verification
 from neurossm.program import Program, as_program
+from neurossm.progress import Progress
 from neurossm.registry import DEFAULT_ENGINE, check_engines
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def verify(
     engines: str | Sequence[str] = DEFAULT_ENGINE,
     min_agreement: float | None = None,
     max_drop: float | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
     *,
     integers: str = "sample",
     state_samples: int = STATE_SAMPLES,
@@ -77,7 +78,7 @@ def verify(
     max_drop
         Largest loss of accuracy from the highest rung to the integers, as a fraction.
     progress
-        Called with the number of samples done since the last call.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
     integers
         Between engines, spikes, residuals and logits of all samples are compared. "all" compares
         every other tensor and every state of all samples too, "sample" those of four.

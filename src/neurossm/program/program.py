@@ -44,7 +44,8 @@ if TYPE_CHECKING:
     from neurossm.c.source import CSource
     from neurossm.engine.cpu.session import Session
     from neurossm.lava.network import LavaNetwork
-    from neurossm.program.reference import Progress, Run
+    from neurossm.program.reference import Run
+    from neurossm.progress import Progress
 
 SCHEMA = "neurossm-program"
 VERSION = 2

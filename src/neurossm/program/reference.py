@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,12 +14,11 @@ from neurossm.errors import InputError
 from neurossm.program.arithmetic import Tally
 from neurossm.program.readout import Readout
 from neurossm.program.source import Input
+from neurossm.progress import Meter, Progress
 
 if TYPE_CHECKING:
     from neurossm.program.program import Program
     from neurossm.program.recording import Recording
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,7 +64,7 @@ def run(
     record
         Tensors to keep for every step.
     progress
-        Called with the number of steps done, after each.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
     count
         Tensors whose nonzero integers to count.
 
@@ -83,6 +82,7 @@ def run(
     kept: dict[str, list[IntArray]] = {name: [] for name in names}
     nonzeros = {name: np.zeros((batch, program[name].out.channels), np.int64) for name in counted}
     readout = program.readout
+    meter = Meter(progress, "running", batch * length)
     for t in range(length):
         values: dict[str, IntArray] = {}
         for op in program.ops:
@@ -95,8 +95,7 @@ def run(
             kept[name].append(_value(program.recordings[name], values, states))
         for name in counted:
             nonzeros[name] += values[name] != 0
-        if progress is not None:
-            progress(t + 1)
+        meter.add(batch)
     total = states[readout.name]["sum"]
     logits = readout.decode(total, length, tally)
     tensors = {name: np.stack(steps, axis=1) for name, steps in kept.items()}

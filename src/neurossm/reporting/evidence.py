@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,6 +22,7 @@ from neurossm.parity import Verification, verify
 from neurossm.parity.layers import layers_of
 from neurossm.parity.verification import has_floats
 from neurossm.program import Program, limits
+from neurossm.progress import Progress
 from neurossm.registry import DEFAULT_ENGINE, check_engines, run
 
 if TYPE_CHECKING:
@@ -31,8 +32,6 @@ if TYPE_CHECKING:
 EXAMPLES = 3
 STATE_VALUES = 8_000_000
 """Recorded state values per layer, at most; longer samples are cut."""
-
-Progress = Callable[[int], None]
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,7 +119,7 @@ def gather(
     engines
         As in `neurossm.verify`; the first one also does everything else.
     progress
-        Called with the samples done; twice as many in all as `data` has.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
 
     Raises
     ------

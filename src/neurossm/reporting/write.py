@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +17,7 @@ from neurossm.graph import Graph
 from neurossm.hw_profiles import Profile
 from neurossm.parity import Verification
 from neurossm.program import Program, as_program
+from neurossm.progress import Progress
 from neurossm.registry import DEFAULT_ENGINE
 from neurossm.reporting.evidence import gather
 from neurossm.reporting.page import write_page, write_plots
@@ -75,7 +76,7 @@ def report(
     hw: str | os.PathLike[str] | Profile | None = None,
     engines: str | Sequence[str] = DEFAULT_ENGINE,
     limit: int | None = None,
-    progress: Callable[[int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Report:
     """Write a page about a program on data: agreement, spikes, states, operations, energy, cores.
 
@@ -98,7 +99,7 @@ def report(
     limit
         Only the first so many samples; by default the first `DEFAULT_LIMIT`, as far as there are.
     progress
-        Called with the samples done since the last call; twice as many in all as are used.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
 
     Raises
     ------

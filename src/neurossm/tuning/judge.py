@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +15,7 @@ from neurossm.hw_profiles import Profile
 from neurossm.parity.statistics import PairedComparison, compare_paired
 from neurossm.place.groups import neuron_groups
 from neurossm.program import Program
+from neurossm.progress import Progress
 from neurossm.registry import DEFAULT_ENGINE, run
 
 
@@ -62,7 +62,7 @@ class Judge:
     labels
         (samples), or None.
     progress
-        Called with the number of samples done so far while the float model is evaluated.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
     engine
         What runs the programs.
     """
@@ -73,7 +73,7 @@ class Judge:
         profile: Profile,
         data: NDArray[np.generic],
         labels: IntArray | None,
-        progress: Callable[[int], None] | None = None,
+        progress: Progress | None = None,
         engine: str = DEFAULT_ENGINE,
     ) -> None:
         self.data, self.engine = data, engine

@@ -9,19 +9,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from neurossm.compile import Prepared, Widths
 from neurossm.compile.precision import Precision
 from neurossm.errors import LimitError
 from neurossm.program import Program
+from neurossm.progress import Meter, Progress
 from neurossm.tuning.judge import Judge, Score
 from neurossm.tuning.space import Choice, WidthGroup, layers_of, residual_of
 
-Watch = Callable[[str, int], AbstractContextManager[Callable[[int], None]]]
-"""Opens a progress bar: what is being done and how many units there are."""
 _LEAST_LOSS = 1e-7
 """Losses below it are equally good."""
 
@@ -63,9 +60,14 @@ class Search:
     """Tries choices, each once, and remembers the way down."""
 
     def __init__(
-        self, prepared: Prepared, judge: Judge, limits: Tolerance, start: Choice, watch: Watch
+        self,
+        prepared: Prepared,
+        judge: Judge,
+        limits: Tolerance,
+        start: Choice,
+        progress: Progress | None,
     ) -> None:
-        self.prepared, self.judge, self.limits, self.watch = prepared, judge, limits, watch
+        self.prepared, self.judge, self.limits, self.progress = prepared, judge, limits, progress
         self.widths = prepared.options.widths
         self.tried: dict[tuple[tuple[WidthGroup, int], ...], Score | None] = {}
         self.losses: dict[WidthGroup, float] = {}
@@ -108,16 +110,16 @@ class Search:
         """Return the bytes saved per loss of each group that can save some within the limits."""
         worth: dict[WidthGroup, float] = {}
         groups = list(self.here.choice)
-        with self.watch("scanning groups", len(groups)) as advance:
-            for group in groups:
-                bits = group.rung(self.here.choice[group])
-                score = None if bits is None else self.score({**self.here.choice, group: bits})
-                self.losses[group] = _loss(self.here.score, score)
-                if score is not None and self.limits.hold(score):
-                    value = self._worth(score)
-                    if value > 0:
-                        worth[group] = value
-                advance(1)
+        meter = Meter(self.progress, "scanning groups", len(groups))
+        for group in groups:
+            bits = group.rung(self.here.choice[group])
+            score = None if bits is None else self.score({**self.here.choice, group: bits})
+            self.losses[group] = _loss(self.here.score, score)
+            if score is not None and self.limits.hold(score):
+                value = self._worth(score)
+                if value > 0:
+                    worth[group] = value
+            meter.add()
         return worth
 
     def _worth(self, score: Score) -> float:
@@ -127,19 +129,19 @@ class Search:
 
     def _descend(self, worth: dict[WidthGroup, float]) -> None:
         rungs = sum(_rungs(group, self.here.choice[group]) for group in worth)
-        with self.watch("descending", rungs) as advance:
-            while worth:
-                group = max(worth, key=lambda key: (worth[key], key))
-                left = _rungs(group, self.here.choice[group])
-                value = self._value(group)
-                if value is None:
-                    del worth[group]
-                    advance(left)
-                elif value >= max((v for g, v in worth.items() if g != group), default=0.0):
-                    self._take(group, self._below(group))
-                    advance(1)
-                else:
-                    worth[group] = value
+        meter = Meter(self.progress, "descending", rungs)
+        while worth:
+            group = max(worth, key=lambda key: (worth[key], key))
+            left = _rungs(group, self.here.choice[group])
+            value = self._value(group)
+            if value is None:
+                del worth[group]
+                meter.add(left)
+            elif value >= max((v for g, v in worth.items() if g != group), default=0.0):
+                self._take(group, self._below(group))
+                meter.add()
+            else:
+                worth[group] = value
 
     def _value(self, group: WidthGroup) -> float | None:
         """Return what the next rung of a group is worth from here; None if it may not be taken."""
@@ -168,13 +170,13 @@ class Search:
         moved = True
         while moved:
             moved = False
-            with self.watch("trimming bits", len(groups)) as advance:
-                for group in groups:
-                    bits = self._narrowest(group)
-                    if bits < self.here.choice[group]:
-                        self._take(group, bits)
-                        moved = True
-                    advance(1)
+            meter = Meter(self.progress, "trimming bits", len(groups))
+            for group in groups:
+                bits = self._narrowest(group)
+                if bits < self.here.choice[group]:
+                    self._take(group, bits)
+                    moved = True
+                meter.add()
 
     def _narrowest(self, group: WidthGroup) -> int:
         """Return the smallest width that holds, by bisection below one that does.

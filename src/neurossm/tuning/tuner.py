@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -19,17 +17,13 @@ from neurossm.datafile import Data, samples_of
 from neurossm.errors import InputError, LimitError
 from neurossm.graph import Graph
 from neurossm.hw_profiles import Profile, load_profile
+from neurossm.progress import Meter, Progress
 from neurossm.registry import DEFAULT_ENGINE, check_engines
 from neurossm.tuning.judge import Judge, Score
 from neurossm.tuning.options import TuneOptions
 from neurossm.tuning.outcome import Tuning
-from neurossm.tuning.search import Search, Tolerance, Trial, Watch, precision_of
+from neurossm.tuning.search import Search, Tolerance, Trial, precision_of
 from neurossm.tuning.space import all_groups, starting_choice
-
-
-@contextmanager
-def _unwatched(_: str, __: int) -> Iterator[Callable[[int], None]]:
-    yield lambda done: None
 
 
 def tune(
@@ -40,7 +34,7 @@ def tune(
     target: str | os.PathLike[str] | Profile = DEFAULT_TARGET,
     options: CompileOptions | None = None,
     calibration: ArrayLike | None = None,
-    watch: Watch = _unwatched,
+    progress: Progress | None = None,
     limit: int | None = None,
     engine: str = DEFAULT_ENGINE,
 ) -> Tuning:
@@ -59,8 +53,8 @@ def tune(
         Tolerance and numbers of samples.
     target, options, calibration
         As `compile_model`; the options' widths are where the search begins.
-    watch
-        Opens a progress bar, given a description and a total.
+    progress
+        Told how far each part of the search is, in trials; see `neurossm.progress`.
     limit
         Only the first so many samples.
     engine
@@ -87,18 +81,18 @@ def tune(
     searching, confirming = split(len(x), settings)
     groups = all_groups(prepared.graph, settings.only)
     start = starting_choice(groups, prepared.options.widths)
-    judge = _judge(graph, profile, engine, x, y, searching, "float model, searching", watch)
+    judge = _judge(graph, profile, engine, x, y, searching, progress)
     search = Search(
         prepared,
         judge,
         Tolerance(settings.max_drop, settings.min_agreement),
         start,
-        watch,
+        progress,
     )
     _check_start(search.here.score, search.limits, "search", len(searching))
     search.run(trim=settings.trim)
-    unseen = _judge(graph, profile, engine, x, y, confirming, "float model, confirming", watch)
-    chosen, confirmed, confirmations = _confirm(search, unseen, len(confirming), watch)
+    unseen = _judge(graph, profile, engine, x, y, confirming, progress)
+    chosen, confirmed, confirmations = _confirm(search, unseen, len(confirming), progress)
     return Tuning(
         precision_of(chosen.choice, prepared),
         settings,
@@ -142,19 +136,10 @@ def _judge(
     data: NDArray[np.generic],
     labels: IntArray | None,
     part: IntArray,
-    what: str,
-    watch: Watch,
+    progress: Progress | None,
 ) -> Judge:
-    with watch(what, len(part)) as advance:
-        done = 0
-
-        def progress(samples: int) -> None:
-            nonlocal done
-            advance(samples - done)
-            done = samples
-
-        chosen = None if labels is None else labels[part]
-        return Judge(graph, profile, data[part], chosen, progress, engine)
+    chosen = None if labels is None else labels[part]
+    return Judge(graph, profile, data[part], chosen, progress, engine)
 
 
 def _check_start(score: Score, limits: Tolerance, purpose: str, samples: int) -> None:
@@ -167,26 +152,28 @@ def _check_start(score: Score, limits: Tolerance, purpose: str, samples: int) ->
         )
 
 
-def _confirm(search: Search, unseen: Judge, samples: int, watch: Watch) -> tuple[Trial, Score, int]:
+def _confirm(
+    search: Search, unseen: Judge, samples: int, progress: Progress | None
+) -> tuple[Trial, Score, int]:
     """Return the last step that holds on held-out samples, by bisection over the way down."""
     tried: dict[int, Score] = {}
 
     def score(index: int) -> Score:
         if index not in tried:
             tried[index] = unseen.score(search.program(search.path[index].choice))
-            advance(1)
+            meter.add()
         return tried[index]
 
     last = len(search.path) - 1
-    with watch("confirming", last.bit_length() + 1) as advance:
-        if search.limits.hold(score(last)):
-            return search.path[last], tried[last], len(tried)
-        _check_start(score(0), search.limits, "confirm", samples)
-        good, bad = 0, last
-        while bad - good > 1:
-            middle = (good + bad) // 2
-            if search.limits.hold(score(middle)):
-                good = middle
-            else:
-                bad = middle
-        return search.path[good], tried[good], len(tried)
+    meter = Meter(progress, "confirming", last.bit_length() + 1)
+    if search.limits.hold(score(last)):
+        return search.path[last], tried[last], len(tried)
+    _check_start(score(0), search.limits, "confirm", samples)
+    good, bad = 0, last
+    while bad - good > 1:
+        middle = (good + bad) // 2
+        if search.limits.hold(score(middle)):
+            good = middle
+        else:
+            bad = middle
+    return search.path[good], tried[good], len(tried)

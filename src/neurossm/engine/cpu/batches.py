@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from threading import Lock, local
+from threading import local
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,8 @@ from neurossm.engine.cpu.workspace import Workspace
 from neurossm.errors import InputError
 from neurossm.program import Program, Run
 from neurossm.program.arithmetic import Tally
-from neurossm.program.reference import Progress, check_countable, check_recordable
+from neurossm.program.reference import check_countable, check_recordable
+from neurossm.progress import Meter, Progress
 from neurossm.threads import usable_cores
 
 ROWS = 64
@@ -63,7 +64,7 @@ def run(
     record
         Tensors to keep for every step; recording states is several times slower.
     progress
-        Called with the number of steps done, averaged over the samples.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
     threads
         Cores to use; all by default. The result does not depend on it.
     count
@@ -110,7 +111,8 @@ def run_to(
     counted = check_countable(program, count)
     if threads is not None and threads < 1:
         raise InputError(f"threads: {threads}, must be at least 1")
-    batch = _Batch(program, lower(program, names, counted), len(data), sink, progress)
+    meter = Meter(progress, "running", data.shape[0] * data.shape[1])
+    batch = _Batch(program, lower(program, names, counted), len(data), sink, meter)
     for first, x in _encoded(program, data):
         batch.run(first, x, threads or usable_cores())
     return batch.result(tensors or {})
@@ -128,17 +130,15 @@ class _Batch:
     """Runs samples in any order and collects their sums and counts."""
 
     def __init__(
-        self, program: Program, tape: Tape, samples: int, sink: Sink, progress: Progress | None
+        self, program: Program, tape: Tape, samples: int, sink: Sink, meter: Meter
     ) -> None:
         self.program, self.tape, self.samples, self.sink = program, tape, samples, sink
-        self.progress = progress
+        self.meter = meter
         self.sums = {
             key: np.zeros((samples, channels), np.int64) for key, (_, channels) in tape.sums.items()
         }
         self.counts = tape.counts()
         self.steps = 0
-        self.done = 0  # steps, of all samples together
-        self.lock = Lock()
 
     def run(self, first: int, x: IntArray, threads: int) -> None:
         """Run samples x (b, L, C), which are number `first` and following."""
@@ -169,18 +169,10 @@ class _Batch:
             workspace.advance(x, start, stop, counts)
             for name in names:
                 self.sink(name, first, start, recorded(self.program, workspace, name, stop - start))
-            self._report(len(x) * (stop - start))
+            self.meter.add(len(x) * (stop - start))
         for key, sums in self.sums.items():
             sums[first : first + len(x)] = workspace.total(key)
         return counts
-
-    def _report(self, steps: int) -> None:
-        """Report progress, one thread at a time, whenever the average over samples grew."""
-        with self.lock:
-            before = self.done // self.samples
-            self.done += steps
-            if self.progress is not None and self.done // self.samples > before:
-                self.progress(self.done // self.samples)
 
     def result(self, tensors: dict[str, IntArray]) -> Run:
         """Decode the sums."""

@@ -17,7 +17,8 @@ from neurossm.engine.gpu.device_program import DeviceProgram, device_program
 from neurossm.graph.data import check_data
 from neurossm.program import Program, Run
 from neurossm.program.arithmetic import Tally
-from neurossm.program.reference import Progress, check_countable, check_recordable
+from neurossm.program.reference import check_countable, check_recordable
+from neurossm.progress import Meter, Progress
 
 if TYPE_CHECKING:
     from neurossm.engine.cpu.batches import Sink
@@ -45,7 +46,7 @@ def run(
     record
         Tensors to keep for every step; recording states is many times slower.
     progress
-        Called with the number of steps done, averaged over the samples.
+        Told how many time steps of all samples are done; see `neurossm.progress`.
     count
         Tensors whose nonzero integers to count.
     device
@@ -112,6 +113,7 @@ def run_to(
     memory = memory or free_memory(ready.device)
     batch, chunk = ready.sizes(len(data), data.shape[1], memory, names, counted)
     ready.clear_counts()
+    meter = Meter(progress, "running", data.shape[0] * data.shape[1])
     totals, nonzeros = [], []
     with full_precision():
         for first in range(0, len(data), batch):
@@ -123,7 +125,7 @@ def run_to(
                 names,
                 counted,
                 _shifted(sink, first),
-                _scaled(progress, first, data),
+                meter,
             )
             totals.append(total)
             nonzeros.append(counts)
@@ -144,12 +146,6 @@ def _shifted(sink: Sink, first: int) -> Sink:
     return lambda name, sample, step, values: sink(name, first + sample, step, values)
 
 
-def _scaled(progress: Progress | None, first: int, data: NDArray[np.generic]) -> Progress:
-    """Return a function that takes steps times samples, done within a batch."""
-    before = first * data.shape[1]
-    return lambda done: None if progress is None else progress((before + done) // len(data))
-
-
 def _run_batch(
     ready: DeviceProgram,
     x: IntArray,
@@ -157,7 +153,7 @@ def _run_batch(
     names: tuple[str, ...],
     counted: tuple[str, ...],
     sink: Sink,
-    report: Progress,
+    meter: Meter,
 ) -> tuple[IntArray, dict[str, IntArray]]:
     """Run samples that go together; return their sums over time and counts."""
     own = np.array(x, order="C")  # tensors are neither reversed nor read-only
@@ -170,7 +166,7 @@ def _run_batch(
             sink(name, 0, begin, values.long().cpu().numpy())
 
         ready.advance(piece, state, names, keep)
-        report(len(x) * (begin + piece.shape[1]))
+        meter.add(len(x) * piece.shape[1])
     counts = {name: values.cpu().numpy() for name, values in state.nonzeros.items()}
     return state.total.cpu().numpy(), counts
 
