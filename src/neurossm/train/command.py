@@ -17,7 +17,7 @@ from neurossm.train.watch import CsvLog, Lines, TensorBoardLog, Watch
 
 
 @dataclass(frozen=True)
-class Argument:
+class RunOption:
     """An option of the command line that decides where and how far, not what is learned.
 
     Attributes
@@ -37,18 +37,18 @@ class Argument:
 
 
 ARGUMENTS = (
-    Argument("--preset", str, "Settings of the package to start from: {presets}."),
-    Argument("--model", str, "Short for the preset of that name: binary-s4d, gsu, s4d-gelu, …."),
-    Argument("--size", str, "full or small: --model gsu --size small is --preset gsu-small."),
-    Argument("--config", str, "TOML file of settings, laid over the preset; options win."),
-    Argument("--print-config", bool, "Print the effective settings as such a file, and stop."),
-    Argument("--output", str, "Checkpoint to write; NAME.last.pt beside it is to resume."),
-    Argument("--resume", bool, "Go on exactly where a killed training was; else begin."),
-    Argument("--log", str, "CSV file: a row per epoch."),
-    Argument("--tensorboard", str, "Folder for TensorBoard, which must be installed."),
-    Argument("--device", str, "cuda or cpu; default: cuda if there is one."),
-    Argument("--max-steps", int, "Stop after so many steps: a trial, which leaves out the test."),
-    Argument("--max-minutes", float, "Begin no epoch that would end later; --resume goes on."),
+    RunOption("--preset", str, "Settings of the package to start from: {presets}."),
+    RunOption("--model", str, "Short for the preset of that name: binary-s4d, gsu, s4d-gelu, …."),
+    RunOption("--size", str, "full or small: --model gsu --size small is --preset gsu-small."),
+    RunOption("--config", str, "TOML file of settings, laid over the preset; options win."),
+    RunOption("--print-config", bool, "Print the effective settings as such a file, and stop."),
+    RunOption("--output", str, "Checkpoint to write; NAME.last.pt beside it is to resume."),
+    RunOption("--resume", bool, "Go on exactly where a killed training was; else begin."),
+    RunOption("--log", str, "CSV file: a row per epoch."),
+    RunOption("--tensorboard", str, "Folder for TensorBoard, which must be installed."),
+    RunOption("--device", str, "cuda or cpu; default: cuda if there is one."),
+    RunOption("--max-steps", int, "Stop after so many steps: a trial, which leaves out the test."),
+    RunOption("--max-minutes", float, "Begin no epoch that would end later; --resume goes on."),
 )
 
 

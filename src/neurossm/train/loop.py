@@ -110,7 +110,9 @@ class Trainer:
         self.best: dict[str, Tensor] | None = None
         self.best_epoch = 0
         self.done = 0  # steps of the optimizer
-        self.total = torch.zeros((), device=self.device)  # of this epoch's losses
+        self.total = torch.zeros(
+            (), dtype=torch.float64, device=self.device
+        )  # of this epoch's losses
         self.seconds = 0.0  # of this epoch
 
     def _check(self) -> None:
@@ -282,8 +284,8 @@ class Trainer:
         set_learning_rate(self.optimizer, factor)
         self.generator.manual_seed(derived_seed(seed, "augmentation", self.done))
         batch = self._augmented(self.train.take(chosen))
-        share = len(chosen) // size
-        part = batch.take(slice(rank * share, (rank + 1) * share))
+        # interleaved, so that parts of an accumulated batch hold the same samples for any size
+        part = batch.take(slice(rank, None, size))
         torch.manual_seed(derived_seed(seed, "dropout", self.done, rank))
         self.total += self.stepper(part)
         self.done += 1

@@ -65,6 +65,11 @@ class Processes:
         shared: _Value = box[0]
         return shared
 
+    def wait(self) -> None:
+        """Wait for the others: whoever leaves first would cut the connection to them."""
+        if self.size > 1:
+            dist.barrier()
+
     def synchronise(self, network: nn.Module) -> None:
         """Let the layers with statistics of a batch take them over all processes, in place.
 

@@ -133,6 +133,7 @@ def train(
         training["test_accuracy"] = shared_accuracy(network, task.test.to(device), processes)
     if store is not None and (trainer.finished or trial):
         store.save_kept(network, training)
+    processes.wait()
     return Outcome(network.eval(), trainer.reports, training, trainer.finished)
 
 

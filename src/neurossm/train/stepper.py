@@ -84,16 +84,16 @@ class Stepper:
         self.optimizer.zero_grad(set_to_none=True)
         count = self.config.accumulate
         parts = batch.split(len(batch) // count)
-        total = torch.zeros((), device=batch.x.device)
+        losses = []
         for number, part in enumerate(parts, start=1):
             with self._exchange(last=number == count):
                 loss = loss_of(self.parallel, part, self.config.label_smoothing) / count
                 loss.backward()
-            total = total + loss.detach()
+            losses.append(loss.detach())
         if self.config.clip:
             nn.utils.clip_grad_norm_(self.model.parameters(), self.config.clip)
         self.optimizer.step()
-        return total
+        return torch.stack(losses).sum()
 
     def _exchange(self, last: bool) -> AbstractContextManager[None]:
         """Exchange gradients with the other processes for the last part of a batch only."""
