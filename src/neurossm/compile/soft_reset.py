@@ -20,7 +20,7 @@ from neurossm.program.soft_reset import Feedback
 
 
 @dataclass(frozen=True, eq=False)
-class Neuron:
+class RoundedNeuron:
     """What is known of a neuron before its exponent.
 
     Parameters
@@ -35,7 +35,7 @@ class Neuron:
     feedback: Feedback
 
 
-def quantised(node: n.SoftResetNode, options: CompileOptions) -> Neuron:
+def quantised(node: n.SoftResetNode, options: CompileOptions) -> RoundedNeuron:
     """Round the coefficients of a neuron.
 
     Raises
@@ -49,7 +49,7 @@ def quantised(node: n.SoftResetNode, options: CompileOptions) -> Neuron:
     return _resonant(node, options)
 
 
-def _adaptive(node: n.AdLIFNode, options: CompileOptions) -> Neuron:
+def _adaptive(node: n.AdLIFNode, options: CompileOptions) -> RoundedNeuron:
     bits, margin = options.widths_of(node.layer).pole, options.pole_margin_log2
     decay, decay_shift = quantised_decay(node.decay, bits, margin)
     slow, slow_shift = quantised_decay(node.adaptation_decay, bits, margin)
@@ -65,10 +65,10 @@ def _adaptive(node: n.AdLIFNode, options: CompileOptions) -> Neuron:
         "sensitivity": sensitivity,
         "adaptation_shift": slow_shift,
     }
-    return Neuron(integers, adaptive_feedback(alpha, beta, a, node.jump, node.reset))
+    return RoundedNeuron(integers, adaptive_feedback(alpha, beta, a, node.jump, node.reset))
 
 
-def _resonant(node: n.ResonateFireNode, options: CompileOptions) -> Neuron:
+def _resonant(node: n.ResonateFireNode, options: CompileOptions) -> RoundedNeuron:
     bits, margin = options.widths_of(node.layer).pole, options.pole_margin_log2
     radius: FloatArray = np.abs(node.pole)
     stable = radius < 1
@@ -87,7 +87,7 @@ def _resonant(node: n.ResonateFireNode, options: CompileOptions) -> Neuron:
     shift = np.where(stable, near[2], coarse)
     pole: ComplexArray = np.exp2(-shift.astype(np.float64)) * (a_re + 1j * a_im)
     integers = {"a_re": a_re, "a_im": a_im, "pole_shift": shift}
-    return Neuron(integers, resonant_feedback(pole, node.reset))
+    return RoundedNeuron(integers, resonant_feedback(pole, node.reset))
 
 
 def quantised_decay(decay: FloatArray, bits: int, margin_log2: int) -> tuple[IntArray, IntArray]:
@@ -107,7 +107,7 @@ def quantised_decay(decay: FloatArray, bits: int, margin_log2: int) -> tuple[Int
 
 
 def fitting(
-    node: n.SoftResetNode, neuron: Neuron, ranges: Ranges, options: CompileOptions
+    node: n.SoftResetNode, neuron: RoundedNeuron, ranges: Ranges, options: CompileOptions
 ) -> IntArray:
     """Return the finest exponents (H) at which the states hold all that can happen.
 

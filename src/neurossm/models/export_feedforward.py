@@ -12,7 +12,7 @@ from neurossm import graph as g
 from neurossm.arrays import ComplexArray, FloatArray
 from neurossm.models.feedforward import Feedforward, Weighted
 from neurossm.models.network import UINT8_SCALE
-from neurossm.models.neurons import AdLIF, Neuron, ResonateFire
+from neurossm.models.neurons import AdLIFModule, NeuronModule, ResonateFireModule
 
 
 def feedforward_nodes(model: Feedforward) -> Iterator[g.Node]:
@@ -23,7 +23,7 @@ def feedforward_nodes(model: Feedforward) -> Iterator[g.Node]:
     name = "input"
     for index, (layer, neuron) in enumerate(zip(model.layers, model.neurons, strict=True)):
         assert isinstance(layer, Weighted)
-        assert isinstance(neuron, Neuron)
+        assert isinstance(neuron, NeuronModule)
         where = f"layers.{index}"
         for node in _weighted(layer, where, name):
             yield node
@@ -54,13 +54,13 @@ def _weighted(layer: Weighted, where: str, source: str) -> Iterator[g.Node]:
         yield replace(node, layer=where)
 
 
-def _neuron(neuron: Neuron, name: str, source: str, layer: str) -> g.Node:
+def _neuron(neuron: NeuronModule, name: str, source: str, layer: str) -> g.Node:
     gain, threshold = array(neuron.gain), array(neuron.threshold)
-    if isinstance(neuron, AdLIF):
+    if isinstance(neuron, AdLIFModule):
         names = ("decay", "adaptation_decay", "sensitivity", "jump", "reset")
         fields = {field: array(getattr(neuron, field)) for field in names}
         return g.AdLIFNode(name, (source,), gain, threshold, **fields, layer=layer)
-    assert isinstance(neuron, ResonateFire)
+    assert isinstance(neuron, ResonateFireModule)
     pole, reset = _complex(neuron.pole), _complex(neuron.reset)
     return g.ResonateFireNode(name, (source,), gain, threshold, pole, reset, layer=layer)
 

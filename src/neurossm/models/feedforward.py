@@ -13,10 +13,13 @@ from torch import Tensor, nn
 from neurossm.errors import InputError
 from neurossm.models.config import InputSpec, build_config, check_at_least
 from neurossm.models.network import UINT8_SCALE, check_input
-from neurossm.models.neurons import AdLIF, Neuron, ResonateFire, States
+from neurossm.models.neurons import AdLIFModule, NeuronModule, ResonateFireModule, States
 
 NeuronKind = Literal["adlif", "resonate-fire"]
-_NEURONS: dict[NeuronKind, type[Neuron]] = {"adlif": AdLIF, "resonate-fire": ResonateFire}
+_NEURONS: dict[NeuronKind, type[NeuronModule]] = {
+    "adlif": AdLIFModule,
+    "resonate-fire": ResonateFireModule,
+}
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ from neurossm.models.surrogate import spike
 States = tuple[Tensor, Tensor]
 
 
-class Neuron(nn.Module):
+class NeuronModule(nn.Module):
     """Channels that keep two numbers each and compare one with a threshold, at every step.
 
     Parameters
@@ -57,7 +57,7 @@ class Neuron(nn.Module):
         return torch.stack(spikes, dim=-1)
 
 
-class AdLIF(Neuron):
+class AdLIFModule(NeuronModule):
     """A membrane potential v and an adaptation current w, with soft reset.
 
     ::
@@ -87,7 +87,7 @@ class AdLIF(Neuron):
         return s, (u - self.reset * s, w)
 
 
-class ResonateFire(Neuron):
+class ResonateFireModule(NeuronModule):
     """A complex state z, with soft reset.
 
     ::
