@@ -356,5 +356,15 @@ def test_what_was_assumed_or_given_is_repeated(
     verified = run("verify", program, "--data", data, "--model", model, "--engine", "reference")
     assert f"Model {line}" in verified.stdout
     page = tmp_path / "r.html"
-    run("report", program, "--data", data, "--engine", "reference", "-o", page)
+    options = ("--data", data, "--engine", "reference")
+    assert f"Model {line}" in run("report", program, *options, "-o", page).stdout
     assert line in page.read_text()
+    # and for machines
+    for command in (("compile", model, "-o", program), ("verify", program, *options)):
+        assert json.loads(run(*command, "--json", "-").stdout)["origin"] == line, command
+    reported = json.loads(run("report", program, *options, "-o", page, "--json", "-").stdout)
+    assert reported["origin"] == reported["verification"]["origin"] == line
+    for file in (model, program):
+        assert (
+            json.loads(run("inspect", file, "--json", "-").stdout)["properties"]["origin"] == line
+        )

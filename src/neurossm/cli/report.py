@@ -16,6 +16,7 @@ from neurossm.cli.options import (
     plots_option,
 )
 from neurossm.cli.output import json_option, open_output
+from neurossm.cli.verification_tables import show_remarks
 from neurossm.registry import DEFAULT_ENGINE
 
 
@@ -70,6 +71,7 @@ def command(
                 progress=progress,
             )
         output.line(f"{found.verification.samples} samples; {found.verification.verdict}")
+        show_remarks(output, found.verification)
         output.line(f"wrote {page_path}")
         if found.plots:
             output.line(f"wrote {len(found.plots)} figures to {plots_folder}")

@@ -36,6 +36,14 @@ def show(output: Output, found: Verification) -> None:
     )
 
 
+def show_remarks(output: Output, found: Verification) -> None:
+    """Say what an imported model was made with, and what to beware of."""
+    if found.origin is not None:
+        output.line(f"Model {found.origin}")
+    for warning in found.warnings:
+        output.line(f"warning: {warning}")
+
+
 def _show_agreement(output: Output, found: Verification, pair: RungResult) -> None:
     share = found.top1_agreement_interval
     assert share is not None  # as there is a pair of rungs

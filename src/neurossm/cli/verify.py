@@ -17,7 +17,7 @@ from neurossm.cli.options import (
     shown_option,
 )
 from neurossm.cli.output import Output, json_option, open_output
-from neurossm.cli.verification_tables import show
+from neurossm.cli.verification_tables import show, show_remarks
 from neurossm.registry import DEFAULT_ENGINE
 
 if TYPE_CHECKING:
@@ -79,7 +79,6 @@ def command(
     """
     with open_output(json_path) as output:
         from neurossm.datafile import load_data
-        from neurossm.origin import imported_line_of
         from neurossm.parity import verify
         from neurossm.program import Program
 
@@ -107,11 +106,7 @@ def command(
         show(output, outcome)
         if plots_folder is not None:
             _draw(output, outcome, plots_folder)
-        origin = imported_line_of(loaded.provenance)
-        if origin is not None:
-            output.line(f"Model {origin}")
-        for warning in outcome.warnings:
-            output.line(f"warning: {warning}")
+        show_remarks(output, outcome)
         output.line(outcome.verdict)
         output.json(outcome.to_json())
     if not outcome.passed:

@@ -204,6 +204,8 @@ class Verification:
         What had to hold.
     warnings
         Saturated tensors, and a float model near chance; one line each.
+    origin
+        Where an imported model comes from, and what was assumed or given for it; else None.
     """
 
     samples: int
@@ -224,6 +226,7 @@ class Verification:
     engines: tuple[EngineResult, ...]
     checks: tuple[Check, ...] = ()
     warnings: tuple[str, ...] = ()
+    origin: str | None = None
 
     @property
     def passed(self) -> bool:
@@ -300,6 +303,8 @@ class Verification:
             "saturations": dict(self.saturations),
             "engines": [_plain(pair) for pair in self.engines],
             "checks": [_plain(check) for check in self.checks],
+            "warnings": list(self.warnings),
+            "origin": self.origin,
             "exact": self.exact,
             "survives": self.survives,
             "passed": self.passed,

@@ -17,6 +17,7 @@ from neurossm.datafile import Data, samples_of
 from neurossm.errors import InputError
 from neurossm.files import as_path
 from neurossm.graph import Graph
+from neurossm.origin import imported_line_of
 from neurossm.parity.checks import (
     chance_warning,
     engine_checks,
@@ -171,4 +172,5 @@ def _outcome(
         *chance_warning(found, labels, comparison.program.readout.out.channels),
         *warnings_of(comparison.program, found.saturations),
     )
-    return replace(found, checks=checks, warnings=warnings)
+    origin = imported_line_of(comparison.program.provenance)
+    return replace(found, checks=checks, warnings=warnings, origin=origin)

@@ -60,6 +60,7 @@ class Report:
             "report": str(self.path),
             "plots": [str(path) for path in self.plots],
             "passed": self.passed,
+            "origin": self.verification.origin,
             "verification": self.verification.to_json(),
             "profile": self.cost.to_json(),
         }
