@@ -51,7 +51,8 @@ def options() -> Callable[[Any], Any]:
             discretization=kind.rule,
             activation="spike" if kind.layer != "gsu" else None if kind.gelu else "none",
             prenorm=kind.prenorm if kind.backbone == "example" else None,
-            norm="none" if kind.norm == "none" else None,
+            norm=None if kind.norm == "batch" else kind.norm,
+            residual="sum",
         )
 
     return options_of

@@ -60,7 +60,7 @@ def test_places_of_the_state_dict(holder: str, state: State, write: Write) -> No
     elif holder != "bare":
         content = collections.OrderedDict((holder + name, value) for name, value in state.items())
     model = import_checkpoint(
-        write(content), options=ImportOptions("uint8", activation="spike")
+        write(content), options=ImportOptions("uint8", activation="spike", residual="sum")
     ).model
     torch.testing.assert_close(model.decoder.weight, state["decoder.0.output_transform.weight"])
 
@@ -69,7 +69,7 @@ def test_parameters_and_views_are_read(state: State, write: Write) -> None:
     wide = torch.randn(12, 4)
     state["encoder.0.weight"] = torch.nn.Parameter(wide[::2, 1:3])  # strided, in a larger storage
     model = import_checkpoint(
-        write(state), options=ImportOptions("uint8", activation="spike")
+        write(state), options=ImportOptions("uint8", activation="spike", residual="sum")
     ).model
     torch.testing.assert_close(model.encoder.weight, wide[::2, 1:3], rtol=0, atol=0)
 
@@ -79,7 +79,7 @@ def test_objects_beside_the_weights_are_left_out(
 ) -> None:
     harm = tmp_path / "harm"
     source = write({"state_dict": state, "callbacks": [Harmful(harm)], "other": Value(1)})
-    result = run_import(source, "--input", "uint8", "--activation", "spike")
+    result = run_import(source, "--input", "uint8", "--activation", "spike", "--residual", "sum")
     assert result.exit_code == 0, result.output
     assert not harm.exists()
     assert "left out" in result.stdout
@@ -134,7 +134,9 @@ def test_a_configuration_file_stands_above_hyper_parameters(
     config.write_text("model: {layer: {disc: bilinear}}\n")
     hyper = {"model": {"layer": {"disc": "zoh"}}}
     source = write({"state_dict": state, "hyper_parameters": hyper})
-    imported = import_checkpoint(source, config, ImportOptions("uint8", activation="spike"))
+    imported = import_checkpoint(
+        source, config, ImportOptions("uint8", activation="spike", residual="sum")
+    )
     assert imported.model.config.discretization == "bilinear"
 
 
@@ -176,9 +178,9 @@ def test_torchscript_is_refused(tmp_path: Path, refused: Callable[..., str]) -> 
 
 
 def test_our_own_checkpoint_is_refused(state: State, write: Write, tmp_path: Path) -> None:
-    import_checkpoint(write(state), options=ImportOptions("uint8", activation="spike")).save(
-        tmp_path / "ours.pt"
-    )
+    import_checkpoint(
+        write(state), options=ImportOptions("uint8", activation="spike", residual="sum")
+    ).save(tmp_path / "ours.pt")
     with pytest.raises(FormatError, match="already"):
         import_checkpoint(tmp_path / "ours.pt")
 

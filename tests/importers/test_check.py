@@ -73,6 +73,7 @@ def test_other_layers_too(name: str, foreign: ModuleType, write: Write) -> None:
         input="uint8",
         discretization=kind.rule,
         activation="gelu" if kind.layer == "gsu" else "spike",
+        residual="sum",
     )
     x = foreign.random_input(kind)
     reading, _ = decide(read_source(write(state)), Config(), options)
@@ -83,7 +84,9 @@ def test_other_layers_too(name: str, foreign: ModuleType, write: Write) -> None:
 def test_norms_without_weights(foreign: ModuleType, write: Write) -> None:
     kind = replace(foreign.KINDS["s4d.py in example.py"], activation="spike", prenorm=True)
     state = {k: v.double() for k, v in foreign.random_state(kind).items() if "norms." not in k}
-    options = ImportOptions(input="uint8", activation="spike", prenorm=True, norm="layer")
+    options = ImportOptions(
+        input="uint8", activation="spike", residual="sum", prenorm=True, norm="layer"
+    )
     x = foreign.random_input(kind)
     reading, _ = decide(read_source(write(state)), Config(), options)
     wanted = foreign.evaluate(kind, state, x).logits
@@ -123,12 +126,13 @@ def test_the_reading_that_reproduces_the_file_is_proposed(
         "import", source, "--check", data, "--input", "uint8", "--json", tmp_path / "c.json"
     )
     assert done.exit_code == 0, done.output
-    assert "Proposed: --activation gelu --postnorm. Nothing was taken or written." in done.stdout
+    proposed = "--activation gelu --norm layer --postnorm --residual sum"
+    assert f"Proposed: {proposed}. Nothing was taken or written." in done.stdout
     assert sorted(path.name for path in tmp_path.iterdir()) == ["c.json", "data.npz", source.name]
     found = json.loads((tmp_path / "c.json").read_text())
     assert len(found["readings"]) == 6  # three activations, two places of the norms
     assert [tried["options"] for tried in found["proposals"]] == [
-        {"activation": "gelu", "prenorm": False}
+        {"activation": "gelu", "norm": "layer", "prenorm": False, "residual": "sum"}
     ]
     assert found["readings"][0]["accuracy"] == 1.0
     assert found["samples"] == SAMPLES
@@ -159,7 +163,9 @@ def test_an_accuracy_that_no_reading_has(labelled: Callable[..., tuple[Path, Pat
 
 def test_what_is_given_is_not_varied(labelled: Callable[..., tuple[Path, Path]]) -> None:
     source, data = labelled(acc=100.0)
-    found = check_checkpoint(source, data, options=ImportOptions("uint8", activation="spike"))
+    found = check_checkpoint(
+        source, data, options=ImportOptions("uint8", activation="spike", residual="sum")
+    )
     assert [tried.options for tried in found.readings if "activation" in tried.options] == []
     assert len(found.readings) == 2
     assert not found.proposals
@@ -174,7 +180,7 @@ def test_norms_that_no_key_shows_are_varied(foreign: ModuleType, write: Write) -
     found = check_checkpoint(
         write(state),
         Data(x, np.array([0, 1, 2, 0])),
-        options=ImportOptions("uint8", activation="spike"),
+        options=ImportOptions("uint8", activation="spike", residual="sum"),
     )
     ways = {tried.arguments for tried in found.readings}
     assert ways == {"--norm none", "--norm layer --prenorm", "--norm layer --postnorm"}
@@ -205,7 +211,13 @@ def test_pixels_that_were_normalised(foreign: ModuleType, write: Write) -> None:
     kind = foreign.KINDS["s4d.py in example.py"]
     state = foreign.random_state(kind)
     options = ImportOptions(
-        activation="spike", prenorm=False, mean="0.4,0.5", std="0.2,0.25", input="uint8"
+        activation="spike",
+        prenorm=False,
+        norm="layer",
+        residual="sum",
+        mean="0.4,0.5",
+        std="0.2,0.25",
+        input="uint8",
     )
     imported = import_checkpoint(write(state), options=options)
     x = foreign.random_input(kind)
@@ -222,7 +234,7 @@ def test_another_eps_of_batch_norm(foreign: ModuleType, write: Write) -> None:
 
     kind = replace(foreign.KINDS["official binary-s4d"], eps=1e-3)
     state = foreign.random_state(kind)
-    options = ImportOptions(input="uint8", activation="spike", norm_eps=1e-3)
+    options = ImportOptions(input="uint8", activation="spike", residual="sum", norm_eps=1e-3)
     imported = import_checkpoint(write(state), options=options)
     x = foreign.random_input(kind)
     with torch.no_grad():

@@ -17,8 +17,10 @@ from neurossm.cli import cli
 
 Write = Callable[..., Path]
 
-SPIKES = ("--input", "uint8", "--activation", "spike")
-NO_NORM = ("--activation", "spike", "--norm", "none")
+SPIKES = ("--input", "uint8", "--activation", "spike", "--residual", "sum")
+GSU = ("--input", "uint8", "--residual", "sum")
+LAYER = ("--norm", "layer")
+NO_NORM = ("--activation", "spike", "--norm", "none", "--residual", "sum")
 
 
 def _run(*arguments: object) -> Result:
@@ -58,7 +60,7 @@ def _verify(folder: Path, other: str = "fast") -> Any:
     ("name", "options"),
     [
         ("official binary-s4d", SPIKES),
-        ("s4 in example.py, prenorm", (*SPIKES, "--prenorm")),
+        ("s4 in example.py, prenorm", (*SPIKES, *LAYER, "--prenorm")),
     ],
 )
 def test_binary_s4d(name: str, options: tuple[str, ...], folder: Callable[[str], Path]) -> None:
@@ -76,7 +78,7 @@ def test_binary_s4d(name: str, options: tuple[str, ...], folder: Callable[[str],
 
 def test_gsu_gets_its_threshold_from_calibration(folder: Callable[[str], Path]) -> None:
     at = folder("official gsu")
-    source = ("import", at / "source.ckpt", "-o", at / "model.pt", "--input", "uint8")
+    source = ("import", at / "source.ckpt", "-o", at / "model.pt", *GSU)
     compile_ = ("compile", at / "model.pt", "--target", "loihi2-sim", "-o", at / "p.h5")
     _ok(*source)
     refused = _run(*compile_)
@@ -100,7 +102,7 @@ def test_gsu_gets_its_threshold_from_calibration(folder: Callable[[str], Path]) 
 def test_gsu_brings_its_calibration_along(folder: Callable[[str], Path]) -> None:
     at = folder("official gsu, stand-alone kernel")
     data = ("--calibration", at / "data.npz")
-    _ok("import", at / "source.ckpt", "-o", at / "model.pt", "--input", "uint8", *data)
+    _ok("import", at / "source.ckpt", "-o", at / "model.pt", *GSU, *data)
     _ok("compile", at / "model.pt", "--target", "loihi2-sim", "-o", at / "p.h5")
     assert _verify(at)["rungs"]["float_approximated"] is not None
 
@@ -110,14 +112,14 @@ def test_gsu_brings_its_calibration_along(folder: Callable[[str], Path]) -> None
     ("name", "options"),
     [
         ("official binary-s4d", SPIKES),
-        ("official binary-s4d, postnorm", (*SPIKES, "--discretization", "zoh")),
+        ("official binary-s4d, postnorm", (*SPIKES, *LAYER, "--discretization", "zoh")),
         ("official binary-s4d, tokens, no norm", NO_NORM),
-        ("official gsu", ("--input", "uint8")),
-        ("official gsu, postnorm, no activation", ("--input", "uint8", "--activation", "none")),
-        ("official gsu, stand-alone kernel", ("--input", "uint8")),
-        ("s4d.py in example.py", (*SPIKES, "--postnorm")),
-        ("s4 in example.py, prenorm", (*SPIKES, "--prenorm")),
-        ("s4 in train.py", ("--input", "float:0:255", "--activation", "spike")),
+        ("official gsu", GSU),
+        ("official gsu, postnorm, no activation", (*GSU, "--activation", "none")),
+        ("official gsu, stand-alone kernel", GSU),
+        ("s4d.py in example.py", (*SPIKES, *LAYER, "--postnorm")),
+        ("s4 in example.py, prenorm", (*SPIKES, *LAYER, "--prenorm")),
+        ("s4 in train.py", ("--input", "float:0:255", *SPIKES[2:])),
     ],
 )
 def test_lava_equals_the_reference(

@@ -25,8 +25,13 @@ State = dict[str, torch.Tensor]
 Refused = Callable[..., str]
 
 KIND = "s4d.py in example.py"
-OPTIONS = ImportOptions(input="uint8", activation="spike", prenorm=False)
-ARGUMENTS = ("--input", "uint8", "--activation", "spike", "--postnorm")
+OPTIONS = ImportOptions(
+    input="uint8", activation="spike", prenorm=False, norm="layer", residual="sum"
+)
+ARGUMENTS = (
+    *("--input", "uint8", "--activation", "spike", "--postnorm", "--norm", "layer"),
+    *("--residual", "sum"),
+)
 DTYPES = {torch.float32: "F32", torch.float64: "F64", torch.int64: "I64", torch.complex64: "C64"}
 
 
@@ -187,7 +192,7 @@ def test_a_counter_as_float(foreign: ModuleType, write: Write, refused: Refused)
     state = foreign.random_state(foreign.KINDS["official binary-s4d"])
     key = "model.norm.norm.num_batches_tracked"
     state[key] = torch.tensor(12.0)
-    options = ImportOptions(input="uint8", activation="spike")
+    options = ImportOptions(input="uint8", activation="spike", residual="sum")
     assert (
         int(import_checkpoint(write(state), options=options).model.norm.num_batches_tracked) == 12
     )
@@ -346,9 +351,8 @@ def test_what_was_assumed_or_given_is_repeated(
     np.savez(data, x=x)
     run("import", write(state), "-o", model, *ARGUMENTS)
     line = (
-        "imported from source.ckpt; assumed: norm = layer, readout = mean over time, "
-        "norm_eps = 1e-05, residual = sum; given: activation = spike, prenorm = no, "
-        "input = uint8 of 2"
+        "imported from source.ckpt; assumed: readout = mean over time, norm_eps = 1e-05; given: "
+        "norm = layer, activation = spike, prenorm = no, residual = sum, input = uint8 of 2"
     )
     assert f"origin: {line}" in run("inspect", model).stdout
     assert f"Model {line}" in run("compile", model, "-o", program).stdout

@@ -131,7 +131,7 @@ def _float32(block: Any, x: torch.Tensor, *, gsu: bool) -> tuple[Any, Any, Any]:
 def test_parameters_are_the_files_digit_by_digit(foreign: ModuleType, write: Write) -> None:
     state = foreign.random_state(foreign.KINDS["official binary-s4d"])
     model = import_checkpoint(
-        write(state), options=ImportOptions("uint8", activation="spike")
+        write(state), options=ImportOptions("uint8", activation="spike", residual="sum")
     ).model
     assert model.dtype == torch.float32
     ours = model.state_dict()
@@ -161,7 +161,10 @@ def test_other_real_transforms(transform: str, foreign: ModuleType, write: Write
     x = foreign.random_input(kind)
     wanted = foreign.evaluate(kind, same, x)
     imported = import_checkpoint(
-        write(state), options=ImportOptions("uint8", activation="spike", real_transform=transform)
+        write(state),
+        options=ImportOptions(
+            "uint8", activation="spike", residual="sum", real_transform=transform
+        ),
     )
     assert imported.model.dtype == torch.float64  # rounding the poles would change the function
     with torch.no_grad():
@@ -184,7 +187,10 @@ def test_a_dt_per_mode_is_moved_into_a_and_b(foreign: ModuleType, write: Write) 
     x = foreign.random_input(kind)
     wanted = foreign.evaluate(kind, same, x)
     imported = import_checkpoint(
-        write(spread), options=ImportOptions("uint8", activation="spike", prenorm=True)
+        write(spread),
+        options=ImportOptions(
+            "uint8", activation="spike", residual="sum", prenorm=True, norm="layer"
+        ),
     )
     with torch.no_grad():
         logits = imported.model(torch.from_numpy(x)).numpy()
@@ -195,7 +201,7 @@ def test_an_encoder_without_bias_gets_a_zero_bias(foreign: ModuleType, write: Wr
     state = foreign.random_state(foreign.KINDS["official binary-s4d"])
     del state["encoder.0.bias"]
     model = import_checkpoint(
-        write(state), options=ImportOptions("uint8", activation="spike")
+        write(state), options=ImportOptions("uint8", activation="spike", residual="sum")
     ).model
     assert float(model.encoder.bias.detach().abs().max()) == 0.0
 
@@ -204,7 +210,7 @@ def test_an_encoder_without_bias_gets_a_zero_bias(foreign: ModuleType, write: Wr
 def test_input_kinds(input_: str, foreign: ModuleType, write: Write) -> None:
     state = foreign.random_state(foreign.KINDS["official binary-s4d"])
     spec = import_checkpoint(
-        write(state), options=ImportOptions(input_, activation="spike")
+        write(state), options=ImportOptions(input_, activation="spike", residual="sum")
     ).model.config.input
     assert (spec.kind, spec.size) == (input_.split(":")[0], 2)
     assert (spec.low, spec.high) == ((-1.0, 2.5) if spec.kind == "float" else (0.0, 255.0))
@@ -217,7 +223,7 @@ def test_calibration_and_provenance_travel_along(
     x = foreign.random_input(kind)
     source = write(foreign.random_state(kind))
     imported = import_checkpoint(
-        source, options=ImportOptions("uint8", activation="spike"), calibration=x
+        source, options=ImportOptions("uint8", activation="spike", residual="sum"), calibration=x
     )
     imported.save(tmp_path / "model.pt")
     checkpoint = load(tmp_path / "model.pt")

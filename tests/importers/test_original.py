@@ -83,7 +83,8 @@ def _options(config: dict[str, Any]) -> ImportOptions:
         dt_transform=arguments.get("dt_transform"),
         activation=_activation(layer),
         prenorm=None if isinstance(layer, dict) else config["prenorm"],
-        norm="none" if config.get("norm") == "none" else None,
+        norm=None if config.get("norm") == "batch" else config.get("norm", "layer"),
+        residual="sum",
     )
 
 

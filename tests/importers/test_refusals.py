@@ -254,7 +254,9 @@ def test_calibration_that_does_not_suit(
     data = tmp_path / "data.npz"
     np.savez(data, x=np.zeros((2, 5, 3), np.uint8))
     message = refused(
-        write(changed({})), "--input", "uint8", "--activation", "spike", "--calibration", str(data)
+        write(changed({})),
+        *("--input", "uint8", "--activation", "spike", "--residual", "sum"),
+        *("--calibration", str(data)),
     )
     assert "--calibration" in message
     assert "(2, 5, 3)" in message
@@ -271,12 +273,12 @@ def test_a_folder_that_does_not_exist_is_found_first(
 def test_what_is_assumed_is_printed(
     changed: Changed, write: Write, run_import: Callable[..., Result]
 ) -> None:
-    result = run_import(write(changed({})), "--input", "uint8", "--activation", "spike")
+    given = ("--input", "uint8", "--activation", "spike", "--residual", "sum")
+    result = run_import(write(changed({})), *given)
     assert result.exit_code == 0
     for line in (
         "assumed: discretization = bilinear",
         "assumed: real_transform = exp",
-        "assumed: residual = sum",
         "assumed: norm_eps = 1e-05",
         "assumed: readout = mean over time",
     ):
@@ -305,6 +307,9 @@ def test_everything_that_is_open_is_asked_for_in_one_line(
     message = refused(write(state))
     for option in ("--activation spike", "--norm none or layer", "--prenorm or --postnorm"):
         assert option in message
+    assert "--residual sum or none" in message
+    # LayerNorm, GroupNorm(1, d) and InstanceNorm write the same names.
+    assert "--norm layer, group or instance" in refused(write(changed({}, "s4d.py in example.py")))
     for part in ("--input uint8", "--mean", "--std", "float:LOW:HIGH", "float:L1,L2:H1,H2"):
         assert part in message
 
@@ -331,4 +336,4 @@ def test_other_blocks_are_refused(
 
 def test_a_configuration_that_is_missing(changed: Changed, write: Write, refused: Refused) -> None:
     message = refused(write(changed({})), "--input", "uint8", "--config", "absent.yaml")
-    assert message.startswith("neurossm: absent.yaml: cannot be read")
+    assert message.startswith("neurossm: absent.yaml: no such file")

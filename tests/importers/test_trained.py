@@ -167,7 +167,7 @@ def test_our_own_parameters_through_the_official_layout(
     state = {k: v for k, v in trained.state_dict().items() if not k.endswith("threshold.running")}
     dynamic.load_state_dict(state)
 
-    options = ImportOptions("uint8", discretization="zoh")
+    options = ImportOptions("uint8", discretization="zoh", residual="sum")
     imported = import_checkpoint(write(_official_layout(state)), options=options).model
     assert imported.config.threshold == "dynamic"
     assert imported.config.prenorm == trained.config.prenorm

@@ -157,15 +157,19 @@ def _check(
 
 
 def _combinations(open_: set[str], first: Reading) -> Iterator[dict[str, str | bool]]:
-    """Yield the options of every reading of what is open."""
+    """Yield the options of every reading of what is open.
+
+    Of norms with weights, and of residuals, only what the code has is tried.
+    """
     gsu = first.found.layer == "gsu"
     values: dict[str, tuple[str | bool, ...]] = {
         "activation": ("gelu", "none") if gsu else ACTIVATIONS,
         "norm": ("layer",) if first.found.norm_affine else ("none", "layer"),
         "prenorm": (False, True),
         "discretization": ("zoh", "bilinear"),
+        "residual": ("sum",),
     }
-    names = [name for name in values if name in open_ and len(values[name]) > 1]
+    names = [name for name in values if name in open_]
     for combination in product(*(values[name] for name in names)):
         chosen = dict(zip(names, combination, strict=True))
         if chosen.get("norm") == "none" and chosen.pop("prenorm", False):

@@ -21,6 +21,7 @@ from neurossm.importers.settings import Settings
 USUAL_EPS = 1e-5
 NORMS = ("batch", "layer", "group", "instance", "none")
 _RESIDUALS = ("sum", "none")
+_BASE = "the configuration leaves it to the one it stands on, model/base.yaml of its code"
 
 
 def activation(found: Found, config: Config, settings: Settings) -> str:
@@ -101,12 +102,13 @@ def norm(found: Found, config: Config, settings: Settings) -> str:
         settings.add("norm", value, "names")
     elif found.norm == "layer":
         value = "layer"
-        settings.add(
+        if config.names_model:
+            settings.add("norm", value, "assumed", f"{_BASE}; --norm changes it")
+            return value
+        settings.ask(
             "norm",
-            value,
-            "assumed",
-            "the default of its code; GroupNorm, InstanceNorm and BatchNorm without statistics "
-            "have the same names; --norm changes it",
+            "--norm layer, group or instance (GroupNorm, InstanceNorm and BatchNorm without "
+            "statistics write the names of LayerNorm, which its code has)",
         )
     else:
         value = "layer"
@@ -205,8 +207,14 @@ def residual(config: Config, settings: Settings) -> str:
         return given
     if "residual" in config.model:
         settings.add("residual", "sum", "config")  # check_config refuses all others
+    elif config.names_model:
+        settings.add("residual", "sum", "assumed", f"{_BASE}; --residual changes it")
     else:
-        settings.add("residual", "sum", "assumed", "as in its code; --residual changes it")
+        settings.ask(
+            "residual",
+            "--residual sum or none (whether a block's input is added to its output, as its code "
+            "does)",
+        )
     return "sum"
 
 

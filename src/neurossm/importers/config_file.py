@@ -62,6 +62,11 @@ class Config:
     encoder: str | None = None
     layer_name: str | None = None
 
+    @property
+    def names_model(self) -> bool:
+        """Whether it says anything of the network; the rest stands in what it is built on then."""
+        return bool(self.model or self.layer or self.layer_name)
+
     def expect(self, section: str, key: str, found: Any, because: str) -> None:
         """Check that a number or truth value, where the configuration has it, is what the file has.
 
