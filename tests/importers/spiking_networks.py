@@ -162,3 +162,91 @@ def rf(w: dict[str, np.ndarray], layer: str, x: np.ndarray) -> np.ndarray:
 
 
 CELLS = {"silif": silif, "csilif": csilif, "rf": rf, "cadlif": cadlif, "adlif": adlif, "lif": lif}
+
+
+H, N, CHANNELS = 6, 4, 2
+"""Of SpikingSSM: channels, modes, and values per step."""
+
+
+def spikingssm_state(
+    seed: int = 0, norm: str = "layer", *, shared: bool = False, neuron: bool = False
+) -> dict[str, torch.Tensor]:
+    """Return the weights of a SpikingSSM in its Lightning module, without bidirectional kernels."""
+    rng = np.random.default_rng(seed)
+    state: dict[str, torch.Tensor] = {}
+
+    def put(name: str, *shape: int, low: float = -1.0, high: float = 1.0) -> None:
+        state[name] = torch.from_numpy(rng.uniform(low, high, shape).astype(np.float32))
+
+    put("encoder.0.weight", H, CHANNELS, low=-3.0, high=3.0)
+    put("encoder.0.bias", H)
+    for i in range(2):
+        layer = f"model.s4_layers.{i}."
+        put(f"{layer}D", 1, H)
+        put(f"{layer}ln_vth", *((1,) if shared else (H, 1)), low=-0.5, high=0.5)
+        put(f"{layer}kernel.C", 1, H, N, 2, low=-2.0, high=2.0)
+        put(f"{layer}kernel.log_dt", H, low=-4.0, high=-1.0)
+        put(f"{layer}kernel.log_A_real", H, N)
+        put(f"{layer}kernel.A_imag", H, N, low=0.0, high=9.0)
+        put(f"{layer}output_linear.0.weight", 2 * H, H, 1)
+        put(f"{layer}output_linear.0.bias", 2 * H)
+        if neuron:
+            put(f"{layer}neuron.model.conv1.weight", 8, 1, 8)
+        if norm != "none":
+            put(f"model.norms.{i}.weight", H, low=0.5, high=1.5)
+            put(f"model.norms.{i}.bias", H)
+        if norm == "batch":
+            put(f"model.norms.{i}.running_mean", H)
+            put(f"model.norms.{i}.running_var", H, low=0.3, high=2.0)
+            state[f"model.norms.{i}.num_batches_tracked"] = torch.tensor(4)
+    put("decoder.0.output_transform.weight", CLASSES, H)
+    put("decoder.0.output_transform.bias", CLASSES)
+    return state
+
+
+def spikingssm(state: dict[str, torch.Tensor], x: np.ndarray, prenorm: bool) -> Trace:
+    """Compute spikes and logits of bytes x (B, L, CHANNELS); recurrences, no convolution."""
+    w = {name: value.double().numpy() for name, value in state.items()}
+    z = x / 255.0 @ w["encoder.0.weight"].T + w["encoder.0.bias"]
+    spikes = []
+    for i in range(2):
+        layer, norm = f"model.s4_layers.{i}.", f"model.norms.{i}."
+        u = _normed(w, norm, z) if prenorm else z  # after the layer, norms change nothing
+        fired = _soma(_s4d(w, layer, u) / np.exp(w[f"{layer}ln_vth"].reshape(-1)))
+        mixed = fired @ w[f"{layer}output_linear.0.weight"][..., 0].T
+        mixed = mixed + w[f"{layer}output_linear.0.bias"]
+        z = z + mixed[..., :H] / (1 + np.exp(-mixed[..., H:]))
+        spikes.append(fired)
+    logits = z.mean(axis=1) @ w["decoder.0.output_transform.weight"].T
+    return Trace(spikes, logits + w["decoder.0.output_transform.bias"])
+
+
+def _s4d(w: dict[str, np.ndarray], layer: str, u: np.ndarray) -> np.ndarray:
+    dt = np.exp(w[f"{layer}kernel.log_dt"])[:, None]
+    A = -np.exp(w[f"{layer}kernel.log_A_real"]) + 1j * w[f"{layer}kernel.A_imag"]
+    C = (w[f"{layer}kernel.C"][0] * np.array([1, 1j])).sum(axis=-1)
+    turn, enter = np.exp(dt * A), (np.exp(dt * A) - 1) / A
+    state, y = np.zeros((len(u), H, N), complex), []
+    for t in range(u.shape[1]):
+        state = turn * state + enter * u[:, t, :, None]
+        y.append(2 * (C * state).sum(axis=-1).real + w[f"{layer}D"][0] * u[:, t])
+    return np.stack(y, axis=1)
+
+
+def _soma(y: np.ndarray) -> np.ndarray:
+    v, spikes = np.zeros_like(y[:, 0]), []
+    for t in range(y.shape[1]):
+        v = 0.125 * v + y[:, t]
+        spikes.append((v >= 1).astype(float))
+        v = v * (1 - spikes[-1])
+    return np.stack(spikes, axis=1)
+
+
+def _normed(w: dict[str, np.ndarray], norm: str, x: np.ndarray) -> np.ndarray:
+    if f"{norm}weight" not in w:
+        return x
+    if f"{norm}running_mean" in w:
+        mean, var = w[f"{norm}running_mean"], w[f"{norm}running_var"]
+    else:
+        mean, var = x.mean(axis=-1, keepdims=True), x.var(axis=-1, keepdims=True)
+    return (x - mean) / np.sqrt(var + 1e-5) * w[f"{norm}weight"] + w[f"{norm}bias"]

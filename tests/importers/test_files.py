@@ -241,10 +241,8 @@ def test_keys_are_shown_whole(state: State, write: Write, refused: Refused) -> N
     stored["net._orig_mod.s4_layers.1.kernel.log_dt"] = torch.zeros(7)
     message = refused(write(stored), *ARGUMENTS)
     assert "net._orig_mod.s4_layers.1.kernel.log_dt: shape (7,)" in message
-    stored = {f"net.{k}": v for k, v in state.items()} | {
-        "net.s4_layers.0.ln_vth": torch.zeros(6)  # of SpikingSSM
-    }
-    assert "net.s4_layers.0.ln_vth: extra key" in refused(write(stored), *ARGUMENTS)
+    stored = {f"net.{k}": v for k, v in state.items()} | {"net.s4_layers.0.gain": torch.zeros(6)}
+    assert "net.s4_layers.0.gain: extra key" in refused(write(stored), *ARGUMENTS)
 
 
 def test_the_keys_seen_are_listed(write: Write, refused: Refused) -> None:

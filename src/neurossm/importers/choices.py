@@ -33,6 +33,9 @@ def activation(found: Found, config: Config, settings: Settings) -> str:
         If the option or the configuration names something that is not possible here.
     """
     given = settings.options.activation
+    if found.layer == "spiking-ssm":
+        _soma(found, settings)
+        return "spike"
     if found.layer == "gsu":
         activation_said(config, found.layer, found.dialect)
         return _gsu_activation(found, settings)
@@ -58,6 +61,27 @@ def activation(found: Found, config: Config, settings: Settings) -> str:
         "tries them)",
     )
     return "spike"
+
+
+def _soma(found: Found, settings: Settings) -> None:
+    """Record the neuron of a SpikingSSM.
+
+    Raises
+    ------
+    InputError
+        If the option names something else than spikes.
+    """
+    given, value = settings.options.activation, "LIF of decay 0.125 with hard reset"
+    if given not in (None, "spike"):
+        raise InputError(f"--activation {given}: possible here: spike")
+    if found.state.has(f"{found.first}neuron."):
+        note = (
+            "in place of the network that approximates it in the file, whose spikes differ where "
+            "the potential is near the threshold: docs/importing.md says how many"
+        )
+        settings.add("neuron", value, "assumed", note)
+    else:
+        settings.add("neuron", value, "names")
 
 
 def _gsu_activation(found: Found, settings: Settings) -> str:

@@ -171,8 +171,8 @@ def check_config(config: Config) -> None:
 
 
 def _model_problems(model: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    if model.get("_name_", "model") != "model":
-        yield f"_name_: {model['_name_']}", "only the isotropic backbone (model) is supported"
+    if model.get("_name_", "model") not in ("model", "spikingssm"):
+        yield f"_name_: {model['_name_']}", "only the isotropic backbones are supported"
     if model.get("bidirectional"):
         yield "bidirectional: true", "it reads the future and cannot stream; train without"
     if "residual" in model:

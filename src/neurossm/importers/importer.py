@@ -23,7 +23,7 @@ from neurossm.importers.config_file import (
 )
 from neurossm.importers.deployable import check_deployable, with_usual_eps
 from neurossm.importers.inputs import input_spec
-from neurossm.importers.network import Found, look, translate
+from neurossm.importers.network import Found, discard_norms, look, translate
 from neurossm.importers.reading import Reading
 from neurossm.importers.settings import ImportOptions, Setting, Settings
 from neurossm.importers.sparch import is_sparch, read_sparch
@@ -144,6 +144,11 @@ def decide(source: Source, config: Config, options: ImportOptions) -> tuple[Read
     activation = choices.activation(found, config, settings)
     _record_names(found, activation, config, settings)
     prenorm = choices.prenorm(found, norm, config, settings)
+    if found.layer == "spiking-ssm" and not prenorm and norm != "none":
+        discard_norms(found)
+        settings.record = [setting for setting in settings.record if setting.name != "norm"]
+        settings.add("norm_outputs", "discarded, as its code does with prenorm: false", "names")
+        norm, found = "none", replace(found, norm="none")
     eps = choices.norm_eps(norm, config, settings)
     residual = choices.residual(config, settings)
     bare = norm != "none" and found.norm == "none"  # norms without weights
@@ -209,7 +214,7 @@ def _import_sparch(
 
 def _layer(found: Found, activation: str) -> LayerKind:
     """Return the layer of `neurossm.models` that names and activation make."""
-    return "s4d" if found.layer != "gsu" and activation != "spike" else found.layer
+    return "s4d" if found.layer == "binary-s4d" and activation != "spike" else found.layer
 
 
 def _record_names(found: Found, activation: str, config: Config, settings: Settings) -> None:

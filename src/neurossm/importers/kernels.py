@@ -7,6 +7,8 @@ official  D, kernel.kernel.{log_dt, inv_A_real,  the paper's code (`s4_surrogate
           A_imag, B, C}                          S4, third version, `mode: diag`
 s4d       D, kernel.{log_dt, log_A_real,         the stand-alone `s4d.py`
           A_imag, C}
+ss4d      those of s4d, ln_vth                   SpikingSSM (`ss4d.py`), trainable_B: false;
+                                                C and D have one axis more than in s4d
 s4        layer.D, layer.kernel.{inv_dt,         S4, fourth version, `mode: diag` or `s4d`
           A_real, A_imag, B, C}
 ========  ====================================  ===========================================
@@ -30,18 +32,20 @@ from neurossm.importers.state import StateDict
 from neurossm.importers.transforms import POSITIVE, TRANSFORMS, log_of
 from neurossm.models.ssm import discretise
 
-Dialect = Literal["official", "s4d", "s4"]
+Dialect = Literal["official", "s4d", "s4", "ss4d"]
 
 _RULES = ("bilinear", "zoh")
 _KERNEL: dict[Dialect, str] = {
     "official": "kernel.kernel.",
     "s4": "layer.kernel.",
     "s4d": "kernel.",
+    "ss4d": "kernel.",
 }
 _RANGES: dict[Dialect, tuple[str, str]] = {
     "official": ("log_dt", "inv_A_real"),
     "s4": ("inv_dt", "A_real"),
     "s4d": ("log_dt", "log_A_real"),
+    "ss4d": ("log_dt", "log_A_real"),
 }
 _LOW_RANK = ("P", "Q", "inv_w_real", "w_imag", "l_kernel")
 
@@ -91,10 +95,21 @@ def dialect_of(state: StateDict, layer: str) -> Dialect:
                     f"{key}: an nplr (dplr) kernel, whose state matrix is not diagonal; "
                     "train with mode: diag"
                 )
-            return dialect
+            return _soma_of(state, layer) if dialect == "s4d" else dialect
     raise FormatError(
         f"{state.key(layer)}kernel: missing from the state dict; no S4D kernel is known there"
     )
+
+
+def _soma_of(state: StateDict, layer: str) -> Dialect:
+    """Tell SpikingSSM from the stand-alone S4D, by the threshold of its soma or by C's axes."""
+    if f"{layer}kernel.inv_dt" in state:
+        raise UnsupportedError(
+            f"{state.key(layer + 'kernel.inv_dt')}: the kernel of trainable_B: true, which is not "
+            "supported; train with trainable_B: false"
+        )
+    spiking = f"{layer}ln_vth" in state or len(state.shape(f"{layer}kernel.C")) == 4
+    return "ss4d" if spiking else "s4d"
 
 
 def sizes_of(state: StateDict, layer: str, dialect: Dialect) -> Sizes:
@@ -183,7 +198,7 @@ def kernel_settings(
         raise InputError(
             f"--dt-transform {options.dt_transform}: this kernel stores log_dt; possible here: exp"
         )
-    if dialect == "s4d":
+    if dialect in ("s4d", "ss4d"):
         settings.choose("discretization", options.discretization, (), "zoh", ("zoh",))
         settings.choose("real_transform", options.real_transform, (), "exp", ("exp",))
         return KernelSettings("zoh", "exp", "none", "exp", False)
@@ -220,7 +235,12 @@ def read_kernel(
     UnsupportedError
         If a transform gives a dt or a ``-Re A`` that is not positive.
     """
-    read = {"official": _read_official, "s4d": _read_s4d, "s4": _read_s4}[dialect]
+    read = {
+        "official": _read_official,
+        "s4d": _read_s4d,
+        "s4": _read_s4,
+        "ss4d": _read_ss4d,
+    }[dialect]
     parameters = read(state, layer, sizes, settings)
     _check_poles(state, layer, dialect, settings.discretization, parameters)
     return parameters
@@ -271,6 +291,19 @@ def _read_official(
 
 
 def _read_s4d(state: StateDict, layer: str, sizes: Sizes, _: KernelSettings) -> dict[str, Tensor]:
+    h, n, source = sizes.channels, sizes.modes, sizes.source
+    c = state.take(f"{layer}kernel.C", (h, n, 2), source)
+    return {**_log_poles(state, layer, sizes), "C": c, "D": _direct(state, f"{layer}D", sizes, 1)}
+
+
+def _read_ss4d(state: StateDict, layer: str, sizes: Sizes, _: KernelSettings) -> dict[str, Tensor]:
+    h, n, source = sizes.channels, sizes.modes, sizes.source
+    c = state.take(f"{layer}kernel.C", (1, h, n, 2), source)[0]
+    return {**_log_poles(state, layer, sizes), "C": c, "D": _direct(state, f"{layer}D", sizes, 2)}
+
+
+def _log_poles(state: StateDict, layer: str, sizes: Sizes) -> dict[str, Tensor]:
+    """Take what the stand-alone kernels have in common."""
     h, n, m, source = sizes.channels, sizes.modes, sizes.independent, sizes.source
     kernel = f"{layer}kernel."
     real = state.take(f"{kernel}log_A_real", (m, n), source)
@@ -280,8 +313,6 @@ def _read_s4d(state: StateDict, layer: str, sizes: Sizes, _: KernelSettings) -> 
         "A_real_log": real,
         "A_imag": state.take(f"{kernel}A_imag", (m, n), source),
         "B": ones,
-        "C": state.take(f"{kernel}C", (h, n, 2), source),
-        "D": _direct(state, f"{layer}D", sizes, 1),
     }
 
 

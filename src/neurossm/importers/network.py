@@ -31,7 +31,7 @@ from neurossm.models.config import LayerKind, NormKind
 class Backbone:
     """Names of the parts of a network; ``{}`` is the number of the block."""
 
-    name: Literal["sequence", "example"]
+    name: Literal["sequence", "example", "spiking"]
     layers: str
     layer: str
     norm: str
@@ -55,6 +55,17 @@ EXAMPLE = Backbone(
     "example", "s4_layers.", "s4_layers.{}.", "norms.{}.", "", "encoder.", "decoder."
 )
 """`S4Model` of ``example.py``."""
+
+SPIKING = Backbone(
+    "spiking",
+    "model.s4_layers.",
+    "model.s4_layers.{}.",
+    "model.norms.{}.",
+    "",
+    "encoder.0.",
+    "decoder.0.output_transform.",
+)
+"""`SpikingSSM` within the Lightning module of ``train.py``."""
 
 
 SPARCH_LAYER = re.compile(r"(.*?\.)??snn\.(\d+)\.W\.weight")
@@ -154,9 +165,14 @@ def prefixes(names: Iterable[str]) -> list[str]:
 
 
 def _backbone(weights: Tidied) -> tuple[StateDict, Backbone]:
-    for backbone in (SEQUENCE, EXAMPLE):
+    for backbone in (SEQUENCE, SPIKING, EXAMPLE):
         for name in weights.tensors:
-            if match := _pattern(backbone).match(name):
+            match = _pattern(backbone).match(name)
+            # Behind a prefix model. the layers of example.py are called as SpikingSSM's.
+            if match and (
+                backbone is not SPIKING
+                or f"{match[1] or ''}{SPIKING.encoder}weight" in weights.tensors
+            ):
                 return StateDict(weights, match[1] or ""), backbone
     raise FormatError(f"no key begins with {SEQUENCE.layers}0. or {EXAMPLE.layers}0.")
 
@@ -175,6 +191,8 @@ def _count_blocks(state: StateDict, backbone: Backbone) -> int:
 
 def _layer_kind(state: StateDict, layer: str) -> tuple[LayerKind, Dialect]:
     dialect = dialect_of(state, layer)
+    if dialect == "ss4d":
+        return "spiking-ssm", dialect
     return ("gsu" if state.has(f"{layer}GSU") else "binary-s4d"), dialect
 
 
@@ -226,6 +244,8 @@ def _block(found: Found, index: int, kernel: KernelSettings) -> Iterator[tuple[s
     for name, value in read_kernel(state, layer, found.dialect, found.sizes, kernel).items():
         yield f"mixer.ssm.{name}", value
     yield from _gsu(found, layer) if found.layer == "gsu" else _glu(found, layer)
+    if found.layer == "spiking-ssm":
+        yield from _soma(found, layer)
     for name, value in _norm(found, found.backbone.norm.format(index)):
         yield f"norm.{name}", value
 
@@ -239,6 +259,27 @@ def _glu(found: Found, layer: str) -> Iterator[tuple[str, Tensor]]:
         weight = found.state.take(f"{key}weight", shape, f"a GLU with {source}")
     yield "mixer.dense.weight", weight
     yield "mixer.dense.bias", found.state.take(f"{key}bias", shape[:1], f"{key}weight")
+
+
+def _soma(found: Found, layer: str) -> Iterator[tuple[str, Tensor]]:
+    """Yield the logarithm of the threshold (H), which channels may share or not have."""
+    state, size, key = found.state, found.sizes.channels, f"{layer}ln_vth"
+    for name in state.names:  # the approximate neuron that trained it
+        if name.startswith(f"{layer}neuron."):
+            state.take(name, state.shape(name), "itself")
+    if key not in state:
+        yield "mixer.log_threshold", torch.zeros(size)
+        return
+    shape = (1,) if state.shape(key) == (1,) else (size, 1)
+    shared = state.take(key, shape, found.sizes.source).reshape(-1)
+    yield "mixer.log_threshold", shared.expand(size).clone()
+
+
+def discard_norms(found: Found) -> None:
+    """Take the norms whose outputs SpikingSSM computes and discards with ``prenorm: false``."""
+    for name in found.state.names:
+        if name.startswith(found.backbone.norm.partition("{")[0]):
+            found.state.take(name, found.state.shape(name), "itself")
 
 
 def _gsu(found: Found, layer: str) -> Iterator[tuple[str, Tensor]]:

@@ -16,6 +16,7 @@ from neurossm.importers.network import Found
 from neurossm.models.config import InputSpec
 from neurossm.models.convolution import causal_convolution
 from neurossm.models.network import UINT8_SCALE
+from neurossm.models.spiking_ssm import SOMA_DECAY
 from neurossm.models.ssm import discretise, impulse_response
 
 _GSU_FACTOR = 0.15
@@ -103,8 +104,25 @@ class Reading:
         return causal_convolution(u, kernel.to(u.dtype))
 
     def _glu(self, name: str, y: Tensor) -> Tensor:
+        if self.found.layer == "spiking-ssm":
+            return self._mixed(name, self._soma(name, y))
         after = {"spike": lambda v: (v > 0).to(v.dtype), "gelu": F.gelu, "relu": F.relu}
-        mixed = self.state[f"{name}dense.weight"] @ after[self.activation](y)
+        return self._mixed(name, after[self.activation](y))
+
+    def _soma(self, name: str, y: Tensor) -> Tensor:
+        driven, v = (
+            y / self.state[f"{name}log_threshold"].exp()[:, None],
+            torch.zeros_like(y[..., 0]),
+        )
+        spikes = []
+        for t in range(y.shape[-1]):
+            u = SOMA_DECAY * v + driven[..., t]
+            spikes.append((u >= 1).to(y.dtype))
+            v = torch.where(u >= 1, 0.0, u)
+        return torch.stack(spikes, dim=-1)
+
+    def _mixed(self, name: str, activity: Tensor) -> Tensor:
+        mixed = self.state[f"{name}dense.weight"] @ activity
         return F.glu(mixed + self.state[f"{name}dense.bias"][:, None], dim=1)
 
     def _gsu(self, name: str, y: Tensor) -> Tensor:

@@ -10,8 +10,14 @@ from neurossm.models.config import LayerKind, ModelConfig
 from neurossm.models.graded_s4d import GradedS4D
 from neurossm.models.gsu import GSU
 from neurossm.models.mixer import Mixer
+from neurossm.models.spiking_ssm import SpikingSSM
 
-_MIXERS: dict[LayerKind, type[Mixer]] = {"binary-s4d": BinaryS4D, "gsu": GSU, "s4d": GradedS4D}
+_MIXERS: dict[LayerKind, type[Mixer]] = {
+    "binary-s4d": BinaryS4D,
+    "gsu": GSU,
+    "s4d": GradedS4D,
+    "spiking-ssm": SpikingSSM,
+}
 
 
 class ChannelLayerNorm(nn.LayerNorm):

@@ -10,7 +10,7 @@ from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_
 from neurossm.errors import FormatError, InputError
 
 InputKind = Literal["uint8", "tokens", "float", "counts"]
-LayerKind = Literal["binary-s4d", "gsu", "s4d"]
+LayerKind = Literal["binary-s4d", "gsu", "s4d", "spiking-ssm"]
 Initialisation = Literal["inv", "lin"]
 Discretization = Literal["bilinear", "zoh"]
 NormKind = Literal["batch", "layer", "none"]
@@ -88,7 +88,8 @@ class ModelConfig:
     Parameters
     ----------
     layer
-        The mixer of each block: ``binary-s4d``, ``gsu``, or ``s4d``, which does not spike.
+        The mixer of each block: ``binary-s4d``, ``gsu``, ``spiking-ssm``, or ``s4d``, which does
+        not spike.
     input
         Kind and size of the input.
     classes

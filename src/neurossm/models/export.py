@@ -21,6 +21,7 @@ from neurossm.graph import (
     Graph,
     InputNode,
     LayerNormNode,
+    LIFNode,
     LinearNode,
     MeanNode,
     Node,
@@ -40,6 +41,7 @@ from neurossm.models.gated import GatedMixer
 from neurossm.models.graded_s4d import GradedS4D
 from neurossm.models.gsu import GSU, StaticThreshold
 from neurossm.models.network import UINT8_SCALE, Network
+from neurossm.models.spiking_ssm import SOMA_DECAY, SpikingSSM
 from neurossm.models.ssm import S4D
 
 
@@ -160,6 +162,9 @@ def _activation(layer: GatedMixer, prefix: str, size: int) -> Node:
     source = (f"{prefix}.ssm",)
     if isinstance(layer, BinaryS4D):
         return SpikeNode(f"{prefix}.spike", source, np.zeros(size))
+    if isinstance(layer, SpikingSSM):
+        below = np.nextafter(np.exp(array(layer.log_threshold)), 0)  # at the threshold it spikes
+        return LIFNode(f"{prefix}.lif", source, np.full(size, SOMA_DECAY), below)
     if isinstance(layer, GradedS4D):
         kind = GELUNode if layer.activation == "gelu" else ReLUNode
         return kind(f"{prefix}.{layer.activation}", source)

@@ -33,5 +33,9 @@ class GatedMixer(Mixer):
 
     def mix(self, y: Tensor) -> Tensor:
         """Turn SSM outputs (B, H, L) into layer outputs (B, H, L)."""
-        mixed = torch.matmul(self.dense.weight, self.activate(y)) + self.dense.bias.unsqueeze(-1)
+        return self.gate(self.activate(y))
+
+    def gate(self, activity: Tensor) -> Tensor:
+        """Return ``GLU(W f + b)`` of activities (B, H, L)."""
+        mixed = torch.matmul(self.dense.weight, activity) + self.dense.bias.unsqueeze(-1)
         return F.glu(mixed, dim=1)

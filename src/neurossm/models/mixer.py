@@ -31,6 +31,10 @@ class Mixer(nn.Module):
         """Apply the layer to whole sequences (B, H, L); the SSM's kernel may be at hand."""
         return self.mix(self.ssm(u, kernel))
 
+    def initial_state(self, batch: int) -> Tensor:
+        """Return the state before the first step, complex128 (batch, H, ...)."""
+        return self.ssm.initial_state(batch)
+
     def step(self, u: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:
         """Apply the layer to one step u (B, H), given and returning the state of the SSM."""
         y, state = self.ssm.step(u, state)

@@ -22,7 +22,8 @@ class NetworkState:
     Attributes
     ----------
     ssm
-        State of each block's SSM, complex128 (B, H, N).
+        State of each block's mixer, complex128: of its SSM (B, H, N), and one more column for the
+        soma of a SpikingSSM.
     total
         Sum over the steps so far of what the decoder reads the mean of, (B, H).
     steps
@@ -118,7 +119,7 @@ class Network(nn.Module):
 
     def initial_state(self, batch: int) -> NetworkState:
         """Return the state before the first step."""
-        ssm = tuple(block.mixer.ssm.initial_state(batch) for block in self.blocks)
+        ssm = tuple(block.mixer.initial_state(batch) for block in self.blocks)
         shape = (batch, self.config.d_model)
         total = torch.zeros(shape, dtype=self.dtype, device=self.decoder.weight.device)
         return NetworkState(ssm, total, 0)
