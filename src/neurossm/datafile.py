@@ -13,7 +13,13 @@ from numpy.typing import NDArray
 from neurossm.arrays import IntArray
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path, atomic_path
-from neurossm.graph.data import DeclaredInput, check_data, check_labels
+from neurossm.graph.data import (
+    DeclaredInput,
+    Sequences,
+    check_labels,
+    check_lengths,
+    check_sequences,
+)
 from neurossm.program import Program, Run
 
 _OTHER_LABELS = ("labels", "label", "targets", "target", "Y")
@@ -21,7 +27,7 @@ _OTHER_LABELS = ("labels", "label", "targets", "target", "Y")
 
 @dataclass(frozen=True, eq=False)
 class Data:
-    """Samples and, where known, their labels.
+    """Samples, and where known their labels and lengths.
 
     Parameters
     ----------
@@ -31,11 +37,19 @@ class Data:
         (samples) class numbers, or None.
     where
         The file's name, for messages.
+    lengths
+        (samples) valid steps of each, 1 to L; None where all have L.
     """
 
     x: NDArray[np.generic]
     y: IntArray | None = None
     where: str = "data"
+    lengths: IntArray | None = None
+
+    @property
+    def sequences(self) -> Sequences:
+        """The samples and their lengths alone."""
+        return Sequences(self.x, self.lengths)
 
     def limited(self, limit: int | None) -> Data:
         """Return the first `limit` samples; all of them for None.
@@ -52,16 +66,18 @@ class Data:
                 f"{self.where}: limit {limit}, but there are {len(self.x)} samples; "
                 f"give a number from 1 to {len(self.x)}"
             )
-        return Data(self.x[:limit], None if self.y is None else self.y[:limit], self.where)
+        y = None if self.y is None else self.y[:limit]
+        lengths = None if self.lengths is None else self.lengths[:limit]
+        return Data(self.x[:limit], y, self.where, lengths)
 
 
 def load_data(path: str | os.PathLike[str]) -> Data:
-    """Read `x` and, if there, `y` from an npz file; no code in it is ever run.
+    """Read `x` and, if there, `y` and `lengths` from an npz file; no code in it is ever run.
 
     Raises
     ------
     InputError
-        No such file, no `x`, or labels that do not fit.
+        No such file, no `x`, or labels or lengths that do not fit.
     FormatError
         Not an npz file, truncated, or holding pickled objects.
     """
@@ -85,16 +101,25 @@ def load_data(path: str | os.PathLike[str]) -> Data:
                 )
             x = archive["x"]
             y = archive["y"] if "y" in archive.files else None
+            lengths = archive["lengths"] if "lengths" in archive.files else None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         reason = " ".join(str(error).split())
         raise FormatError(f"{path}: not a readable .npz file: {reason}") from error
     if y is not None:
         y = check_labels(y, len(x) if x.ndim else 0, None, str(path))
-    return Data(x, y, str(path))
+    if lengths is not None:
+        samples, steps = x.shape[:2] if x.ndim > 1 else (0, 0)
+        lengths = check_lengths(lengths, samples, steps, str(path))
+    return Data(x, y, str(path), lengths)
 
 
 def samples_of(
-    spec: DeclaredInput, classes: int, data: object, labels: object = None, limit: int | None = None
+    spec: DeclaredInput,
+    classes: int,
+    data: object,
+    labels: object = None,
+    limit: int | None = None,
+    lengths: object = None,
 ) -> Data:
     """Return samples that a user gave as a file or as arrays, checked against a model.
 
@@ -105,8 +130,9 @@ def samples_of(
     data
         The path of a `DATA.npz`, what `load_data` made of one, or samples as `check_data` takes
         them.
-    labels
-        Class numbers as `check_labels` takes them; None for none, or for those of the file.
+    labels, lengths
+        Class numbers as `check_labels` takes them, and valid steps as `check_lengths` does; None
+        for none, or for those of the file.
     limit
         How many samples to take, the first ones; None for all.
 
@@ -118,17 +144,19 @@ def samples_of(
     Raises
     ------
     InputError, FormatError
-        As `load_data`, `check_data` and `check_labels`; or the limit does not suit.
+        As `load_data`, `check_sequences` and `check_labels`; or the limit does not suit.
     """
     if isinstance(data, (str, os.PathLike)):
         data = load_data(data)
-    where, y = "data", labels
+    where = "data"
     if isinstance(data, Data):
-        where, y, data = data.where, data.y if labels is None else labels, data.x
-    x = check_data(spec, data, where)  # type: ignore[arg-type]
+        labels = data.y if labels is None else labels
+        lengths = data.lengths if lengths is None else lengths
+        where, data = data.where, data.x
+    found = check_sequences(spec, data, lengths, where)  # type: ignore[arg-type]
     file = "" if where == "data" else where
-    checked = None if y is None else check_labels(y, len(x), classes, file)  # type: ignore[arg-type]
-    return Data(x, checked, where).limited(limit)
+    y = None if labels is None else check_labels(labels, len(found), classes, file)  # type: ignore[arg-type]
+    return Data(found.x, y, where, found.lengths).limited(limit)
 
 
 def save_logits(path: str | Path, program: Program, run: Run) -> None:

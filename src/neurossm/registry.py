@@ -2,14 +2,15 @@
 
 An engine is a module with a function::
 
-    run(program, data, *, record, progress[, count][, threads][, device]) -> Run
+    run(program, data, *, record, progress[, lengths][, count][, threads][, device]) -> Run
 
 that takes checked data and returns the same integers as every other engine. Those in brackets it
-takes where its `Engine` says so. It may have, besides,
+takes where its `Engine` says so; one that takes no `lengths` gets samples of equal length together.
+It may have, besides,
 
 - `warm_up(program[, device])`: compile what the first run would compile;
-- `run_to(program, data, record, sink, *, progress[, threads][, device])`: as `run`, but recorded
-  pieces go to `sink(name, first sample, first step, values)`;
+- `run_to(program, data, record, sink, *, progress, lengths[, threads][, device])`: as `run`, but
+  recorded pieces go to `sink(name, first sample, first step, values)`;
 - `Session(program, streams, record)`: the program step by step.
 
 Engines of other packages register an `Engine` in the entry-point group `neurossm.engines`.
@@ -23,7 +24,8 @@ from __future__ import annotations
 
 import importlib
 import time
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -34,14 +36,14 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from neurossm.arrays import as_names
+from neurossm.arrays import IntArray, as_names
 from neurossm.checks import check_count
 from neurossm.errors import InputError
-from neurossm.graph.data import check_data
+from neurossm.graph.data import Sequences, check_sequences, longest_first
+from neurossm.progress import Meter, Progress
 
 if TYPE_CHECKING:
     from neurossm.program import Program, Run
-    from neurossm.progress import Progress
 
 ENTRY_POINTS = "neurossm.engines"
 LANGUAGES = "neurossm.languages"
@@ -68,6 +70,8 @@ class Engine:
         Whether it runs step by step.
     traces
         Whether it has `run_to`.
+    lengths
+        Whether it takes the lengths of samples that end early.
     """
 
     name: str
@@ -77,6 +81,7 @@ class Engine:
     threads: bool = False
     streams: bool = False
     traces: bool = False
+    lengths: bool = False
 
     @property
     def devices(self) -> tuple[str, ...]:
@@ -96,11 +101,21 @@ _OWN = (
         threads=True,
         streams=True,
         traces=True,
+        lengths=True,
     ),
     Engine(
-        "reference", {"cpu": "neurossm.program.reference"}, "the definition, in NumPy, step by step"
+        "reference",
+        {"cpu": "neurossm.program.reference"},
+        "the definition, in NumPy, step by step",
+        lengths=True,
     ),
-    Engine("lava", {"cpu": "neurossm.lava"}, "a network of Lava's processes", counts=False),
+    Engine(
+        "lava",
+        {"cpu": "neurossm.lava"},
+        "a network of Lava's processes",
+        counts=False,
+        lengths=True,
+    ),
     Engine("c", {"cpu": "neurossm.c.engine"}, "portable C, compiled here", threads=True),
     Engine("c-vector", {"cpu": "neurossm.c.vector"}, "C in vectors, compiled here", threads=True),
 )
@@ -236,6 +251,7 @@ def run(
     count: str | Iterable[str] = (),
     threads: int | None = None,
     device: str | None = None,
+    lengths: ArrayLike | None = None,
 ) -> Run:
     """Run samples through a program on an engine.
 
@@ -259,29 +275,81 @@ def run(
         Cores to use, on the engine "fast" and the CPU; all by default.
     device
         Where to run, where the engine's name does not say it; its first device by default.
+    lengths
+        (B) valid steps of each sample, 1 to L; all L by default. Every result is that of the
+        sample alone, cut to its length; what the data hold after it is never looked at.
 
     Raises
     ------
     InputError
-        Unknown engine, data that do not suit, an unknown name to record, an option the engine does
-        not have.
+        Unknown engine, data or lengths that do not suit, an unknown name to record, an option the
+        engine does not have.
     MissingDependencyError
         The engine's library is not installed, or there is no such device.
     """
     chosen, place = check_options(engine, device, threads)
-    data = check_data(program.input, data)
+    samples = check_sequences(program.input, data, lengths)
     record, count = as_names(record, "record"), as_names(count, "count")
     options = options_of(chosen, place, threads)
-    run_there = chosen.module(place).run
     if chosen.counts:
-        ran: Run = run_there(
-            program, data, record=record, progress=progress, count=count, **options
-        )
-        return ran
+        options["count"] = count
+        return _run(program, samples, chosen, place, record, progress, options)
     last = program.readout.inputs[0]
     needed = (*record, *count, last) if count else record
-    recorded: Run = run_there(program, data, record=needed, progress=progress, **options)
+    recorded = _run(program, samples, chosen, place, needed, progress, options)
     return _counted(recorded, record, count, last) if count else recorded
+
+
+def _run(
+    program: Program,
+    samples: Sequences,
+    engine: Engine,
+    device: str,
+    record: tuple[str, ...],
+    progress: Progress | None,
+    options: dict[str, Any],
+) -> Run:
+    """Run an engine, as often as there are lengths where it knows none."""
+    run_there: Callable[..., Run] = engine.module(device).run
+    if samples.lengths is None:
+        return run_there(program, samples.x, record=record, progress=progress, **options)
+    if engine.lengths:
+        options = options | {"lengths": samples.lengths}
+        return run_there(program, samples.x, record=record, progress=progress, **options)
+    order = longest_first(samples.steps)
+    parts, meter = [], Meter(progress, "running", samples.steps.sum())
+    for _, x in samples[order].whole(len(samples)):
+        parts.append(run_there(program, x, record=record, progress=None, **options))
+        meter.add(x.shape[0] * x.shape[1])
+    return _joined(parts, order, samples.x.shape[1])
+
+
+def _joined(parts: Sequence[Run], order: IntArray, steps: int) -> Run:
+    """Return the runs of samples that were run apart, which have the numbers `order`, as one."""
+    rows = np.split(order, np.cumsum([len(part.logits) for part in parts])[:-1])
+
+    def together(arrays: Sequence[IntArray], *, timed: bool = False) -> IntArray:
+        first = arrays[0]
+        shape = (steps, *first.shape[2:]) if timed else first.shape[1:]
+        whole = np.zeros((len(order), *shape), np.int64)
+        for at, values in zip(rows, arrays, strict=True):
+            whole[(at, slice(values.shape[1])) if timed else at] = values
+        return whole
+
+    first = parts[0]
+    return replace(
+        first,
+        logits=together([part.logits for part in parts]),
+        saturations=dict(sum((Counter(part.saturations) for part in parts), Counter())),
+        tensors={
+            name: together([part.tensors[name] for part in parts], timed=True)
+            for name in first.tensors
+        },
+        nonzeros={
+            name: together([part.nonzeros[name] for part in parts]) for name in first.nonzeros
+        },
+        totals=together([part.totals for part in parts]),
+    )
 
 
 def _counted(run: Run, record: tuple[str, ...], count: tuple[str, ...], last: str) -> Run:

@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike
 
 from neurossm.arrays import IntArray
 from neurossm.files import as_path
-from neurossm.graph.data import check_data
+from neurossm.graph.data import check_sequences
 from neurossm.program import Program, Run
-from neurossm.program.reference import check_recordable
+from neurossm.program.running import check_recordable
 from neurossm.progress import Progress
 from neurossm.registry import DEFAULT_ENGINE, check_options, options_of
 from neurossm.storage import write_file, write_json
@@ -39,19 +39,20 @@ def write_trace(
     progress: Progress | None = None,
     threads: int | None = None,
     device: str = "cpu",
+    lengths: ArrayLike | None = None,
 ) -> Run:
     """Run samples and write recorded tensors to an HDF5 file of schema `neurossm-trace`.
 
     `tensors/NAME` is (B, L, C), states are (B, L, H, N), in integers just wide enough, with the
-    attributes `bits` and, but for states, `exponent`; `logits` is (B, classes). The file is written
-    piece by piece, so that traces may be larger than memory, and appears under its name only when
-    it is complete.
+    attributes `bits` and, but for states, `exponent`; `logits` is (B, classes), `lengths` (B) the
+    steps of each sample, after which tensors are 0. The file is written piece by piece, so that
+    traces may be larger than memory, and appears under its name only when it is complete.
 
     Parameters
     ----------
     path
         The file to write.
-    program, data, progress, threads, device
+    program, data, progress, threads, device, lengths
         As for `neurossm.registry.run`, with the engine "fast".
     record
         Tensors to write; by default `default_names`.
@@ -69,7 +70,7 @@ def write_trace(
     engine, device = check_options(DEFAULT_ENGINE, device, threads)
     run_to = engine.module(device).run_to
     options = options_of(engine, device, threads)
-    x = check_data(program.input, data)
+    samples = check_sequences(program.input, data, lengths)
     names = check_recordable(program, default_names(program) if record is None else record)
     runs: list[Run] = []
     lock = Lock()
@@ -77,14 +78,16 @@ def write_trace(
     def fill(file: h5py.File) -> None:
         group = file.create_group("tensors", track_order=True)
         for name in names:
-            _create(group, program, name, x.shape[:2])
+            _create(group, program, name, samples.x.shape[:2])
 
         def sink(name: str, sample: int, step: int, values: IntArray) -> None:
             with lock:
                 group[name][sample : sample + len(values), step : step + values.shape[1]] = values
 
-        run = run_to(program, x, names, sink, progress=progress, **options)
+        options["lengths"] = samples.lengths
+        run = run_to(program, samples.x, names, sink, progress=progress, **options)
         file.create_dataset("logits", data=run.logits)
+        file.create_dataset("lengths", data=samples.steps)
         write_json(file, "saturations", run.saturations)
         file.attrs["target"] = program.target
         runs.append(run)

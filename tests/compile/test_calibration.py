@@ -79,7 +79,7 @@ def test_extremes_of_the_other_samples_count_too(graph, networks, monkeypatch):
     largest = np.abs(seen).max(axis=(0, 1))
     np.testing.assert_allclose(prepared.ranges.tensors["blocks.1.ssm"].largest(), largest)
     part = Calibration.of(graph, data).part
-    of_part = evaluate(prepared.graph, part, ["blocks.1.ssm"])["blocks.1.ssm"]
+    of_part = evaluate(prepared.graph, part.x, ["blocks.1.ssm"])["blocks.1.ssm"]
     assert (np.abs(of_part).max(axis=(0, 1)) < largest).any()
 
 

@@ -13,6 +13,7 @@ from neurossm.compile.calibration import walk
 from neurossm.compile.fold import fold
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.ranges import RangeObserver, proved_ranges
+from neurossm.graph.data import Sequences
 from neurossm.graph.evaluate import evaluate
 from neurossm.graph.range import Range
 
@@ -128,7 +129,7 @@ def test_calibrated_ranges_hold_the_data_and_their_headroom(networks):
     graph = approximate(fold(networks.random_graph(1)), CompileOptions())[0]
     x = networks.random_data(graph.input, 0, batch=40)
     observer = RangeObserver(graph)
-    walk(graph, x, [observer])
+    walk(graph, Sequences(x), [observer])
     for headroom in (0, 1, 3):
         ranges = observer.ranges(headroom)
         values = evaluate(graph, x, [node.name for node in graph.nodes])

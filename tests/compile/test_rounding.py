@@ -7,6 +7,7 @@ import pytest
 
 from neurossm.compile.calibration import walk
 from neurossm.compile.rounding import StatisticsObserver, corrected_bias, round_adjusted
+from neurossm.graph.data import Sequences
 from neurossm.graph.evaluate import evaluate
 
 
@@ -61,7 +62,7 @@ def test_statistics_are_those_of_all_samples(networks):
     graph = networks.random_graph(0, blocks=2)
     x = networks.random_data(graph.input, 0, batch=35)  # more than one group
     observer = StatisticsObserver(graph)
-    walk(graph, x, [observer])
+    walk(graph, Sequences(x), [observer])
     found = observer.statistics()
     assert set(found) == {f"blocks.{i}.{half}" for i in (0, 1) for half in ("value", "gate")}
     spikes = evaluate(graph, x, ["blocks.1.spike"])["blocks.1.spike"].reshape(-1, 4)

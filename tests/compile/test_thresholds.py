@@ -10,6 +10,7 @@ import pytest
 from neurossm import graph as g
 from neurossm.compile.thresholds import freeze_thresholds
 from neurossm.errors import InputError
+from neurossm.graph.data import Sequences
 from neurossm.graph.evaluate import evaluate
 
 SOURCE = g.InputNode("input", (), "float", 2, -9.0, 9.0, 1.0)
@@ -19,7 +20,7 @@ GRAPH = g.Graph((SOURCE, g.TernaryNode("t", ("input",), None, 0.5), g.MeanNode("
 def test_the_threshold_is_the_scaled_mean_of_the_dynamic_one():
     # per step the largest magnitudes are 4, 2, 6, 8: thresholds 2, 1, 3, 4, mean 2.5
     data = np.array([[[4.0, -1.0], [-2.0, 0.0]], [[3.0, -6.0], [8.0, 8.0]]])
-    frozen, (approximation,) = freeze_thresholds(GRAPH, 2.0, data)
+    frozen, (approximation,) = freeze_thresholds(GRAPH, 2.0, Sequences(data))
     assert frozen["t"].threshold.tolist() == [5.0, 5.0]
     assert approximation.name == "t:threshold"
     assert approximation.max_error == 4.0  # |1 - 5|
@@ -47,7 +48,7 @@ def test_without_a_scale_the_spikes_tell_most_of_the_dynamic_ones():
     # Thresholds 1, 1, 1 and 4, mean 1.75: all spike but the 1.5. From 1.5 to below 1.95 the
     # static one says the same; below, channel 1 always spikes and tells nothing of itself.
     data = np.array([[[2.0, 1.95], [2.0, 1.95], [-2.0, 1.95], [8.0, 1.5]]])
-    frozen, (approximation,) = freeze_thresholds(GRAPH, None, data)
+    frozen, (approximation,) = freeze_thresholds(GRAPH, None, Sequences(data))
     chosen = frozen["t"].threshold[0]
     assert 1.5 <= chosen < 1.95
     assert chosen * 1.091 > 1.95  # the largest that changes nothing, in steps of 9 %
@@ -90,9 +91,9 @@ def _two_kinds_of_steps(factor: float) -> np.ndarray:
 
 
 def test_a_step_counts_as_much_as_the_layer_depends_on_it():
-    frozen, _ = freeze_thresholds(_gated(), None, _two_kinds_of_steps(0.1))
+    frozen, _ = freeze_thresholds(_gated(), None, Sequences(_two_kinds_of_steps(0.1)))
     assert 3 <= frozen["t"].threshold[0] < 6  # most steps
-    frozen, _ = freeze_thresholds(_gated(), None, _two_kinds_of_steps(0.0))
+    frozen, _ = freeze_thresholds(_gated(), None, Sequences(_two_kinds_of_steps(0.0)))
     assert 0.5 <= frozen["t"].threshold[0] < 1.5  # the others: these are multiplied by 0
 
 
@@ -104,7 +105,7 @@ def test_norms_behind_get_back_the_mean_and_deviation_of_their_output():
     norm = g.BatchNormNode("norm", ("layernorm",), *fields, 1e-5)
     front = g.BatchNormNode("front", ("input",), *fields, 1e-5)
     graph = _gated(norm, front, g.AddNode("add", ("norm", "front")))
-    frozen, (_, approximation) = freeze_thresholds(graph, 0.4, data)
+    frozen, (_, approximation) = freeze_thresholds(graph, 0.4, Sequences(data))
     assert frozen["front"] is graph["front"]  # reads nothing that was replaced
     before = evaluate(graph, data, ["norm", "layernorm"])
     after = evaluate(frozen, data, ["norm", "layernorm"])
@@ -125,7 +126,7 @@ def test_a_layer_is_judged_with_those_before_it_replaced():
     data = signs * np.stack([np.full((5, 20), 4.0), np.full((5, 20), 3.0)], axis=-1)
     second = g.TernaryNode("u", ("t",), None, 0.5)
     graph = g.Graph((SOURCE, GRAPH["t"], second, g.MeanNode("mean", ("u",))))
-    frozen, approximations = freeze_thresholds(graph, 3.0, data)
+    frozen, approximations = freeze_thresholds(graph, 3.0, Sequences(data))
     assert frozen["t"].threshold[0] == 6.0  # 3 times 2
     assert frozen["u"].threshold[0] == 1.5  # 3 times 0.5, of the trained network's spikes
     assert all("100.00% of the spikes change" in item.description for item in approximations)
@@ -137,7 +138,7 @@ def test_the_steps_kept_are_spread_over_all_samples(monkeypatch):
     monkeypatch.setattr(thresholds, "_STEPS", 50)
     data = np.ones((64, 3, 2))
     data[32:, :, 1] = 0.6  # above half of 1, below 0.8
-    frozen, (approximation,) = freeze_thresholds(GRAPH, 1.6, data)
+    frozen, (approximation,) = freeze_thresholds(GRAPH, 1.6, Sequences(data))
     assert frozen["t"].threshold[0] == 0.8
     assert "25.00% of the spikes change" in approximation.description
 
@@ -146,7 +147,7 @@ def test_the_steps_kept_are_spread_over_all_samples(monkeypatch):
 def test_every_place_of_a_sample_is_kept(samples, steps):
     from neurossm.compile.thresholds import _STEPS, _every
 
-    every = _every(samples, steps)
+    every = _every(samples * steps, steps)
     kept = np.arange(0, samples * steps, every) % steps
     assert set(kept) == set(range(steps))
     assert 1 <= kept.size <= max(_STEPS, samples * steps if every == 1 else 0)
@@ -154,6 +155,6 @@ def test_every_place_of_a_sample_is_kept(samples, steps):
 
 def test_where_spikes_tell_nothing_the_mean_is_kept():
     data = np.full((1, 1, 2), 3.0)  # one step: nothing varies
-    frozen, (approximation,) = freeze_thresholds(GRAPH, None, data)
+    frozen, (approximation,) = freeze_thresholds(GRAPH, None, Sequences(data))
     assert frozen["t"].threshold.tolist() == [1.5, 1.5]
     assert "1 times the mean" in approximation.description

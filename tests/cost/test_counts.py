@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -283,3 +284,17 @@ def test_counts_know_their_keys() -> None:
     assert Counts.of(np.tile(np.arange(len(KEYS)), (2, 1)).T).values() == tuple(
         2 * i for i in range(len(KEYS))
     )
+
+
+def test_samples_that_end_early_count_their_own_steps(networks: ModuleType) -> None:
+    """Counts are sums over the samples alone; means are taken over the samples."""
+    program = networks.random_program(2, channels=5, modes=2)
+    data = networks.random_data(program.input, 0, 4, 10)
+    lengths = [10, 1, 4, 7]
+    found = profile(program, data, lengths=lengths)
+    alone = [profile(program, data[i : i + 1, :n]) for i, n in enumerate(lengths)]
+    assert found.totals == Counts.sum(one.totals for one in alone)
+    assert found.input_messages == sum(one.input_messages for one in alone)
+    assert found.steps == 22 / 4
+    macs = sum(one.float_model.total_macs for one in alone) / 4
+    assert found.float_model.total_macs == pytest.approx(macs)

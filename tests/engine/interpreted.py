@@ -21,8 +21,17 @@ HERE = Path(__file__).parent
 
 def compare(program: Program, data: np.ndarray, names: Sequence[str]) -> int:
     """Run both; return how many integers were equal, or stop at the first that are not."""
-    expected = reference.run(program, data, names)
-    found = gpu.run(program, data, names, device="cpu", kernels="fused", memory=3_000)
+    steps = data.shape[1]
+    lengths = np.random.default_rng(steps).integers(1, steps + 1, len(data))
+    return sum(_compare(program, data, names, some) for some in (None, lengths))
+
+
+def _compare(
+    program: Program, data: np.ndarray, names: Sequence[str], lengths: np.ndarray | None
+) -> int:
+    expected = reference.run(program, data, names, lengths=lengths)
+    how = {"device": "cpu", "kernels": "fused", "memory": 3_000}
+    found = gpu.run(program, data, names, lengths=lengths, **how)
     assert found.saturations == expected.saturations
     np.testing.assert_array_equal(found.logits, expected.logits)
     np.testing.assert_array_equal(found.totals, expected.totals)

@@ -58,7 +58,7 @@ def _traces(rng, steps, channels, alike):
 def test_against_a_double_loop(seed, steps, channels, samples, alike):
     rng = np.random.default_rng(seed)
     edges = window_edges(steps)
-    parity = LayerParity(LAYER, edges, channels)
+    parity = LayerParity(LAYER, edges)
     pairs = [_traces(rng, steps, channels, alike) for _ in range(samples)]
     for upper, lower in pairs:
         parity.add(compare(upper, lower, edges))
@@ -115,7 +115,7 @@ def test_no_error_has_no_ratio():
     assert decibel(100.0, 1.0) == pytest.approx(20)
     trace = _traces(np.random.default_rng(0), 5, 2, alike=True)[0]
     edges = window_edges(5)
-    parity = LayerParity(LAYER, edges, 2)
+    parity = LayerParity(LAYER, edges)
     parity.add(compare(trace, trace, edges))
     found = parity.result(None).to_json()
     assert found["pre_threshold_snr_db"] is None
@@ -126,7 +126,7 @@ def test_no_error_has_no_ratio():
 def test_the_first_divergence_of_a_sample_is_the_earliest_of_its_layers():
     edges = window_edges(4)
     other = Layer("later", "later.spike", "later.ssm", None)
-    rungs = RungParity((LAYER, other), edges, [1, 1])
+    rungs = RungParity((LAYER, other), edges)
 
     def difference(*spikes):
         zeros = np.zeros((4, 1))
@@ -137,7 +137,7 @@ def test_the_first_divergence_of_a_sample_is_the_earliest_of_its_layers():
     rungs.add([difference(0, 0, 0, 1), difference(0, 0, 0, 1)], same_prediction=False)
     rungs.add([difference(0, 0, 0, 0), difference(0, 0, 0, 0)], same_prediction=True)
     assert rungs.first == [(1, "later"), (3, "block"), None]
-    assert [rungs.agreement(i) for i in range(3)] == [1 - 3 / 8, 1 - 2 / 8, 1]
+    assert rungs.agreements == [1 - 3 / 8, 1 - 2 / 8, 1]
     found = rungs.result({}).to_json()
     assert found["top1_agreement"] == 2 / 3
     assert (found["samples_diverged"], found["first_divergence_step"]) == (2, 1)

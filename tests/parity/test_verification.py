@@ -260,3 +260,37 @@ def test_a_failed_gate_exits_with_one(files):
     result = CliRunner().invoke(cli, words)
     assert result.exit_code == 1
     assert "FAILED" in result.stdout
+
+
+def test_samples_that_end_early_count_only_valid_steps(program, graph, data, networks, labels):
+    """Every count is the sum over samples alone, cut to their lengths."""
+    lengths = np.random.default_rng(1).integers(1, STEPS + 1, SAMPLES)
+    padded = data.copy()
+    for i, length in enumerate(lengths):
+        padded[i, length:] = 0
+    engines = ("reference", "fast")
+    how = {"integers": "all", "state_samples": SAMPLES}
+    found = verify(program, padded, labels, graph, engines, lengths=lengths, **how)
+    alone = [
+        verify(program, data[i : i + 1, :length], labels[i : i + 1], graph, engines, **how)
+        for i, length in enumerate(lengths)
+    ]
+    assert found.passed
+    assert found.steps == max(lengths)
+    assert [sample.steps for sample in found.per_sample] == lengths.tolist()
+    for a, b in zip(found.per_sample, (one.per_sample[0] for one in alone), strict=True):
+        assert a == b
+    for name in ("compared", "mismatches"):
+        total = sum(getattr(one.engines[0], name) for one in alone)
+        assert getattr(found.engines[0], name) == total
+    for number, layer in enumerate(found.layers):
+        apart = [one.layers[number] for one in alone]
+        assert layer.spikes_compared == sum(one.spikes_compared for one in apart)
+        assert layer.spikes_flipped == sum(one.spikes_flipped for one in apart)
+        assert layer.divergence.samples_diverged == sum(
+            one.divergence.samples_diverged for one in apart
+        )
+        fired = sum(one.firing_rate * one.spikes_compared for one in apart)
+        assert layer.firing_rate * layer.spikes_compared == pytest.approx(fired)
+    right = [one.accuracy["fixed"] for one in alone]
+    assert found.accuracy["fixed"] == pytest.approx(np.mean(right))

@@ -20,7 +20,7 @@ from neurossm.c.lowering import CTensor
 from neurossm.c.source import CHUNK, CSource, source_of, template
 from neurossm.errors import RunError
 from neurossm.program import Program, Run
-from neurossm.program.reference import check_countable, check_recordable
+from neurossm.program.running import check_countable, check_recordable
 from neurossm.progress import Meter, Progress
 from neurossm.threads import usable_cores
 

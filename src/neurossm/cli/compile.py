@@ -151,7 +151,7 @@ def command(
         )
         if precision is not None:
             options = _with_precision(options, precision)
-        samples = None if calibration is None else load_data(calibration).x
+        samples = None if calibration is None else load_data(calibration)
         with output.progress() as progress:
             prepared = prepare(model, target, options, samples, progress)
         check_layers(prepared.graph, options.layers, f"{precision}: ")

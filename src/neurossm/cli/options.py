@@ -40,7 +40,7 @@ def shown_option(*names: str, default: Any, **settings: Any) -> Decorator:
     return click.option(*names, default=default, show_default=True, **settings)
 
 
-def data_option(holds: str = "x (and y)") -> Decorator:
+def data_option(holds: str = "x (and y, lengths)") -> Decorator:
     """Return `--data`, which holds such samples."""
     return file_option("--data", required=True, help=f"DATA.npz with {holds}.")
 

@@ -31,7 +31,7 @@ _SHOWN = {
 
 @click.command("profile")
 @file_argument("program")
-@data_option("x")
+@data_option("x (and lengths)")
 @click.option("--hw", help="A target of `neurossm targets`, or FILE.toml. [default: PROGRAM's]")
 @limit_option()
 @engine_option()
@@ -55,7 +55,7 @@ def command(
         from neurossm.program import Program
 
         loaded = Program.load(program)
-        samples = load_data(data).limited(limit).x
+        samples = load_data(data).limited(limit)
         with output.progress() as progress:
             result = profile(loaded, samples, hw=hw, engine=engine, progress=progress)
         _show_counts(output, result)
@@ -69,7 +69,7 @@ def _show_counts(output: Output, result: CostProfile) -> None:
     for name, counts in (*result.layers.items(), ("total", result.totals)):
         mean = counts.mean(result.samples)
         rows.append([name, *(f"{mean[key]:,.0f}" for key in _SHOWN)])
-    title = f"Operations per sample ({result.samples} samples of {result.steps} steps)"
+    title = f"Operations per sample ({result.samples} samples of {result.steps:g} steps)"
     output.table(title, ["layer", *_SHOWN.values()], rows)
     output.line(_verdict(result))
 
@@ -85,7 +85,7 @@ def _verdict(result: CostProfile) -> str:
         f"Spikes leave {synaptic:,.0f} of {counts.Dense / samples:,.0f} synaptic operations "
         f"({saved:,.0f} saved); the states take {states:,.0f} operations, "
         f"{states / synaptic if synaptic else float('inf'):.3g} times as many as the synapses. "
-        f"The dense float model takes {result.float_model.total_macs:,} multiply-accumulates."
+        f"The dense float model takes {result.float_model.total_macs:,.0f} multiply-accumulates."
     )
 
 

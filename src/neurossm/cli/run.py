@@ -126,6 +126,7 @@ def _run(output: Output, program: Program, samples: Data, how: _How) -> tuple[Ru
                 progress=progress,
                 threads=how.threads,
                 device=how.device,
+                lengths=samples.lengths,
             )
         else:
             result = write_trace(
@@ -136,6 +137,7 @@ def _run(output: Output, program: Program, samples: Data, how: _How) -> tuple[Ru
                 progress,
                 threads=how.threads,
                 device=how.device,
+                lengths=samples.lengths,
             )
     return result, _Times(time.perf_counter() - started, compilation)
 

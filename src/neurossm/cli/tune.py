@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 @click.command("tune")
 @file_argument("model")
-@data_option("x, and labels y where there are any")
+@data_option("x, and y and lengths where there are any")
 @output_option(
     "-o",
     "--output",
@@ -110,12 +110,12 @@ def command(
         with output.progress() as progress:
             tuning = tune(
                 model,
-                loaded.x,
-                loaded.y,
+                loaded,
+                None,
                 TuneOptions(max_drop, min_agreement, samples, confirm_samples, only, trim, seed),
                 target,
                 CompileOptions(scaling=scaling),
-                None if calibration is None else load_data(calibration).x,
+                None if calibration is None else load_data(calibration),
                 progress,
                 engine=engine,
             )

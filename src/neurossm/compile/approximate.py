@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from neurossm.arrays import FloatArray, IntArray
@@ -15,6 +14,7 @@ from neurossm.compile.calibration import Observer
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.thresholds import freeze_thresholds
 from neurossm.graph import GELUNode, Graph, Node, PiecewiseLinearNode, SigmoidNode, SoftmaxNode
+from neurossm.graph.data import Sequences
 from neurossm.program.program import Approximation
 from neurossm.program.softmax import MAX_ERROR
 from neurossm.program.work import signed_digits
@@ -47,7 +47,7 @@ GELU_FUNCTION = _Function("gelu", 4.0, lambda x: x * special.ndtr(x), 0.798, 4, 
 def approximate(
     graph: Graph,
     options: CompileOptions,
-    data: NDArray[np.generic] | None = None,
+    data: Sequences | None = None,
     observer: Observer | None = None,
     *,
     keep_thresholds: bool = False,

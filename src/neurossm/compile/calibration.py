@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from neurossm.arrays import FloatArray, IntArray
+from neurossm.datafile import Data
 from neurossm.graph import Graph
-from neurossm.graph.data import check_data
+from neurossm.graph.data import Sequences, check_sequences
 from neurossm.graph.evaluate import evaluate
 from neurossm.progress import Meter, Progress
 
@@ -37,34 +38,35 @@ class Calibration:
     Parameters
     ----------
     data
-        (S, L, C), checked.
+        Checked samples.
     chosen
         Numbers of the samples of that part, ascending.
     progress
         Told how far walks over the data are.
     """
 
-    data: NDArray[np.generic]
+    data: Sequences
     chosen: IntArray
     progress: Progress | None = None
 
     @staticmethod
-    def of(graph: Graph, given: ArrayLike, progress: Progress | None = None) -> Calibration:
+    def of(graph: Graph, given: ArrayLike | Data, progress: Progress | None = None) -> Calibration:
         """Check data for a graph, and choose the part; InputError where they do not suit."""
-        data = check_data(graph.input, given, "calibration data")
-        count = min(len(data), max(LEAST_SAMPLES, -(-STEPS // data.shape[1])))
+        x, lengths = (given.x, given.lengths) if isinstance(given, Data) else (given, None)
+        data = check_sequences(graph.input, x, lengths, "calibration data")
+        count = min(len(data), max(LEAST_SAMPLES, -(-STEPS * len(data) // int(data.steps.sum()))))
         chosen = np.random.default_rng(SEED).permutation(len(data))[:count]
         return Calibration(data, np.sort(chosen), progress)
 
     @property
-    def part(self) -> NDArray[np.generic]:
+    def part(self) -> Sequences:
         """The samples that decide what follows from means."""
         return self.data if len(self.chosen) == len(self.data) else self.data[self.chosen]
 
     @property
-    def rest(self) -> NDArray[np.generic]:
+    def rest(self) -> Sequences:
         """The other samples."""
-        return np.delete(self.data, self.chosen, axis=0)
+        return self.data[np.delete(np.arange(len(self.data)), self.chosen)]
 
     def stated(self) -> dict[str, Any]:
         """Return what a program's provenance says of the data."""
@@ -89,7 +91,7 @@ class Observer(Protocol):
 
 def walk(
     graph: Graph,
-    data: NDArray[np.generic],
+    data: Sequences,
     observers: Sequence[Observer],
     meter: Meter | None = None,
 ) -> None:
@@ -99,9 +101,9 @@ def walk(
         return
     last = max(i for i, node in enumerate(graph.nodes) if node.name in names)
     graph = graph.with_nodes(graph.nodes[: last + 1])
-    for start in range(0, len(data), _BATCH):
-        values = evaluate(graph, data[start : start + _BATCH], names)
+    for _, x in data.whole(_BATCH):
+        values = evaluate(graph, x, names)
         for observer in observers:
             observer.add(values)
         if meter is not None:
-            meter.add(len(data[start : start + _BATCH]) * data.shape[1])
+            meter.add(x.shape[0] * x.shape[1])

@@ -21,6 +21,7 @@ from neurossm.compile.options import DEFAULT_TARGET, CompileOptions, Widths
 from neurossm.compile.precision import check_layers
 from neurossm.compile.ranges import RangeObserver, Ranges, proved_ranges
 from neurossm.compile.rounding import InputStatistics, StatisticsObserver
+from neurossm.datafile import Data
 from neurossm.errors import InputError, LimitError
 from neurossm.files import as_path
 from neurossm.graph import Graph
@@ -42,7 +43,7 @@ def compile_model(
     model: str | Path | Graph | Checkpoint | Network,
     target: str | os.PathLike[str] | Profile = DEFAULT_TARGET,
     options: CompileOptions | None = None,
-    calibration: ArrayLike | None = None,
+    calibration: ArrayLike | Data | None = None,
     progress: Progress | None = None,
 ) -> Program:
     """Compile a model to an integer program.
@@ -163,7 +164,7 @@ def prepare(
     model: str | Path | Graph | Checkpoint | Network,
     target: str | os.PathLike[str] | Profile = DEFAULT_TARGET,
     options: CompileOptions | None = None,
-    calibration: ArrayLike | None = None,
+    calibration: ArrayLike | Data | None = None,
     progress: Progress | None = None,
 ) -> Prepared:
     """Do what `compile_model` does before it needs the widths.
@@ -209,8 +210,8 @@ def _observed(
     extremes = RangeObserver(graph)
     wanted: list[Observer] = [extremes] if calibrated else []
     wanted += [] if moments is None or moments.complete else [moments]
-    samples = len(data.data if calibrated else data.chosen)
-    meter = Meter(data.progress, "calibrating", samples * data.data.shape[1])
+    steps = (data.data if calibrated else data.part).steps.sum()
+    meter = Meter(data.progress, "calibrating", steps)
     walk(graph, data.part, wanted, meter)
     if calibrated:
         walk(graph, data.rest, [extremes], meter)
@@ -241,7 +242,7 @@ def _check_widths(options: CompileOptions, profile: Profile) -> None:
                 )
 
 
-def load_graph(model: object) -> tuple[Graph, NDArray[np.generic] | None]:
+def load_graph(model: object) -> tuple[Graph, NDArray[np.generic] | Data | None]:
     """Return the float graph of a model, and the calibration batch if it brings one."""
     if isinstance(model, Graph):
         return model, None

@@ -41,6 +41,7 @@ from neurossm.graph import (
     ProductNode,
     TernaryNode,
 )
+from neurossm.graph.data import Sequences
 from neurossm.naming import part_of
 from neurossm.program.program import Approximation
 from neurossm.threads import in_threads
@@ -62,7 +63,7 @@ _DAMPING = 1e-3
 def freeze_thresholds(
     graph: Graph,
     scale: float | None,
-    data: NDArray[np.generic] | None,
+    data: Sequences | None,
     approximated: Graph | None = None,
     observer: Observer | None = None,
 ) -> tuple[Graph, tuple[Approximation, ...]]:
@@ -79,7 +80,7 @@ def freeze_thresholds(
     scale
         Static thresholds as a multiple of the dynamic ones' means; None chooses it layer by layer.
     data
-        Raw input samples (B, L, C), checked: so many that a few tensors of all fit memory.
+        Checked samples: so many that a few tensors of all fit memory.
     approximated
         The network to replace thresholds in, node for node, with functions replaced already; by
         default the same one.
@@ -109,9 +110,7 @@ def freeze_thresholds(
     return _replaced(approximated or graph, trained, _Frontier(graph, data), scale, observer)
 
 
-def _watch_trained(
-    graph: Graph, dynamic: list[Node], data: NDArray[np.generic]
-) -> dict[str, _Watched]:
+def _watch_trained(graph: Graph, dynamic: list[Node], data: Sequences) -> dict[str, _Watched]:
     """Return what is to know of the trained network, by tensor."""
     scaled = {node.inputs[0] for node in graph.nodes if isinstance(node, BatchNormNode)}
     judged = {node.inputs[0] for node in dynamic}
@@ -176,12 +175,13 @@ class _Frontier:
     asked for memory.
     """
 
-    def __init__(self, graph: Graph, data: NDArray[np.generic]) -> None:
+    def __init__(self, graph: Graph, data: Sequences) -> None:
         self.samples = len(data)
         self._last_reader = {name: node.name for node in graph.nodes for name in node.inputs}
-        group = max(1, _PIECE_VALUES // (data.shape[1] * max(graph.channels().values())))
-        self._data = [data[start : start + group] for start in range(0, len(data), group)]
-        self._every = _every(*data.shape[:2])
+        longest = data.x.shape[1]
+        group = max(1, _PIECE_VALUES // (longest * max(graph.channels().values())))
+        self._data = [x for _, x in data.whole(group)]
+        self._every = _every(int(data.steps.sum()), longest)
         self._values: dict[str, list[FloatArray]] = {}
 
     def take(self, node: Node) -> None:
@@ -233,13 +233,13 @@ class _Watched:
         return np.concatenate(self.kept)
 
 
-def _every(samples: int, steps: int) -> int:
+def _every(total: int, longest: int) -> int:
     """Return which share of the steps is kept: one in so many, in turn at every place of a sample.
 
     The least number for about `_STEPS` that has no factor in common with a sample's steps.
     """
-    every = -(-samples * steps // _STEPS)
-    while math.gcd(every, steps) > 1:
+    every = -(-total // _STEPS)
+    while math.gcd(every, longest) > 1:
         every += 1
     return every
 

@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike
 
 from neurossm.arrays import IntArray
+from neurossm.graph.data import Sequences, check_sequences
 from neurossm.place.neurons import sent_tensors
 from neurossm.program import Program
 from neurossm.progress import Meter, Progress
@@ -24,8 +25,8 @@ class Activity:
 
     Parameters
     ----------
-    samples, steps
-        How many samples, of how many steps each.
+    samples, total_steps
+        How many samples, and the steps of all of them.
     nonzero
         For each tensor that neurons send, and the input: steps at which a channel was not zero,
         (C), over all samples.
@@ -36,22 +37,29 @@ class Activity:
     """
 
     samples: int
-    steps: int
+    total_steps: int
     nonzero: Mapping[str, IntArray]
     tokens: IntArray | None
     nonzero_sums: IntArray
 
+    @property
+    def steps(self) -> float:
+        """Steps of a sample; of the mean one, where they differ."""
+        whole, rest = divmod(self.total_steps, self.samples)
+        return self.total_steps / self.samples if rest else whole
+
     def rate(self, tensor: str) -> float:
         """Return the share of a tensor's integers that are not zero."""
         counts = self.nonzero[tensor]
-        return float(counts.sum() / (self.samples * self.steps * counts.size))
+        return float(counts.sum() / (self.total_steps * counts.size))
 
 
 def observe(
     program: Program,
-    data: NDArray[np.generic],
+    data: ArrayLike,
     engine: str = DEFAULT_ENGINE,
     progress: Progress | None = None,
+    lengths: ArrayLike | None = None,
 ) -> Activity:
     """Run samples and count where tensors are not zero.
 
@@ -65,6 +73,8 @@ def observe(
         What runs it; the counts are the same for all.
     progress
         Told how many time steps of all samples are done; see `neurossm.progress`.
+    lengths
+        (B) valid steps of each sample, all that are counted; L by default.
 
     Raises
     ------
@@ -74,21 +84,21 @@ def observe(
     names = tuple(sorted(sent_tensors(program) - {program.input.name}))
     totals = {name: np.zeros(program[name].out.channels, np.int64) for name in names}
     sums = np.zeros(program.readout.weight.shape[1], np.int64)
-    meter = Meter(progress, "counting", data.shape[0] * data.shape[1])
-    for start in range(0, max(len(data), 1), GROUP_SAMPLES):
-        part = data[start : start + GROUP_SAMPLES]
-        result = run(program, part, engine=engine, count=names)
+    samples = check_sequences(program.input, data, lengths)
+    meter = Meter(progress, "counting", samples.steps.sum())
+    for start in range(0, len(samples), GROUP_SAMPLES):
+        part = samples[start : start + GROUP_SAMPLES]
+        result = run(program, part.x, engine=engine, count=names, lengths=part.lengths)
         for name in names:
             totals[name] += result.nonzeros[name].sum(axis=0)
-        assert result.totals is not None
         sums += np.count_nonzero(result.totals, axis=0)
-        meter.add(part.shape[0] * part.shape[1])
-    return _activity(program, data, totals, sums)
+        meter.add(part.steps.sum())
+    return _activity(program, samples, totals, sums)
 
 
 def _activity(
     program: Program,
-    data: NDArray[np.generic],
+    samples: Sequences,
     nonzero: dict[str, IntArray],
     nonzero_sums: IntArray,
 ) -> Activity:
@@ -96,15 +106,16 @@ def _activity(
     tokens = None
     inputs = np.zeros(source.out.channels, np.int64)
     if source.kind == "tokens":
-        tokens = np.bincount(data.astype(np.int64).ravel(), minlength=source.size)
-        inputs[:] = data.size  # a token is always sent
+        sent = samples.joined(samples.x).astype(np.int64)
+        tokens = np.bincount(sent.ravel(), minlength=source.size)
+        inputs[:] = sent.size  # a token is always sent
     else:
-        for start in range(0, len(data), 256):  # encoded data are eight times as large
-            encoded = program.encode(data[start : start + 256])
-            inputs += np.count_nonzero(encoded, axis=(0, 1))
+        for start in range(0, len(samples), 256):  # encoded data are eight times as large
+            part = samples[start : start + 256]
+            inputs += np.count_nonzero(part.joined(program.encode(part.x)), axis=0)
     return Activity(
-        samples=data.shape[0],
-        steps=data.shape[1],
+        samples=len(samples),
+        total_steps=int(samples.steps.sum()),
         nonzero={source.name: inputs, **nonzero},
         tokens=tokens,
         nonzero_sums=nonzero_sums,

@@ -67,7 +67,7 @@ class _Counter:
     def __init__(self, program: Program, activity: Activity, bits_per_message: int) -> None:
         self.program, self.activity = program, activity
         self.bits_per_message = bits_per_message
-        self.ticks = activity.samples * activity.steps  # steps of all samples
+        self.ticks = activity.total_steps
         self.units: dict[OpPart, ChannelCounts] = {}
 
     def unit(self, unit: OpPart, channels: int) -> ChannelCounts:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from dataclasses import dataclass
 
 from neurossm.graph import Graph
@@ -11,6 +11,8 @@ from neurossm.graph import Graph
 @dataclass(frozen=True)
 class DenseModel:
     """Operations of the float model per sample, in float32, every product made.
+
+    They are whole numbers unless the samples differ in length: then they are means.
 
     Parameters
     ----------
@@ -25,24 +27,24 @@ class DenseModel:
         Evaluations of sigmoid and GELU, not among the MACs.
     """
 
-    linear_macs: int
-    state_macs: int
-    elementwise_macs: int
-    functions: int
+    linear_macs: float
+    state_macs: float
+    elementwise_macs: float
+    functions: float
 
     @property
-    def total_macs(self) -> int:
+    def total_macs(self) -> float:
         """All multiply-accumulates."""
         return self.linear_macs + self.state_macs + self.elementwise_macs
 
 
-def dense_model(graph: Graph, steps: int) -> DenseModel:
-    """Count the float operations of a graph for one sample of so many steps."""
-    totals = Counter[str]()
+def dense_model(graph: Graph, steps: float) -> DenseModel:
+    """Count the float operations of a graph for one sample of so many steps, or a mean sample."""
+    totals: dict[str, float] = defaultdict(float)
     sizes = graph.channels()
     once: set[str] = set()  # what is computed once per sample
     for node in graph.nodes:
-        times = steps
+        times: float = steps
         if not once.isdisjoint(node.inputs):
             times = 1
         if times == 1 or node.time == "ended":

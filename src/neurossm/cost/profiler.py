@@ -47,7 +47,7 @@ class CostProfile:
     hw
         Name of the hardware profile.
     samples, steps
-        How many samples, of how many steps each.
+        How many samples, of how many steps; on average, where they differ.
     totals
         Counts over all samples.
     layers
@@ -72,7 +72,7 @@ class CostProfile:
 
     hw: str
     samples: int
-    steps: int
+    steps: float
     totals: Counts
     layers: Mapping[str, Counts]
     cores: tuple[CoreLoad, ...]
@@ -138,6 +138,7 @@ def profile(
     limit: int | None = None,
     engine: str = DEFAULT_ENGINE,
     progress: Progress | None = None,
+    lengths: ArrayLike | None = None,
 ) -> CostProfile:
     """Count what a program does on real samples, and estimate its energy.
 
@@ -156,6 +157,8 @@ def profile(
         What runs the program; the counts do not depend on it.
     progress
         Told how many time steps of all samples are done; see `neurossm.progress`.
+    lengths
+        (B) valid steps of each sample, all that are counted; by default those of the file, or L.
 
     Raises
     ------
@@ -167,12 +170,13 @@ def profile(
         The program does not fit the target.
     """
     program = as_program(program)
-    x = samples_of(program.input, program.readout.out.channels, data, limit=limit).x
+    classes = program.readout.out.channels
+    samples = samples_of(program.input, classes, data, limit=limit, lengths=lengths)
     chosen = profile_of(program) if hw is None else load_profile(hw)
     chosen.check_priced()
     home = _place_on(chosen, program)
     placement = None if home is None else place(program, home)
-    activity = observe(program, x, engine, progress)
+    activity = observe(program, samples.x, engine, progress, samples.lengths)
     return assemble(program, activity, chosen, home, placement)
 
 
@@ -232,7 +236,7 @@ def _core_loads(
     units: UnitCounts, placement: Placement, activity: Activity
 ) -> tuple[CoreLoad, ...]:
     groups = {group.name: group for group in placement.groups}
-    steps = activity.samples * activity.steps
+    steps = activity.total_steps
     loads = []
     for core in placement.cores:
         counts = by_channels(units, groups[core.group], core.channels)

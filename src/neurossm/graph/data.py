@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
@@ -34,6 +36,85 @@ class DeclaredInput(Protocol):
         """Largest value of a float input, or of counts."""
 
 
+@dataclass(frozen=True, eq=False)
+class Sequences:
+    """Checked samples in one array, which may end early.
+
+    Parameters
+    ----------
+    x
+        (B, L, channels). What stands after the end of a sample is its first step, repeated.
+    lengths
+        (B) valid steps of each sample, 1 to L; None where all have L.
+    """
+
+    x: NDArray[np.generic]
+    lengths: IntArray | None = None
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, chosen: IntArray | slice) -> Sequences:
+        """Return some of the samples."""
+        return Sequences(self.x[chosen], None if self.lengths is None else self.lengths[chosen])
+
+    @property
+    def steps(self) -> IntArray:
+        """Valid steps of each sample, (B)."""
+        every = np.full(len(self.x), self.x.shape[1], np.int64)
+        return every if self.lengths is None else self.lengths
+
+    def joined(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values (B, L, ...) of the valid steps one after the other, (steps, ...)."""
+        return values[self._valid]
+
+    def apart(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """Return rows of the valid steps (steps, ...) as (B, L, ...), 0 after a sample's end."""
+        values = np.zeros((*self.x.shape[:2], *rows.shape[1:]), rows.dtype)
+        values[self._valid] = rows
+        return values
+
+    @property
+    def _valid(self) -> NDArray[np.bool_]:
+        """Which steps are valid, (B, L)."""
+        valid: NDArray[np.bool_] = np.arange(self.x.shape[1]) < self.steps[:, None]
+        return valid
+
+    def whole(self, most: int) -> Iterator[tuple[slice, NDArray[np.generic]]]:
+        """Yield samples without what stands after their end: (b, n, channels), and which they are.
+
+        At most `most` samples come together: neighbours of one length.
+        """
+        for first, last in runs_of_one_length(self.steps, most):
+            yield slice(first, last), self.x[first:last, : int(self.steps[first])]
+
+
+def runs_of_one_length(lengths: IntArray, most: int) -> Iterator[tuple[int, int]]:
+    """Yield first and last (exclusive) of at most `most` neighbours that are equally long."""
+    edges = [*np.flatnonzero(np.diff(lengths, prepend=-1)).tolist(), len(lengths)]
+    for start, stop in pairwise(edges):
+        for first in range(start, stop, most):
+            yield first, min(first + most, stop)
+
+
+def longest_first(lengths: IntArray) -> IntArray:
+    """Return the numbers of samples in order of length, the longest first."""
+    return np.argsort(-lengths, kind="stable")
+
+
+def spans(lengths: IntArray, most: int) -> Iterator[tuple[int, int, int]]:
+    """Yield spans of time in which the same samples run: first step, last (exclusive), how many.
+
+    `lengths` descend, so that it is the first samples that run. No span is longer than `most`.
+    """
+    begin = 0
+    for end in np.unique(lengths).tolist():
+        running = int(np.count_nonzero(lengths >= end))
+        for start in range(begin, end, most):
+            yield start, min(start + most, end), running
+        begin = end
+
+
 def check_data(spec: DeclaredInput, data: ArrayLike, where: str = "data") -> NDArray[np.generic]:
     """Return data as (B, L, channels), or say what was expected.
 
@@ -52,6 +133,64 @@ def check_data(spec: DeclaredInput, data: ArrayLike, where: str = "data") -> NDA
     InputError
         Wrong dtype, shape or range, no samples, no steps, NaN or infinite values.
     """
+    x = _shaped(spec, data, where)
+    _check_values(spec, x, where)
+    return x
+
+
+def check_sequences(
+    spec: DeclaredInput, data: ArrayLike, lengths: ArrayLike | None, where: str = "data"
+) -> Sequences:
+    """Return data, as `check_data`, with the lengths of samples that end early.
+
+    What stands after a sample's end is never looked at: it need not be in the declared range.
+
+    Parameters
+    ----------
+    lengths
+        (B) integers, 1 to L; None where all samples have L steps.
+
+    Raises
+    ------
+    InputError
+        As `check_data` and `check_lengths`.
+    """
+    x = _shaped(spec, data, where)
+    valid = None if lengths is None else check_lengths(lengths, x.shape[0], x.shape[1], where)
+    if valid is not None:
+        ended = np.arange(x.shape[1]) >= valid[:, None]  # (B, L)
+        x = np.where(ended[:, :, None], x[:, :1], x)
+    _check_values(spec, x, where)
+    return Sequences(x, valid)
+
+
+def check_lengths(
+    lengths: ArrayLike, samples: int, steps: int, where: str = "data"
+) -> IntArray | None:
+    """Return valid steps of each sample (samples) int64, or None where all have all steps.
+
+    Raises
+    ------
+    InputError
+        They are no integers, not one per sample, below 1 or beyond the samples' end.
+    """
+    found = as_array(lengths, f"{where}: lengths")
+    if found.shape != (samples,) or found.dtype.kind not in "iu":
+        raise InputError(
+            f"{where}: lengths have shape {found.shape} and dtype {found.dtype}; expected "
+            f"({samples},) integers, the valid steps of each sample"
+        )
+    wrong = np.flatnonzero((found < 1) | (found > steps))
+    if wrong.size:
+        raise InputError(
+            f"{where}: lengths[{wrong[0]}] is {found[wrong[0]]}; x has {steps} steps, of which 1 "
+            f"to {steps} can be valid"
+        )
+    return None if (found == steps).all() else found.astype(np.int64)
+
+
+def _shaped(spec: DeclaredInput, data: ArrayLike, where: str) -> NDArray[np.generic]:
+    """Return data as (B, L, channels) of a type that suits."""
     channels = 1 if spec.kind == "tokens" else spec.size
     data = as_data(spec, data, where)
     _check_type(spec, data, where)
@@ -62,7 +201,6 @@ def check_data(spec: DeclaredInput, data: ArrayLike, where: str = "data") -> NDA
         raise InputError(f"{where}: x has shape {data.shape}, the model expects {shape}")
     if data.shape[0] == 0 or data.shape[1] == 0:
         raise InputError(f"{where}: x has shape {data.shape}: no samples or no steps")
-    _check_values(spec, data, where)
     return data
 
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurossm.arrays import FloatArray, as_names
 from neurossm.errors import InputError
-from neurossm.graph.data import check_data
+from neurossm.graph.data import Sequences, check_sequences
 from neurossm.graph.graph import Graph
 from neurossm.graph.source import InputNode
 from neurossm.progress import Meter, Progress
@@ -26,6 +26,7 @@ def evaluate(
     data: ArrayLike,
     record: Iterable[str] = (),
     progress: Progress | None = None,
+    lengths: ArrayLike | None = None,
 ) -> dict[str, FloatArray]:
     """Run samples through a graph, on all cores.
 
@@ -39,34 +40,55 @@ def evaluate(
         Names of tensors wanted besides the output.
     progress
         Told how many time steps of all samples are done; see `neurossm.progress`.
+    lengths
+        (B) valid steps of each sample, 1 to L; all L by default.
 
     Returns
     -------
     dict
-        The output tensor under its node's name, and every recorded tensor: (B, L, channels).
+        The output tensor under its node's name, and every recorded tensor: (B, L, channels), 0
+        after a sample's end.
 
     Raises
     ------
     InputError
         The data do not suit the input, or a recorded name is unknown.
     """
-    x = check_data(graph.input, data)
+    samples = check_sequences(graph.input, data, lengths)
     wanted = [*dict.fromkeys([*as_names(record, "record"), graph.output.name])]
     known = {node.name for node in graph.nodes}
     for name in wanted:
         if name not in known:
             raise InputError(f"record: the graph has no tensor {name!r}")
-    group = max(1, _CHUNK_VALUES // (x.shape[1] * max(graph.channels().values())))
-    pieces = [x[start : start + group] for start in range(0, len(x), group)]
-    parts: dict[str, list[FloatArray]] = {name: [] for name in wanted}
-    meter = Meter(progress, "evaluating", x.shape[0] * x.shape[1])
-    for piece, values in zip(
-        pieces, in_threads(GraphEvaluator(graph, wanted), pieces), strict=True
-    ):
+    group = max(1, _CHUNK_VALUES // (samples.x.shape[1] * max(graph.channels().values())))
+    parts, pieces = zip(*samples.whole(group), strict=True)
+    found: dict[str, FloatArray] = {}
+    meter = Meter(progress, "evaluating", samples.steps.sum())
+    evaluated = in_threads(GraphEvaluator(graph, wanted), pieces)
+    for part, piece, values in zip(parts, pieces, evaluated, strict=True):
         for name in wanted:
-            parts[name].append(values[name])
+            _put(found, name, values[name], part, samples, timed=values[name].ndim > 2)
         meter.add(piece.shape[0] * piece.shape[1])
-    return {name: np.concatenate(arrays) for name, arrays in parts.items()}
+    return found
+
+
+def _put(
+    found: dict[str, FloatArray],
+    name: str,
+    values: FloatArray,
+    part: slice,
+    samples: Sequences,
+    *,
+    timed: bool,
+) -> None:
+    """Put the values of some samples in their place."""
+    if name not in found:
+        shape = (samples.x.shape[1], *values.shape[2:]) if timed else values.shape[1:]
+        found[name] = np.zeros((len(samples), *shape), values.dtype)
+    whole = found[name][part]
+    if timed:
+        whole = whole[:, : values.shape[1]]
+    whole[...] = values
 
 
 class GraphEvaluator:

@@ -12,14 +12,14 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurossm.arrays import FloatArray
 from neurossm.errors import InputError, RunError
-from neurossm.graph.data import check_data
+from neurossm.graph.data import Sequences, check_data, check_sequences
 from neurossm.hw_profiles import profile_of
 from neurossm.lava.job import Job
 from neurossm.lava.parts import parts_of_graph, parts_of_program
 from neurossm.lava.plan import CLOCK, Plan
 from neurossm.lava.planner import make_plan
 from neurossm.lava.worker import Worker
-from neurossm.program.reference import Run, check_recordable
+from neurossm.program.running import Run, check_recordable
 from neurossm.progress import Progress
 
 if TYPE_CHECKING:
@@ -61,6 +61,7 @@ def run(
     *,
     record: Iterable[str] = (),
     progress: Progress | None = None,
+    lengths: ArrayLike | None = None,
     timeout: float | None = None,
     worker: Worker | None = None,
 ) -> Run:
@@ -78,6 +79,8 @@ def run(
         Tensors to keep for every step, also "NAME:state_re" and "NAME:state_im" of an SSM.
     progress
         Told how many time steps of all samples are done; see `neurossm.progress`.
+    lengths
+        (B) valid steps of each sample, 1 to L; all L by default.
     timeout
         Seconds after which to give up.
     worker
@@ -97,9 +100,12 @@ def run(
     """
     with suppress(InputError):  # of a target that is not known here, nothing is known
         profile_of(program).check_simulated()
-    x = program.encode(data)
+    samples = check_sequences(program.input, data, lengths)
+    x = program.encode(samples.x).astype(np.int32)
     names = check_recordable(program, record)
-    stream = _Stream(plan_program(program), x.astype(np.int32), names, program.readout.out.channels)
+    stream = _Stream(
+        plan_program(program), Sequences(x, samples.lengths), names, program.readout.out.channels
+    )
     saturations = stream.run(worker, progress, timeout)
     tensors = {name: stream.result(name).astype(np.int64) for name in names}
     return Run(stream.logits(), saturations, tensors)
@@ -111,6 +117,7 @@ def run_graph(
     *,
     record: Iterable[str] = (),
     progress: Progress | None = None,
+    lengths: ArrayLike | None = None,
     timeout: float | None = None,
     worker: Worker | None = None,
 ) -> dict[str, FloatArray]:
@@ -129,8 +136,12 @@ def run_graph(
         See `run`.
     """
     names = tuple(dict.fromkeys(record))
+    samples = check_sequences(graph.input, data, lengths)
     stream = _Stream(
-        plan_graph(graph), encode(graph, data), names, graph.channels()[graph.output.name]
+        plan_graph(graph),
+        Sequences(encode(graph, samples.x), samples.lengths),
+        names,
+        graph.channels()[graph.output.name],
     )
     stream.run(worker, progress, timeout)
     tensors: dict[str, FloatArray] = {
@@ -140,12 +151,14 @@ def run_graph(
 
 
 class _Stream:
-    """Samples (B, L, channels) on their way through a plan, and the files of the results."""
+    """Encoded samples on their way through a plan, and the files of the results."""
 
-    def __init__(self, plan: Plan, x: NDArray[Any], names: tuple[str, ...], classes: int) -> None:
+    def __init__(
+        self, plan: Plan, samples: Sequences, names: tuple[str, ...], classes: int
+    ) -> None:
         self.plan = plan
         self.classes = classes
-        self.x = x
+        self.samples = samples
         self.shapes = {name: plan.recorder(name).recorded[name] for name in names}
         self.results: dict[str, NDArray[Any]] = {}
 
@@ -158,7 +171,7 @@ class _Stream:
             active.new_folder() as folder,
         ):
             job, clock = self._job(folder)
-            total = len(self.x) * self.x.shape[1] + self.plan.drain_steps
+            total = int(self.samples.steps.sum()) + self.plan.drain_steps
 
             def watch() -> None:
                 if progress is not None:
@@ -173,11 +186,11 @@ class _Stream:
 
     def _job(self, folder: Path) -> tuple[Job, NDArray[Any]]:
         """Write the data, and empty files for the results."""
-        batch, length, channels = self.x.shape
-        np.save(folder / "data.npy", self.x.reshape(batch * length, channels))
+        rows = self.samples.joined(self.samples.x)
+        np.save(folder / "data.npy", rows)
         fixed = self.plan.tag == "fixed_pt"
-        wanted = {name: (batch * length, *shape) for name, shape in self.shapes.items()}
-        wanted |= {self.plan.output: (batch, self.classes), CLOCK: (1,)}
+        wanted = {name: (len(rows), *shape) for name, shape in self.shapes.items()}
+        wanted |= {self.plan.output: (len(self.samples), self.classes), CLOCK: (1,)}
         traces = {name: folder / f"{number}.npy" for number, name in enumerate(wanted)}
         for name, shape in wanted.items():
             dtype = np.int64 if fixed or name == CLOCK else np.float64
@@ -185,12 +198,11 @@ class _Stream:
                 traces[name], "w+", dtype, shape
             )
         clock = np.load(traces[CLOCK], mmap_mode="r")
-        return Job(self.plan, folder / "data.npy", length, traces), clock
+        return Job(self.plan, folder / "data.npy", self.samples.steps, traces), clock
 
     def result(self, name: str) -> NDArray[Any]:
         """Return a recorded tensor, (B, L, ...)."""
-        flat = self.results[name]
-        return flat.reshape(*self.x.shape[:2], *flat.shape[1:])
+        return self.samples.apart(self.results[name])
 
     def logits(self) -> NDArray[Any]:
         """Return (B, classes)."""

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from neurossm.arrays import IntArray
 from neurossm.lava.plan import Plan
 
 _FILE = "job.pickle"
@@ -14,11 +15,14 @@ _FILE = "job.pickle"
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """A plan to run on the data of a `.npy` file, writing tensors to `.npy` files."""
+    """A plan to run on the data of a `.npy` file, writing tensors to `.npy` files.
+
+    `lengths` are the steps of each sample, or of all.
+    """
 
     plan: Plan
     data: Path
-    period: int
+    lengths: IntArray | int
     traces: Mapping[str, Path] = field(default_factory=dict)
 
     def save(self, folder: Path) -> None:

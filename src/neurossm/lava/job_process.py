@@ -45,7 +45,7 @@ def run(job: Job, lifeline: int, tell: Callable[[Event], None]) -> None:
     _die_with(lifeline)
     os.register_at_fork(after_in_child=lambda: _die_with(lifeline))
     try:
-        network = lay_out(job.plan, job.data, job.period, dict(job.traces))
+        network = lay_out(job.plan, job.data, job.lengths, dict(job.traces))
     except Exception as error:
         tell(_failed(error))
         return

@@ -12,7 +12,9 @@ from lava.proc.dense.process import Dense
 from lava.utils.weightutils import SignMode
 from numpy.typing import ArrayLike, NDArray
 
+from neurossm.arrays import IntArray
 from neurossm.errors import InputError
+from neurossm.graph.data import check_sequences
 from neurossm.graph.graph import Graph
 from neurossm.lava.engine import encode, plan_graph, plan_program
 from neurossm.lava.plan import CLOCK, Plan, Stage
@@ -86,6 +88,7 @@ def build(
     model: Program | Graph,
     data: ArrayLike,
     traces: Mapping[str, str | Path] | None = None,
+    lengths: ArrayLike | None = None,
 ) -> LavaNetwork:
     """Make the Lava processes of a program (fixed_pt) or of a float graph (floating_pt).
 
@@ -98,7 +101,10 @@ def build(
     data
         Samples for the network to play, (B, L, size), or (B, L) for one channel.
     traces
-        `.npy` files to write tensors to, by tensor: each (B*L, channels), created beforehand.
+        `.npy` files to write tensors to, by tensor: each (steps of all samples, channels), created
+        beforehand.
+    lengths
+        (B) valid steps of each sample, 1 to L, all L by default: samples follow without gaps.
 
     Returns
     -------
@@ -117,20 +123,20 @@ def build(
     >>> network.readout.logits.get()  # of the last sample
     >>> network.readout.stop()
     """
+    samples = check_sequences(model.input, data, lengths)
     if isinstance(model, Graph):
-        x: NDArray[Any] = encode(model, data)
+        x: NDArray[Any] = encode(model, samples.x)
         plan = plan_graph(model)
     else:
-        x = model.encode(data)
+        x = model.encode(samples.x)
         plan = plan_program(model)
-    batch, length, channels = x.shape
-    return lay_out(plan, x.reshape(batch * length, channels), length, traces)
+    return lay_out(plan, samples.joined(x), samples.steps, traces)
 
 
 def lay_out(
     plan: Plan,
     data: NDArray[Any] | str | Path,
-    period: int,
+    lengths: IntArray | int,
     traces: Mapping[str, str | Path] | None = None,
 ) -> LavaNetwork:
     """Make the processes of a plan and connect them.
@@ -141,8 +147,8 @@ def lay_out(
         What to build.
     data
         (steps, channels), all samples back to back, or the path of such a `.npy` file.
-    period
-        Steps in one sample.
+    lengths
+        Steps of each sample, or of all.
     traces
         `.npy` files to write tensors to, by tensor; each (steps, ...), created beforehand. Also
         the logits, one row for each sample, and `CLOCK`.
@@ -153,17 +159,35 @@ def lay_out(
         The data hold no whole number of samples, or a tensor is unknown.
     """
     rows = data.shape[0] if isinstance(data, np.ndarray) else np.load(data, mmap_mode="r").shape[0]
-    if period < 1 or rows == 0 or rows % period:
-        raise InputError(f"data of {rows} steps are no whole number of samples of {period} steps")
+    steps = _steps(lengths, rows)
+    equal = bool((steps == steps[0]).all())
     files = _by_stage(plan, traces or {})
     processes: dict[str, Any] = {}
     for stage in plan.stages:
-        schedule = Schedule(reset_offset=stage.depth, reset_period=period, valid_steps=rows)
+        schedule = Schedule(
+            reset_offset=stage.depth,
+            reset_period=int(steps[0]),
+            valid_steps=rows,
+            lengths=() if equal else tuple(steps.tolist()),
+        )
         process = _process(stage, schedule, files.get(stage.name, {}), data)
         for port, wire in stage.wires.items():
             getattr(processes[wire.stage], wire.port).connect(getattr(process, port))
         processes |= dict.fromkeys((stage.name, *(m.name for m in stage.members)), process)
     return LavaNetwork(processes, rows + plan.drain_steps, plan.latency_steps, plan.tag, plan)
+
+
+def _steps(lengths: IntArray | int, rows: int) -> IntArray:
+    """Return the steps of each sample; refuse data that are not as long as all of them."""
+    if isinstance(lengths, int):
+        if lengths < 1 or rows == 0 or rows % lengths:
+            raise InputError(
+                f"data of {rows} steps are no whole number of samples of {lengths} steps"
+            )
+        return np.full(rows // lengths, lengths, np.int64)
+    if lengths.sum() != rows or not rows:
+        raise InputError(f"data of {rows} steps, but samples of {lengths.sum()} steps in all")
+    return lengths
 
 
 def _by_stage(plan: Plan, traces: Mapping[str, str | Path]) -> dict[str, dict[str, str]]:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from neurossm import registry
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.graph import Graph
+from neurossm.graph.data import Sequences
 from neurossm.graph.evaluate import GraphEvaluator
 from neurossm.parity import margins
 from neurossm.parity.engines import (
@@ -53,16 +54,17 @@ Pair = tuple[str, str]
 
 
 class Comparison:
-    """One verification: a program, its float rungs, engines and data (B, L, C)."""
+    """One verification: a program, its float rungs, engines and samples."""
 
     def __init__(
         self,
         program: Program,
         trained: Graph | None,
         engines: tuple[str, ...],
-        data: NDArray[np.generic],
+        samples: Sequences,
     ) -> None:
-        self.program, self.engines, self.data = program, engines, data
+        self.program, self.engines, self.samples = program, engines, samples
+        self.steps = int(samples.steps.max())
         has_floats = len(program.graph.nodes) > 1
         self.layers: tuple[Layer, ...] = layers_of(program) if has_floats else ()
         self.names = tuple(dict.fromkeys(name for layer in self.layers for name in layer.tensors))
@@ -75,11 +77,8 @@ class Comparison:
             (upper, lower) for i, upper in enumerate(rungs) for lower in rungs[i + 1 :]
         ]
         self.highest = self.pairs[0][0] if self.pairs else None
-        self.edges = window_edges(data.shape[1])
-        channels = [program[layer.before].out.channels for layer in self.layers]
-        self.rung_parity = {
-            pair: RungParity(self.layers, self.edges, channels) for pair in self.pairs
-        }
+        self.edges = window_edges(self.steps)
+        self.rung_parity = {pair: RungParity(self.layers, self.edges) for pair in self.pairs}
         self.predictions: dict[str, list[int]] = {rung: [] for rung in rungs}
         self.watched = compared_tensors(program) if len(engines) > 1 else ()
         self.engine_pairs = pairs(engines)
@@ -91,50 +90,58 @@ class Comparison:
         """Run every sample on every rung and engine."""
         record = tuple(dict.fromkeys((*self.names, *self.watched)))
         group = self._group(record)
-        meter = Meter(progress, "verifying", len(self.data) * self.data.shape[1])
+        meter = Meter(progress, "verifying", self.samples.steps.sum())
         with ThreadPoolExecutor(usable_cores()) as pool:
-            for start in range(0, len(self.data), group):
-                samples = np.arange(start, min(start + group, len(self.data)))
+            for start in range(0, len(self.samples), group):
+                samples = np.arange(start, min(start + group, len(self.samples)))
                 run = self._run_engines(samples, record)
                 piece = max(1, _PIECE_VALUES // self._values(record))
-                parts = [samples[i : i + piece] - start for i in range(0, len(samples), piece)]
-                for part in pool.map(partial(self._measure, run, start), parts):
+                parts = list(self.samples[samples].whole(piece))
+                for part in pool.map(partial(self._measure, run), parts):
                     self._merge(part)
-                meter.add(len(samples) * self.data.shape[1])
+                meter.add(self.samples[samples].steps.sum())
 
     def _group(self, names: Sequence[str]) -> int:
         """Return how many samples' recorded integers fit the memory meant for them."""
         channels = sum(self.program[name].out.channels for name in names)
-        return max(1, MEMORY_BYTES // (8 * self.data.shape[1] * max(channels, 1)))
+        return max(1, MEMORY_BYTES // (8 * self.steps * max(channels, 1)))
 
     def _values(self, names: Sequence[str]) -> int:
         widest = max((self.program[name].out.channels for name in names), default=1)
-        return self.data.shape[1] * widest
+        return self.steps * widest
 
     def _run_engines(self, samples: IntArray, record: tuple[str, ...]) -> Run:
         """Run a group on all engines, compare them, and return the first one's tensors."""
-        x = self.data[samples]
         runs: dict[str, Run] = {}
         for engine in self.engines:
             names = record if engine == self.engines[0] else self.watched
-            runs[engine] = registry.run(self.program, x, engine, names)
-        for pair in self.engine_pairs:
-            names = (*self.watched, LOGITS)
-            pair.add(self.program, runs[pair.a], runs[pair.b], names, samples)
+            runs[engine] = self._run(samples, engine, names)
+        self._compare(runs, (*self.watched, LOGITS), samples)
         first = runs[self.engines[0]]
         self.saturations.update(first.saturations)
         self.predictions["fixed"] += first.logits.argmax(axis=1).tolist()
         return first
 
-    def _measure(self, run: Run, start: int, part: IntArray) -> list[_Sample]:
-        """Compare the rungs on a few samples (numbers within the group)."""
+    def _run(self, samples: IntArray, engine: str, names: Sequence[str]) -> Run:
+        part = self.samples[samples]
+        return registry.run(self.program, part.x, engine, names, lengths=part.lengths)
+
+    def _compare(self, runs: dict[str, Run], names: Sequence[str], samples: IntArray) -> None:
+        """Compare the engines' integers of these samples, up to each one's end."""
+        steps = self.samples[samples].steps
+        for pair in self.engine_pairs:
+            pair.add(self.program, runs[pair.a], runs[pair.b], names, samples, steps)
+
+    def _measure(self, run: Run, part: tuple[slice, NDArray[np.generic]]) -> list[_Sample]:
+        """Compare the rungs on a few samples of one length, cut to it: which of the group's."""
         if not self.floats:
             return []
-        x = self.data[part + start]
+        which, x = part
         values = {name: rung(x) for name, rung in self.floats.items()}
         found = []
-        for i, sample in enumerate(part):
-            traces = {"fixed": [self._fixed_trace(run, layer, sample) for layer in self.layers]}
+        for i, sample in enumerate(range(which.start, which.stop)):
+            fixed = {name: run.tensors[name][sample, : x.shape[1]] for name in self.names}
+            traces = {"fixed": [self._fixed_trace(fixed, layer) for layer in self.layers]}
             top = {"fixed": int(run.logits[sample].argmax())}
             for name, rung in self.floats.items():
                 tensors = {key: value[i] for key, value in values[name].items()}
@@ -150,14 +157,14 @@ class Comparison:
             found.append(_Sample(top, differences))
         return found
 
-    def _fixed_trace(self, run: Run, layer: Layer, sample: int) -> Trace:
+    def _fixed_trace(self, tensors: dict[str, IntArray], layer: Layer) -> Trace:
         def real(name: str) -> FloatArray:
             scale = np.exp2(-self.program[name].out.exponent.astype(np.float64))
-            value: FloatArray = run.tensors[name][sample] * scale
+            value: FloatArray = tensors[name] * scale
             return value
 
         residual = None if layer.residual is None else real(layer.residual)
-        return Trace(run.tensors[layer.spike][sample], real(layer.before), residual)
+        return Trace(tensors[layer.spike], real(layer.before), residual)
 
     def _merge(self, samples: list[_Sample]) -> None:
         """Add samples, in their order: sums do not depend on the threads."""
@@ -173,8 +180,8 @@ class Comparison:
         if not self.pairs or not len(samples):
             return
         self.state_samples = samples
-        steps = states_steps(self.program, self.data.shape[1])
-        x = self.data[samples, :steps]
+        steps = states_steps(self.program, self.steps)
+        x = [part[0, :steps] for _, part in self.samples[samples].whole(1)]
         edges = np.append(self.edges[self.edges < steps], steps)
         drives = {
             name: GraphEvaluator(rung.graph, _drives(self.program, rung.graph))
@@ -189,17 +196,15 @@ class Comparison:
         rest = [name for name in in_program_order(self.program) if name != LOGITS]
         rest = [name for name in rest if name not in self.watched]
         for samples, names in self._batches(rest, full):
-            runs = {
-                e: registry.run(self.program, self.data[samples], e, names) for e in self.engines
-            }
-            for pair in self.engine_pairs:
-                pair.add(self.program, runs[pair.a], runs[pair.b], names, samples)
+            runs = {engine: self._run(samples, engine, names) for engine in self.engines}
+            self._compare(runs, names, samples)
         for pair in self.engine_pairs:
             pair.samples_in_full = len(full)
             if pair.mismatch is None:
                 continue
             number = pair.mismatch.sample
-            case = smallest_case(self.program, self.data[number : number + 1], pair.a, pair.b)
+            ((_, alone),) = self.samples[number : number + 1].whole(1)
+            case = smallest_case(self.program, alone, pair.a, pair.b)
             if case is None:
                 pair.first_mismatch = f"{pair.first_mismatch}; not when the sample runs alone"
                 continue
@@ -212,7 +217,7 @@ class Comparison:
         self, names: Sequence[str], samples: IntArray
     ) -> Iterator[tuple[IntArray, tuple[str, ...]]]:
         """Split samples and names so that what is recorded fits the memory meant for it."""
-        steps = self.data.shape[1]
+        steps = self.steps
         together = 1
         while together < len(samples):
             if len(list(in_batches(self.program, names, 2 * together * steps))) > 1:
@@ -236,8 +241,8 @@ class Comparison:
         shares = {rung: Proportion.of(int(r.sum()), r.size) for rung, r in right.items()}
         known = labels is not None and self.highest is not None
         return Verification(
-            samples=len(self.data),
-            steps=self.data.shape[1],
+            samples=len(self.samples),
+            steps=self.steps,
             highest_rung=self.highest,
             accuracy={rung: shares[rung].value if rung in shares else None for rung in RUNGS},
             accuracy_interval={rung: shares.get(rung) for rung in RUNGS},
@@ -250,8 +255,8 @@ class Comparison:
             approximated_fixed=pairs.get(("approximated", "fixed")),
             window_edges=tuple(self.edges.tolist()),
             state_samples=tuple(self.state_samples.tolist()),
-            state_steps=states_steps(self.program, self.data.shape[1]),
-            per_sample=tuple(self._sample(i, labels) for i in range(len(self.data))),
+            state_steps=states_steps(self.program, self.steps),
+            per_sample=tuple(self._sample(i, labels) for i in range(len(self.samples))),
             saturations=dict(self.saturations),
             engines=tuple(pair.result() for pair in self.engine_pairs),
         )
@@ -266,12 +271,13 @@ class Comparison:
         parity = None if self.highest is None else self.rung_parity[self.highest, "fixed"]
         first = None if parity is None else parity.first[i]
         return SampleResult(
+            steps=int(self.samples.steps[i]),
             label=None if labels is None else int(labels[i]),
             prediction={
                 rung: self.predictions[rung][i] if rung in self.predictions else None
                 for rung in RUNGS
             },
-            spike_agreement=None if parity is None else parity.agreement(i),
+            spike_agreement=None if parity is None else parity.agreements[i],
             first_divergence=None if first is None else FirstDivergence(*first),
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import combinations
+from math import prod
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,13 +35,23 @@ class EngineParity:
     by_tensor: dict[str, int] = field(default_factory=dict)
 
     def add(
-        self, program: Program, first: Run, second: Run, names: Sequence[str], samples: IntArray
+        self,
+        program: Program,
+        first: Run,
+        second: Run,
+        names: Sequence[str],
+        samples: IntArray,
+        steps: IntArray,
     ) -> None:
-        """Compare recorded tensors, or the logits, of samples with these numbers."""
+        """Compare recorded tensors, or the logits, of samples with these numbers.
+
+        What stands after a sample's `steps` is compared, but not counted as integers compared.
+        """
         for name in names:
             one, two = values_of(first, name), values_of(second, name)
-            self.by_tensor[name] = self.by_tensor.get(name, 0) + one.size
-            self.compared += one.size
+            valid = one.size if name == LOGITS else int(steps.sum()) * prod(one.shape[2:])
+            self.by_tensor[name] = self.by_tensor.get(name, 0) + valid
+            self.compared += valid
             if one.shape == two.shape:
                 self.mismatches += int(np.count_nonzero(one != two))
             else:

@@ -80,8 +80,12 @@ class Trace:
 
 @dataclass(frozen=True, eq=False)
 class Difference:
-    """What one layer of one sample contributes: counts and energies by window (W)."""
+    """What one layer of one sample contributes: counts and energies by window (W).
 
+    A sample that ends early contributes nothing to the windows after its end.
+    """
+
+    compared: IntArray
     flips: IntArray
     first: int | None
     upper_spikes: int
@@ -95,11 +99,13 @@ def compare(upper: Trace, lower: Trace, edges: IntArray) -> Difference:
     """Compare one layer of one sample on two rungs."""
     assert upper.bins is not None
     at = np.flatnonzero(upper.spikes != lower.spikes)
-    steps = at // upper.spikes.shape[1]
+    length, channels = upper.spikes.shape
+    steps = at // channels
     residual = None
     if upper.residual is not None and lower.residual is not None:
         residual = energies(upper.residual, lower.residual, edges)
     return Difference(
+        compared=np.diff(np.minimum(edges, length)) * channels,
         flips=np.histogram(steps, edges)[0] if at.size else np.zeros(len(edges) - 1, np.int64),
         first=int(steps[0]) if at.size else None,
         upper_spikes=int(np.count_nonzero(upper.spikes)),
@@ -114,7 +120,10 @@ def energies(wanted: FloatArray, got: FloatArray, edges: IntArray) -> FloatArray
     """Return the energy of the signal and of the error in each window, (2, W)."""
     error = got - wanted
     by_step = np.stack([np.einsum("th,th->t", x, x) for x in (wanted, error)])  # (2, L)
-    return np.add.reduceat(by_step, edges[:-1], axis=1)
+    energy = np.zeros((2, len(edges) - 1))
+    starts = edges[:-1][edges[:-1] < len(wanted)]
+    energy[:, : len(starts)] = np.add.reduceat(by_step, starts, axis=1)
+    return energy
 
 
 def decibel(signal: float, noise: float) -> float | None:
@@ -132,11 +141,10 @@ def decibels(energy: FloatArray) -> Decibels:
 class LayerParity:
     """Statistics of one layer between an upper and a lower rung."""
 
-    def __init__(self, layer: Layer, edges: IntArray, channels: int) -> None:
+    def __init__(self, layer: Layer, edges: IntArray) -> None:
         windows = len(edges) - 1
         self.layer = layer
-        self.per_sample = np.diff(edges) * channels  # values in each window
-        self.samples = 0
+        self.compared = np.zeros(windows, np.int64)
         self.flips = np.zeros(windows, np.int64)
         self.upper_spikes = 0
         self.before = np.zeros((2, windows))
@@ -147,7 +155,7 @@ class LayerParity:
 
     def add(self, difference: Difference) -> None:
         """Add a sample."""
-        self.samples += 1
+        self.compared += difference.compared
         self.flips += difference.flips
         self.upper_spikes += difference.upper_spikes
         self.before += difference.before
@@ -159,12 +167,12 @@ class LayerParity:
 
     def result(self, states: StateRatios | None) -> LayerResult:
         """Return the statistics, with those of the states."""
-        compared = int(self.per_sample.sum()) * self.samples
+        compared = int(self.compared.sum())
         flipped = int(self.flips.sum())
         signal, noise = self.before.sum(axis=1).tolist()
         rms = float(np.sqrt(signal / compared)) or 1.0
         residual = self.residual if self.layer.residual else None
-        in_time = 1 - self.flips / (self.per_sample * self.samples)
+        in_time = 1 - self.flips / self.compared
         return LayerResult(
             name=self.layer.name,
             spike_agreement=(compared - flipped) / compared,
@@ -199,16 +207,14 @@ def divergence(first: list[int | None]) -> Divergence:
 class RungParity:
     """All layers and the predictions between two rungs, sample by sample."""
 
-    def __init__(self, layers: tuple[Layer, ...], edges: IntArray, channels: list[int]) -> None:
-        self.layers = [
-            LayerParity(layer, edges, size) for layer, size in zip(layers, channels, strict=True)
-        ]
+    def __init__(self, layers: tuple[Layer, ...], edges: IntArray) -> None:
+        self.layers = [LayerParity(layer, edges) for layer in layers]
         self.same_top1: list[bool] = []
-        self.flips: list[int] = []
+        self.agreements: list[float | None] = []
         self.first: list[tuple[int, str] | None] = []
 
     def add(self, differences: list[Difference], *, same_prediction: bool) -> None:
-        """Add a sample, layer by layer."""
+        """Add a sample, layer by layer; `agreements` gets its share of equal spikes."""
         diverged: list[tuple[int, str]] = []
         for layer, difference in zip(self.layers, differences, strict=True):
             layer.add(difference)
@@ -216,13 +222,12 @@ class RungParity:
                 diverged.append((difference.first, layer.layer.name))
         # Layers are in order: of those that diverge at the same step, min finds the first.
         self.first.append(min(diverged, key=lambda found: found[0], default=None))
-        self.flips.append(sum(int(difference.flips.sum()) for difference in differences))
+        compared, flips = (
+            sum(int(getattr(difference, name).sum()) for difference in differences)
+            for name in ("compared", "flips")
+        )
+        self.agreements.append(1 - flips / compared if compared else None)
         self.same_top1.append(same_prediction)
-
-    def agreement(self, sample: int) -> float | None:
-        """Return the share of equal spikes of a sample, over all layers; None without layers."""
-        compared = sum(int(layer.per_sample.sum()) for layer in self.layers)
-        return 1 - self.flips[sample] / compared if compared else None
 
     def result(self, states: Mapping[str, StateRatios]) -> RungResult:
         """Return the statistics, with those of the states by the name of what reads them."""

@@ -104,8 +104,9 @@ class RungResult:
 
 @dataclass(frozen=True)
 class SampleResult:
-    """One sample: label, predictions by rung, equal spikes, where they first differ."""
+    """One sample: steps, label, predictions by rung, equal spikes, where they first differ."""
 
+    steps: int
     label: int | None
     prediction: Mapping[str, int | None]
     spike_agreement: float | None
@@ -176,7 +177,7 @@ class Verification:
     Parameters
     ----------
     samples, steps
-        How many samples, of how many steps each.
+        How many samples, and the steps of the longest.
     highest_rung
         "float" with the trained model, else "approximated"; None where the program holds no float
         network.

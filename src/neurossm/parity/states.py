@@ -62,7 +62,7 @@ class StateParity:
 
 def compare_states(
     program: Program,
-    data: NDArray[np.generic],
+    data: Sequence[NDArray[np.generic]],
     engine: str,
     rungs: Mapping[str, GraphEvaluator],
     pairs: Sequence[tuple[str, str]],
@@ -75,7 +75,7 @@ def compare_states(
     program
         The integer program.
     data
-        (B, L, C): the few samples.
+        The few samples, (L, C) each.
     engine
         What gives the integers.
     rungs
@@ -92,8 +92,8 @@ def compare_states(
     """
     ops = [op for op in program.ops if isinstance(op, SSM)]
     found = {pair: {op.name: StateParity(op, len(edges) - 1) for op in ops} for pair in pairs}
-    for sample in range(len(data)):
-        x = data[sample : sample + 1]
+    for sample in data:
+        x, starts = sample[None], edges[:-1][edges[:-1] < len(sample)]
         values = {name: rung(x) for name, rung in rungs.items()}
         for op in ops:
             states = {"fixed": _fixed(program, op, x, engine)}
@@ -103,7 +103,7 @@ def compare_states(
                 states[name] = node.states(values[name][node.inputs[0]])[0]
             for pair in pairs:
                 upper, lower = (states[rung] for rung in pair)
-                found[pair][op.name].add(upper, lower, edges[:-1])
+                found[pair][op.name].add(upper, lower, starts)
     return {
         pair: {name: parity.result() for name, parity in by_name.items()}
         for pair, by_name in found.items()

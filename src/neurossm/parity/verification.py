@@ -55,6 +55,7 @@ def verify(
     seed: int = 0,
     limit: int | None = None,
     reproducers: str | Path | None = None,
+    lengths: ArrayLike | None = None,
 ) -> Verification:
     """Compare a program with the float networks it stands for, and engines with each other.
 
@@ -91,6 +92,8 @@ def verify(
         Only the first so many samples.
     reproducers
         Folder for the smallest program that shows a mismatch of two engines; None writes none.
+    lengths
+        (samples) valid steps of each; all by default, or those of the file.
 
     Raises
     ------
@@ -99,7 +102,8 @@ def verify(
         limits for a program that holds no float model.
     """
     program = as_program(program)
-    samples = samples_of(program.input, program.readout.out.channels, data, labels, limit)
+    classes = program.readout.out.channels
+    samples = samples_of(program.input, classes, data, labels, limit, lengths)
     x, y = samples.x, samples.y
     program.encode(x[:1])  # refuses samples that are too long
     _check_options(program, y, min_agreement, max_drop, integers, state_samples)
@@ -107,7 +111,7 @@ def verify(
     engines = check_engines(engines)
     folder = None if reproducers is None else as_path(reproducers, "reproducers")
     chosen = generator(seed).permutation(len(x))
-    comparison = Comparison(program, trained, engines, x)
+    comparison = Comparison(program, trained, engines, samples.sequences)
     comparison.run(progress)
     comparison.compare_states(np.sort(chosen[:state_samples]))
     full = np.arange(len(x)) if integers == "all" else np.sort(chosen[:FULL_SAMPLES])

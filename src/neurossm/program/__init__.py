@@ -6,7 +6,7 @@ from neurossm.program.operation import Op, State
 from neurossm.program.operations import *  # noqa: F403 - every operation has its line there
 from neurossm.program.program import Approximation, Program, as_program
 from neurossm.program.recording import Recording
-from neurossm.program.reference import Run
+from neurossm.program.running import Run
 from neurossm.program.tensor import Interval, TensorSpec, unchecked
 
 __all__ = [

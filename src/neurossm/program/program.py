@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from neurossm.c.source import CSource
     from neurossm.engine.cpu.session import Session
     from neurossm.lava.network import LavaNetwork
-    from neurossm.program.reference import Run
+    from neurossm.program.running import Run
     from neurossm.progress import Progress
 
 SCHEMA = "neurossm-program"
@@ -199,6 +199,7 @@ class Program:
         device: str | None = None,
         threads: int | None = None,
         count: str | Iterable[str] = (),
+        lengths: ArrayLike | None = None,
     ) -> Run:
         """Run samples on an engine; see `neurossm.registry.run`."""
         from neurossm.registry import run
@@ -212,6 +213,7 @@ class Program:
             count=count,
             threads=threads,
             device=device,
+            lengths=lengths,
         )
 
     def session(self, streams: int | None = None, record: Iterable[str] = ()) -> Session:
@@ -240,11 +242,12 @@ class Program:
         self,
         data: ArrayLike,
         traces: Mapping[str, str | Path] | None = None,
+        lengths: ArrayLike | None = None,
     ) -> LavaNetwork:
         """Make the program's Lava processes in this Python process; see `neurossm.lava.build`."""
         from neurossm.registry import engines
 
-        network: LavaNetwork = engines()["lava"].module("cpu").build(self, data, traces)
+        network: LavaNetwork = engines()["lava"].module("cpu").build(self, data, traces, lengths)
         return network
 
     def same_as(self, other: Program) -> bool:

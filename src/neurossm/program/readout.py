@@ -55,10 +55,11 @@ class Readout(Op):
         state = self.accumulate(state, inputs[0])
         return state, self.decode(state["sum"], int(state["steps"][0]), tally)
 
-    def decode(self, total: IntArray, steps: int, tally: Tally) -> IntArray:
-        """Return logits (B, classes) from the sum (B, H) over `steps` steps."""
-        z = total @ self.weight.T + self.bias * steps
-        logits = (2 * z + (steps << self.shift)) // (steps << (self.shift + 1))
+    def decode(self, total: IntArray, steps: IntArray | int, tally: Tally) -> IntArray:
+        """Return logits (B, classes) from sums (B, H) over so many steps, one number or (B)."""
+        n = np.asarray(steps, np.int64).reshape(-1, 1)
+        z = total @ self.weight.T + self.bias * n
+        logits = (2 * z + (n << self.shift)) // (n << (self.shift + 1))
         return saturate(logits, self.out.bits, tally, self.name)
 
     def bounds(self, *inputs: Interval) -> Interval:

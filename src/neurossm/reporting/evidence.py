@@ -133,8 +133,8 @@ def gather(
         )
     engines = check_engines(engines)
     data = samples_of(program.input, program.readout.out.channels, data)
-    verification = verify(program, data.x, data.y, model, engines, progress=progress)
-    cost = profile(program, data.x, hw=hw, engine=engines[0], progress=progress)
+    verification = verify(program, data, None, model, engines, progress=progress)
+    cost = profile(program, data, hw=hw, engine=engines[0], progress=progress)
     return Evidence(
         program=program,
         data_name=Path(data.where).name,
@@ -142,7 +142,7 @@ def gather(
         verification=verification,
         cost=cost,
         examples=_examples(program, data, engines[0]),
-        states=_states(program, data.x[:1], engines[0]),
+        states=_states(program, next(x for _, x in data.sequences.whole(1)), engines[0]),
     )
 
 
@@ -154,18 +154,22 @@ def _examples(program: Program, data: Data, engine: str) -> tuple[Example, ...]:
         chosen = [*sorted(int(index) for index in first), *chosen]
     picked = list(dict.fromkeys(chosen))[:EXAMPLES]
     layers = layers_of(program)
-    x = data.x[picked]
-    result = run(program, x, engine, [layer.spike for layer in layers])
-    floats = evaluate(program.graph, x)[program.graph.output.name]
-    encoded = program.encode(x)
+    part = data.sequences[np.array(picked)]
+    spikes = [layer.spike for layer in layers]
+    result = run(program, part.x, engine, spikes, lengths=part.lengths)
+    floats = evaluate(program.graph, part.x, lengths=part.lengths)[program.graph.output.name]
+    encoded = program.encode(part.x)
     return tuple(
         Example(
             index=index,
-            x=encoded[i],
+            x=encoded[i, : part.steps[i]],
             label=None if data.y is None else int(data.y[index]),
             fixed=int(result.logits[i].argmax()),
             approximated=int(floats[i].argmax()),
-            spikes={layer.name: result.tensors[layer.spike][i].astype(np.int8) for layer in layers},
+            spikes={
+                layer.name: result.tensors[layer.spike][i, : part.steps[i]].astype(np.int8)
+                for layer in layers
+            },
         )
         for i, index in enumerate(picked)
     )

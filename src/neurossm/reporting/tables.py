@@ -149,7 +149,7 @@ def _operations(evidence: Evidence) -> PageTable:
     rows.append(("total", *cost.totals.mean(cost.samples).values()))
     columns = ("layer", *(key.replace("_", " ") for key in KEYS))
     note = (
-        f"Means per sample of {cost.steps} steps over {cost.samples} samples. Effective ACs, "
+        f"Means per sample of {cost.steps:g} steps over {cost.samples} samples. Effective ACs, "
         "Effective MACs and Dense follow NeuroBench's rules; it does not see the others."
     )
     return PageTable("operations", "Operations per sample", columns, rows, note)

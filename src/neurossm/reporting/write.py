@@ -78,6 +78,7 @@ def report(
     engines: str | Sequence[str] = DEFAULT_ENGINE,
     limit: int | None = None,
     progress: Progress | None = None,
+    lengths: ArrayLike | None = None,
 ) -> Report:
     """Write a page about a program on data: agreement, spikes, states, operations, energy, cores.
 
@@ -85,7 +86,7 @@ def report(
     ----------
     program
         The integer program, or its file.
-    data, labels
+    data, labels, lengths
         As `neurossm.verify` takes them.
     model
         The trained model, the highest rung; without it the approximated graph is.
@@ -114,7 +115,8 @@ def report(
     require_writable(path)
     folder = None if plots is None else as_path(plots, "plots")
     program = as_program(program)
-    everything = samples_of(program.input, program.readout.out.channels, data, labels)
+    classes = program.readout.out.channels
+    everything = samples_of(program.input, classes, data, labels, lengths=lengths)
     samples = everything.limited(min(DEFAULT_LIMIT, len(everything.x)) if limit is None else limit)
     evidence = gather(
         program,

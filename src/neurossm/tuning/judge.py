@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import special
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.graph import Graph
+from neurossm.graph.data import Sequences
 from neurossm.graph.evaluate import evaluate
 from neurossm.hw_profiles import Profile
 from neurossm.parity.statistics import PairedComparison, compare_paired
@@ -58,7 +58,7 @@ class Judge:
     profile
         The target, whose accounting of bytes is used.
     data
-        (samples, L, size).
+        Checked samples.
     labels
         (samples), or None.
     progress
@@ -71,14 +71,14 @@ class Judge:
         self,
         graph: Graph,
         profile: Profile,
-        data: NDArray[np.generic],
+        data: Sequences,
         labels: IntArray | None,
         progress: Progress | None = None,
         engine: str = DEFAULT_ENGINE,
     ) -> None:
         self.data, self.engine = data, engine
         self.accumulator_bits = profile.compile_limits().accumulator_bits
-        logits = evaluate(graph, data, progress=progress)[graph.output.name]
+        logits = evaluate(graph, data.x, (), progress, data.lengths)[graph.output.name]
         self.chances: FloatArray = special.softmax(logits, axis=1)
         self.top: IntArray = logits.argmax(axis=1)
         self.labels = self.top if labels is None else labels
@@ -90,7 +90,7 @@ class Judge:
 
     def score(self, program: Program) -> Score:
         """Run the samples through a program and compare."""
-        logits = run(program, self.data, engine=self.engine).logits
+        logits = run(program, self.data.x, self.engine, lengths=self.data.lengths).logits
         top = logits.argmax(axis=1)
         chances = special.softmax(program.readout.out.to_float(logits), axis=1)
         return Score(

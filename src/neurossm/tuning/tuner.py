@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from neurossm.arrays import IntArray
 from neurossm.checks import checked_type
@@ -16,6 +16,7 @@ from neurossm.compile.options import DEFAULT_TARGET
 from neurossm.datafile import Data, samples_of
 from neurossm.errors import InputError, LimitError
 from neurossm.graph import Graph
+from neurossm.graph.data import Sequences
 from neurossm.hw_profiles import Profile, load_profile
 from neurossm.progress import Meter, Progress
 from neurossm.registry import DEFAULT_ENGINE, check_engines
@@ -33,10 +34,11 @@ def tune(
     settings: TuneOptions | None = None,
     target: str | os.PathLike[str] | Profile = DEFAULT_TARGET,
     options: CompileOptions | None = None,
-    calibration: ArrayLike | None = None,
+    calibration: ArrayLike | Data | None = None,
     progress: Progress | None = None,
     limit: int | None = None,
     engine: str = DEFAULT_ENGINE,
+    lengths: ArrayLike | None = None,
 ) -> Tuning:
     """Find the narrowest widths, by layer and kind of number, that keep the accuracy.
 
@@ -59,6 +61,8 @@ def tune(
         Only the first so many samples.
     engine
         What runs the programs that are tried; the outcome does not depend on it.
+    lengths
+        (samples) valid steps of each; all by default, or those of the file.
 
     Raises
     ------
@@ -71,8 +75,9 @@ def tune(
         "settings", TuneOptions() if settings is None else settings, TuneOptions
     )
     graph, own_calibration = load_graph(model)
-    samples = samples_of(graph.input, graph.channels()[graph.output.name], data, labels, limit)
-    x, y = samples.x, samples.y
+    classes = graph.channels()[graph.output.name]
+    samples = samples_of(graph.input, classes, data, labels, limit, lengths)
+    x, y = samples.sequences, samples.y
     prepared = prepare(
         graph, target, options, own_calibration if calibration is None else calibration
     )
@@ -133,7 +138,7 @@ def _judge(
     graph: Graph,
     profile: Profile,
     engine: str,
-    data: NDArray[np.generic],
+    data: Sequences,
     labels: IntArray | None,
     part: IntArray,
     progress: Progress | None,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from threading import local
 from typing import Any
 
@@ -16,9 +17,10 @@ from neurossm.engine.cpu.planner import lower
 from neurossm.engine.cpu.tape import Tape
 from neurossm.engine.cpu.workspace import Workspace
 from neurossm.errors import InputError
-from neurossm.program import Program, Run
+from neurossm.graph.data import Sequences, runs_of_one_length
+from neurossm.program import Program
 from neurossm.program.arithmetic import Tally
-from neurossm.program.reference import check_countable, check_recordable
+from neurossm.program.running import Kept, Run, Sink, check_countable, check_recordable
 from neurossm.progress import Meter, Progress
 from neurossm.threads import usable_cores
 
@@ -28,9 +30,6 @@ ENCODE_BYTES = 1 << 26
 """Data are turned into integers piece by piece, so much at a time."""
 REPORT_STEPS = 1 << 12
 """Steps of a sample after which progress is reported."""
-
-Sink = Callable[[str, int, int, IntArray], None]
-"""Takes a piece of a recorded tensor: name, first sample, first step, values (b, steps, ...)."""
 
 
 def warm_up(program: Program) -> float:
@@ -52,44 +51,24 @@ def run(
     progress: Progress | None = None,
     threads: int | None = None,
     count: Iterable[str] = (),
+    lengths: IntArray | None = None,
 ) -> Run:
-    """Run samples through a program; the integers are those of the reference engine.
+    """Run samples through a program, as `neurossm.registry.run` says.
 
-    Parameters
-    ----------
-    program
-        The integer program.
-    data
-        (B, L, size), or (B, L) where the input has one channel.
-    record
-        Tensors to keep for every step; recording states is several times slower.
-    progress
-        Told how many time steps of all samples are done; see `neurossm.progress`.
-    threads
-        Cores to use; all by default. The result does not depend on it.
-    count
-        Tensors whose nonzero integers to count.
-
-    Raises
-    ------
-    InputError
-        Data that do not suit the input, more steps than `max_steps`, an unknown name to record,
-        fewer than one thread.
-    UnsupportedError
-        An operation this engine does not know.
+    The result does not depend on the number of threads. Recording states is several times slower.
     """
-    tensors: dict[str, IntArray] = {}
-    names = check_recordable(program, record)
-    for name in names:
-        shape = (*data.shape[:2], *program.recordings[name].shape)
-        tensors[name] = np.empty(shape, np.int64)
-
-    def keep(name: str, sample: int, step: int, values: IntArray) -> None:
-        tensors[name][sample : sample + len(values), step : step + values.shape[1]] = values
-
-    return run_to(
-        program, data, names, keep, progress=progress, threads=threads, count=count, tensors=tensors
+    kept = Kept(program, record, data.shape)
+    ran = run_to(
+        program,
+        data,
+        kept.names,
+        kept,
+        progress=progress,
+        threads=threads,
+        count=count,
+        lengths=lengths,
     )
+    return replace(ran, tensors=kept.tensors)
 
 
 def run_to(
@@ -101,7 +80,7 @@ def run_to(
     progress: Progress | None = None,
     threads: int | None = None,
     count: Iterable[str] = (),
-    tensors: dict[str, IntArray] | None = None,
+    lengths: IntArray | None = None,
 ) -> Run:
     """Run samples and hand each recorded piece to `sink`, which threads call at the same time.
 
@@ -111,11 +90,12 @@ def run_to(
     counted = check_countable(program, count)
     if threads is not None and threads < 1:
         raise InputError(f"threads: {threads}, must be at least 1")
-    meter = Meter(progress, "running", data.shape[0] * data.shape[1])
-    batch = _Batch(program, lower(program, names, counted), len(data), sink, meter)
+    steps = Sequences(data, lengths).steps
+    meter = Meter(progress, "running", steps.sum())
+    batch = _Batch(program, lower(program, names, counted), steps, sink, meter)
     for first, x in _encoded(program, data):
         batch.run(first, x, threads or usable_cores())
-    return batch.result(tensors or {})
+    return batch.result()
 
 
 def _encoded(program: Program, data: NDArray[np.generic]) -> Iterator[tuple[int, IntArray]]:
@@ -127,45 +107,46 @@ def _encoded(program: Program, data: NDArray[np.generic]) -> Iterator[tuple[int,
 
 
 class _Batch:
-    """Runs samples in any order and collects their sums and counts."""
+    """Runs samples of so many `steps` (B) in any order and collects their sums and counts."""
 
     def __init__(
-        self, program: Program, tape: Tape, samples: int, sink: Sink, meter: Meter
+        self, program: Program, tape: Tape, steps: IntArray, sink: Sink, meter: Meter
     ) -> None:
-        self.program, self.tape, self.samples, self.sink = program, tape, samples, sink
+        self.program, self.tape, self.steps, self.sink = program, tape, steps, sink
         self.meter = meter
         self.sums = {
-            key: np.zeros((samples, channels), np.int64) for key, (_, channels) in tape.sums.items()
+            key: np.zeros((len(steps), channels), np.int64)
+            for key, (_, channels) in tape.sums.items()
         }
         self.counts = tape.counts()
-        self.steps = 0
 
     def run(self, first: int, x: IntArray, threads: int) -> None:
         """Run samples x (b, L, C), which are number `first` and following."""
-        self.steps = x.shape[1]
-        size = group_size(len(x), self.steps, threads)
+        size = group_size(len(x), x.shape[1], threads)
+        groups = runs_of_one_length(self.steps[first : first + len(x)], size)
         memory = local()
 
-        def task(begin: int) -> IntArray:
-            part = x[begin : begin + size]
+        def task(group: tuple[int, int]) -> IntArray:
+            begin, end = group
             workspace = getattr(memory, "workspace", None)
-            if workspace is None or workspace.samples != len(part):
-                chunk = max(1, min(self.steps, ROWS // len(part)))
-                workspace = memory.workspace = Workspace(self.tape, len(part), chunk)
-            return self._run_group(workspace, part, first + begin)
+            if workspace is None or workspace.samples != end - begin:
+                chunk = max(1, min(x.shape[1], ROWS // (end - begin)))
+                workspace = memory.workspace = Workspace(self.tape, end - begin, chunk)
+            return self._run_group(workspace, x[begin:end], first + begin)
 
-        for counts in _in_threads(task, range(0, len(x), size), threads):
+        for counts in _in_threads(task, groups, threads):
             self.counts += counts
 
     def _run_group(self, workspace: Workspace, x: IntArray, first: int) -> IntArray:
-        """Run samples that go together; return what was clipped."""
+        """Run samples of one length together; return what was clipped."""
         workspace.reset()
         counts = self.tape.counts()
         names = self.tape.tensors
+        steps = int(self.steps[first])
         # Recorded tensors are read from the work memory after every chunk.
         stride = workspace.chunk if names else REPORT_STEPS
-        for start in range(0, self.steps, stride):
-            stop = min(start + stride, self.steps)
+        for start in range(0, steps, stride):
+            stop = min(start + stride, steps)
             workspace.advance(x, start, stop, counts)
             for name in names:
                 self.sink(name, first, start, recorded(self.program, workspace, name, stop - start))
@@ -174,13 +155,13 @@ class _Batch:
             sums[first : first + len(x)] = workspace.total(key)
         return counts
 
-    def result(self, tensors: dict[str, IntArray]) -> Run:
+    def result(self) -> Run:
         """Decode the sums."""
         tally = Tally()
         totals = self.sums.pop("")
         logits = self.program.readout.decode(totals, self.steps, tally)
         saturations = self.tape.clipped(self.counts) | tally
-        return Run(logits, saturations, tensors, self.sums, totals)
+        return Run(logits, saturations, {}, self.sums, totals)
 
 
 def group_size(samples: int, steps: int, threads: int) -> int:
@@ -198,7 +179,9 @@ def recorded(program: Program, workspace: Workspace, name: str, steps: int) -> I
     return values.reshape(*values.shape[:2], *one.shape)
 
 
-def _in_threads(task: Callable[[int], Any], items: Iterable[int], threads: int) -> Iterator[Any]:
+def _in_threads(
+    task: Callable[[tuple[int, int]], Any], items: Iterable[tuple[int, int]], threads: int
+) -> Iterator[Any]:
     """Yield the results of a task in order; the kernels release the interpreter's lock."""
     if threads == 1:
         yield from map(task, items)

@@ -16,7 +16,7 @@ from neurossm.errors import InputError
 from neurossm.graph.data import as_data
 from neurossm.program import Program
 from neurossm.program.arithmetic import Tally
-from neurossm.program.reference import check_recordable
+from neurossm.program.running import check_recordable
 
 
 class Session:

@@ -38,6 +38,19 @@ class Chunk:
     total: Tensor
     nonzeros: dict[str, Tensor] = field(default_factory=dict)
 
+    def first(self, samples: int) -> Chunk:
+        """Return the first samples alone; what is gathered of them is gathered here, too."""
+        if samples == len(self.total):
+            return self
+        return Chunk(
+            {
+                op: {name: values[:samples] for name, values in states.items()}
+                for op, states in self.states.items()
+            },
+            self.total[:samples],
+            {name: values[:samples] for name, values in self.nonzeros.items()},
+        )
+
 
 @dataclass(frozen=True, eq=False)
 class DeviceProgram:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -14,14 +14,11 @@ from torch import Tensor
 from neurossm.arrays import IntArray
 from neurossm.engine.gpu.device import free_memory, full_precision
 from neurossm.engine.gpu.device_program import DeviceProgram, device_program
-from neurossm.graph.data import check_data
-from neurossm.program import Program, Run
+from neurossm.graph.data import Sequences, check_data, longest_first, spans
+from neurossm.program import Program
 from neurossm.program.arithmetic import Tally
-from neurossm.program.reference import check_countable, check_recordable
+from neurossm.program.running import Kept, Run, Sink, check_countable, check_recordable
 from neurossm.progress import Meter, Progress
-
-if TYPE_CHECKING:
-    from neurossm.engine.cpu.batches import Sink
 
 
 def run(
@@ -31,24 +28,19 @@ def run(
     progress: Progress | None = None,
     *,
     count: Iterable[str] = (),
+    lengths: IntArray | None = None,
     device: str = "cuda",
     kernels: str = "auto",
     memory: int | None = None,
 ) -> Run:
-    """Run samples through a program; the integers are those of the reference engine.
+    """Run samples through a program, as `neurossm.registry.run` says.
+
+    Recording states is many times slower.
 
     Parameters
     ----------
-    program
-        The integer program.
-    data
-        (B, L, size), or (B, L) where the input has one channel.
-    record
-        Tensors to keep for every step; recording states is many times slower.
-    progress
-        Told how many time steps of all samples are done; see `neurossm.progress`.
-    count
-        Tensors whose nonzero integers to count.
+    program, data, record, progress, count, lengths
+        As there.
     device
         "cuda", "cuda:1", ...; "cpu" gives the same integers, slowly.
     kernels
@@ -56,37 +48,21 @@ def run(
         Triton is installed.
     memory
         Bytes a batch may take; by default half of what is free on the device.
-
-    Raises
-    ------
-    InputError
-        Data that do not suit the input, more steps than `max_steps`, an unknown name.
-    MissingDependencyError
-        No such device, or no Triton for "fused".
-    UnsupportedError
-        An operation this engine does not know.
     """
-    tensors: dict[str, IntArray] = {}
-    names = check_recordable(program, record)
-    for name in names:
-        shape = (*data.shape[:2], *program.recordings[name].shape)
-        tensors[name] = np.empty(shape, np.int64)
-
-    def keep(name: str, sample: int, step: int, values: IntArray) -> None:
-        tensors[name][sample : sample + len(values), step : step + values.shape[1]] = values
-
-    result = run_to(
+    kept = Kept(program, record, data.shape)
+    ran = run_to(
         program,
         data,
-        names,
-        keep,
+        kept.names,
+        kept,
         progress=progress,
         count=count,
+        lengths=lengths,
         device=device,
         kernels=kernels,
         memory=memory,
     )
-    return Run(result.logits, result.saturations, tensors, result.nonzeros, result.totals)
+    return replace(ran, tensors=kept.tensors)
 
 
 def run_to(
@@ -97,39 +73,34 @@ def run_to(
     *,
     progress: Progress | None = None,
     count: Iterable[str] = (),
+    lengths: IntArray | None = None,
     device: str = "cuda",
     kernels: str = "auto",
     memory: int | None = None,
 ) -> Run:
     """Run samples and hand each recorded piece to `sink`.
 
-    Otherwise as `run`; the memory taken does not grow with the length of the samples.
+    Otherwise as `run`; the memory taken does not grow with the length of the samples. Of different
+    lengths, the longest go together, and a sample that has ended leaves its batch.
     """
     names = check_recordable(program, record)
     counted = check_countable(program, count)
     ready = device_program(program, device, kernels)
     check_data(program.input, data)
     program.encode(data[:1])  # before memory is reckoned with their length
+    steps = Sequences(data, lengths).steps
     memory = memory or free_memory(ready.device)
-    batch, chunk = ready.sizes(len(data), data.shape[1], memory, names, counted)
+    size, chunk = ready.sizes(len(data), int(steps.max()), memory, names, counted)
     ready.clear_counts()
-    meter = Meter(progress, "running", data.shape[0] * data.shape[1])
-    totals, nonzeros = [], []
+    meter = Meter(progress, "running", steps.sum())
+    batch = _Batch(ready, steps, chunk, names, counted, sink, meter)
+    order = longest_first(steps)
     with full_precision():
-        for first in range(0, len(data), batch):
-            x = program.encode(data[first : first + batch], widen=False)
-            total, counts = _run_batch(
-                ready,
-                x,
-                chunk,
-                names,
-                counted,
-                _shifted(sink, first),
-                meter,
-            )
-            totals.append(total)
-            nonzeros.append(counts)
-    return _result(ready, totals, nonzeros, data.shape[1])
+        for first in range(0, len(data), size):
+            who = order[first : first + size]
+            x = data[first : first + size] if lengths is None else data[who]
+            batch.run(program.encode(x[:, : steps[who[0]]], widen=False), who)
+    return batch.result()
 
 
 def warm_up(program: Program, device: str = "cuda") -> float:
@@ -142,41 +113,55 @@ def warm_up(program: Program, device: str = "cuda") -> float:
     return time.perf_counter() - started
 
 
-def _shifted(sink: Sink, first: int) -> Sink:
-    return lambda name, sample, step, values: sink(name, first + sample, step, values)
+class _Batch:
+    """Runs samples of so many `steps` (B) and collects their sums and counts."""
 
+    def __init__(
+        self,
+        ready: DeviceProgram,
+        steps: IntArray,
+        chunk: int,
+        names: tuple[str, ...],
+        counted: tuple[str, ...],
+        sink: Sink,
+        meter: Meter,
+    ) -> None:
+        self.ready, self.steps, self.chunk, self.names = ready, steps, chunk, names
+        self.sink, self.meter = sink, meter
+        nothing = ready.start(0, counted)
+        self.totals = np.zeros((len(steps), *nothing.total.shape[1:]), np.int64)
+        self.nonzeros = {
+            name: np.zeros((len(steps), *zeros.shape[1:]), np.int64)
+            for name, zeros in nothing.nonzeros.items()
+        }
 
-def _run_batch(
-    ready: DeviceProgram,
-    x: IntArray,
-    chunk: int,
-    names: tuple[str, ...],
-    counted: tuple[str, ...],
-    sink: Sink,
-    meter: Meter,
-) -> tuple[IntArray, dict[str, IntArray]]:
-    """Run samples that go together; return their sums over time and counts."""
-    own = np.array(x, order="C")  # tensors are neither reversed nor read-only
-    data = torch.from_numpy(own).to(ready.device).to(ready.input_type)
-    state = ready.start(len(x), counted)
-    for begin in range(0, x.shape[1], chunk):
-        piece = data[:, begin : begin + chunk].contiguous()
+    def run(self, x: IntArray, who: IntArray) -> None:
+        """Run samples x (b, L, C), the longest first, which have the numbers `who`."""
+        own = np.array(x, order="C")  # tensors are neither reversed nor read-only
+        data = torch.from_numpy(own).to(self.ready.device).to(self.ready.input_type)
+        all_of_them = running = self.ready.start(len(x), tuple(self.nonzeros))
+        for begin, end, count in spans(self.steps[who], self.chunk):
+            running = running.first(count)
+            piece = data[:count, begin:end].contiguous()
 
-        def keep(name: str, values: Tensor, begin: int = begin) -> None:
-            sink(name, 0, begin, values.long().cpu().numpy())
+            def keep(name: str, values: Tensor, begin: int = begin, count: int = count) -> None:
+                self._keep(name, who[:count], begin, values.long().cpu().numpy())
 
-        ready.advance(piece, state, names, keep)
-        meter.add(len(x) * piece.shape[1])
-    counts = {name: values.cpu().numpy() for name, values in state.nonzeros.items()}
-    return state.total.cpu().numpy(), counts
+            self.ready.advance(piece, running, self.names, keep)
+            self.meter.add(count * (end - begin))
+        self.totals[who] = all_of_them.total.cpu().numpy()
+        for name, values in all_of_them.nonzeros.items():
+            self.nonzeros[name][who] = values.cpu().numpy()
 
+    def _keep(self, name: str, who: IntArray, begin: int, values: IntArray) -> None:
+        """Hand on a piece (b, steps, ...), in parts whose samples are neighbours."""
+        cuts = np.flatnonzero(np.diff(who) != 1) + 1
+        for part in np.split(np.arange(len(who)), cuts):
+            self.sink(name, int(who[part[0]]), begin, values[part[0] : part[-1] + 1])
 
-def _result(
-    ready: DeviceProgram, totals: list[IntArray], nonzeros: list[dict[str, IntArray]], steps: int
-) -> Run:
-    total = np.concatenate(totals)
-    tally = Tally()
-    logits = ready.program.readout.decode(total, steps, tally)
-    counts = {name: np.concatenate([one[name] for one in nonzeros]) for name in nonzeros[0]}
-    saturations = ready.clipped() | tally
-    return Run(logits, saturations, {}, counts, total)
+    def result(self) -> Run:
+        """Decode the sums."""
+        tally = Tally()
+        logits = self.ready.program.readout.decode(self.totals, self.steps, tally)
+        saturations = self.ready.clipped() | tally
+        return Run(logits, saturations, {}, self.nonzeros, self.totals)

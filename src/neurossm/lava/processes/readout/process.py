@@ -34,7 +34,7 @@ class ReadoutProcess(AbstractProcess):  # type: ignore[misc]
     channels
         H.
     schedule
-        Where samples begin and end; a sample has `reset_period` steps.
+        Where samples begin and end.
     trace
         Files to write to, by name: the last member's are the logits, one row for each sample; that
         of what it reads is what arrived.
@@ -80,9 +80,9 @@ class _ReadoutModel(StreamModel):
             self.total[:] = 0
         self.total += x
         if self.schedule.ends(position):
-            period = self.schedule.reset_period
-            self.logits[:] = self.decode(period)
-            self.trace(position // period, {members[-1].name: self.logits})
+            sample = self.schedule.sample(position)
+            self.logits[:] = self.decode(self.schedule.steps(sample))
+            self.trace(sample, {members[-1].name: self.logits})
 
 
 @implements(proc=ReadoutProcess, protocol=LoihiProtocol)
