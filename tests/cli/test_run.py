@@ -44,6 +44,27 @@ def test_logits_and_accuracy(case: SimpleNamespace, engine: str) -> None:
         np.testing.assert_array_equal(saved["logits"], case.expected.logits)
 
 
+@pytest.mark.parametrize("engine", ["fast", "reference"])
+def test_samples_that_end_early(case: SimpleNamespace, engine: str) -> None:
+    """Logits and predictions are those of each sample alone, cut to its length."""
+    lengths = np.array([9, 1, 4, 9, 2])
+    x = case.x.copy()
+    x[1, 1:] = 99
+    np.savez(case.folder / "data.npz", x=x, lengths=lengths)
+    out = case.folder / "out.npz"
+    result = case.invoke("--engine", engine, "-o", str(out))
+    assert result.exit_code == 0, result.output
+    with np.load(out) as saved:
+        for i, length in enumerate(lengths):
+            alone = reference.run(case.program, case.x[i : i + 1, :length]).logits[0]
+            np.testing.assert_array_equal(saved["logits"][i], alone)
+            assert saved["prediction"][i] == alone.argmax()
+    np.savez(case.folder / "data.npz", x=x, lengths=lengths - 1)
+    result = case.invoke("--engine", engine)
+    assert result.exit_code == 1
+    assert "lengths[1] is 0; x has 9 steps" in result.stderr
+
+
 def test_compilation_is_reported_apart(case: SimpleNamespace) -> None:
     found = json.loads(case.invoke("--threads", "1", "--json", "-").stdout)
     assert found["compile_seconds"] > 0.0

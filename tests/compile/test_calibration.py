@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from neurossm import graph as g
+from neurossm.arrays import same
 from neurossm.compile import CompileOptions, calibration, compile_model, compiler, prepare
 from neurossm.compile.calibration import LEAST_SAMPLES, STEPS, Calibration
+from neurossm.datafile import Data
 from neurossm.errors import InputError
 from neurossm.graph.evaluate import GraphEvaluator, evaluate
 
@@ -146,3 +148,20 @@ def test_a_model_is_read_and_placed_once(networks, monkeypatch, tmp_path):
     monkeypatch.setattr(g.Graph, "load", staticmethod(lambda p: loaded.append(p) or load(p)))
     compile_model(tmp_path / "g.h5")
     assert len(placed) == len(loaded) == 1
+
+
+def test_what_stands_after_a_samples_end_calibrates_nothing(graph, networks):
+    """The same program as from the valid steps alone, whatever they are padded with."""
+    data = networks.random_data(graph.input, 0, batch=12, steps=20)
+    whole, cut = np.repeat([20, 7], 6), data.copy()
+    cut[6:, 7:] = 0
+    programs = [
+        prepare(dynamic(graph), options=CALIBRATED, calibration=Data(x, lengths=whole)).compile()
+        for x in (data, cut)
+    ]
+    assert same(programs[0].ops, programs[1].ops)
+    ranges = prepare(graph, options=CALIBRATED, calibration=Data(data, lengths=whole)).ranges
+    seen = [evaluate(graph, x, ["encoder"])["encoder"] for x in (data[:6], data[6:, :7])]
+    largest = np.max([np.abs(values).max(axis=(0, 1)) for values in seen], axis=0)
+    headroom = 2.0**CALIBRATED.headroom_bits
+    np.testing.assert_allclose(ranges.tensors["encoder"].largest(), largest * headroom)

@@ -61,3 +61,14 @@ def test_failure_leaves_nothing(networks: ModuleType, program: Program, tmp_path
     with pytest.raises(InputError, match="no tensor 'x'"):
         write_trace(tmp_path / "trace.h5", program, data, ["x"])
     assert list(tmp_path.iterdir()) == []
+
+
+def test_samples_that_end_early_are_0_behind_their_end(networks, tmp_path):
+    program = networks.random_program(2, channels=4, modes=2, inputs=1)
+    data = networks.random_data(program.input, 0, 3, 11)
+    run = write_trace(tmp_path / "t.h5", program, data, ["encoder"], lengths=[11, 3, 7])
+    expected = program.run(data, "reference", ["encoder"], lengths=[11, 3, 7])
+    np.testing.assert_array_equal(run.logits, expected.logits)
+    with h5py.File(tmp_path / "t.h5") as file:
+        np.testing.assert_array_equal(file["tensors/encoder"][:], expected.tensors["encoder"])
+        assert file["lengths"][:].tolist() == [11, 3, 7]

@@ -11,7 +11,7 @@ import torch
 
 import neurossm
 from neurossm.errors import FormatError, InputError, NeuroSSMError
-from neurossm.models import Network, load, save
+from neurossm.models import InputSpec, ModelConfig, Network, load, save
 
 Make = Callable[..., Network]
 
@@ -159,3 +159,14 @@ def test_no_code_runs(tmp_path: Path) -> None:
 
     refused(tmp_path, {"format": "neurossm-checkpoint", "version": 1, "state": Trap()})
     assert not (tmp_path / "sprung").exists()
+
+
+def test_calibration_samples_keep_their_lengths(tmp_path):
+    config = ModelConfig("binary-s4d", InputSpec.uint8(), 2, n_layers=1, d_model=4, d_state=4)
+    x = np.zeros((3, 5, 1), np.uint8)
+    save(tmp_path / "m.pt", Network(config), x, calibration_lengths=np.array([5, 2, 1]))
+    loaded = load(tmp_path / "m.pt")
+    assert loaded.calibration_lengths is not None
+    assert loaded.calibration_lengths.tolist() == [5, 2, 1]
+    save(tmp_path / "m.pt", Network(config), x)
+    assert load(tmp_path / "m.pt").calibration_lengths is None

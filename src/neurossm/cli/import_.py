@@ -123,7 +123,7 @@ def _import(
     from neurossm.datafile import load_data
     from neurossm.importers import import_checkpoint
 
-    samples = None if calibration is None else load_data(calibration).x
+    samples = None if calibration is None else load_data(calibration)
     imported = import_checkpoint(checkpoint, config, options, samples)
     imported.save(model_path)
     _show(output, model_path, imported)

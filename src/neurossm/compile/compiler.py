@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 import neurossm
 from neurossm.checks import checked_type
@@ -242,7 +242,7 @@ def _check_widths(options: CompileOptions, profile: Profile) -> None:
                 )
 
 
-def load_graph(model: object) -> tuple[Graph, NDArray[np.generic] | Data | None]:
+def load_graph(model: object) -> tuple[Graph, Data | None]:
     """Return the float graph of a model, and the calibration batch if it brings one."""
     if isinstance(model, Graph):
         return model, None
@@ -259,7 +259,8 @@ def load_graph(model: object) -> tuple[Graph, NDArray[np.generic] | Data | None]
     from neurossm.models.network import Network
 
     if isinstance(model, Checkpoint):
-        return export(model), model.calibration
+        samples, lengths = model.calibration, model.calibration_lengths
+        return export(model), None if samples is None else Data(samples, lengths=lengths)
     if isinstance(model, Network | Feedforward):
         return export(model), None
     raise InputError(

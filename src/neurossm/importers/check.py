@@ -15,7 +15,7 @@ import torch
 from neurossm.datafile import Data, load_data
 from neurossm.errors import InputError, NeuroSSMError
 from neurossm.files import as_path
-from neurossm.graph.data import check_data, check_labels
+from neurossm.graph.data import Sequences, check_labels, check_sequences
 from neurossm.importers.archive import Source, read_source
 from neurossm.importers.config_file import ACTIVATIONS, Config
 from neurossm.importers.importer import config_of, decide
@@ -138,17 +138,17 @@ def _check(
     first, settings = decide(source, config, options)
     if "input" in settings.questions:
         raise InputError(f"give {settings.questions['input']}")
-    x = check_data(first.input, data.x, data.where)
+    samples = check_sequences(first.input, data.x, data.lengths, data.where)
     if data.y is None:
         raise InputError(f"{data.where}: --check needs labels: class numbers under the name y")
-    y = check_labels(data.y, len(x), first.found.classes, data.where)
+    y = check_labels(data.y, len(samples), first.found.classes, data.where)
     open_ = {*settings.questions, *(s.name for s in settings.record if s.origin == "assumed")}
     found = []
     combinations = list(_combinations(open_, first))
-    meter = Meter(progress, "checking", len(combinations) * x.shape[0] * x.shape[1])
+    meter = Meter(progress, "checking", len(combinations) * samples.steps.sum())
     for chosen in combinations:
         reading, _ = decide(source, config, replace(options, **chosen))  # type: ignore[arg-type]
-        right = np.concatenate(list(_right(reading, x, y, meter)))
+        right = np.concatenate(list(_right(reading, samples, y, meter)))
         accuracy = float(right.mean())
         found.append(Tried(chosen, accuracy, _reproduces(accuracy, len(y), source)))
     found.sort(key=lambda tried: -tried.accuracy)
@@ -178,14 +178,14 @@ def _combinations(open_: set[str], first: Reading) -> Iterator[dict[str, str | b
 
 
 def _right(
-    reading: Reading, x: np.ndarray[Any, Any], y: np.ndarray[Any, Any], meter: Meter
+    reading: Reading, samples: Sequences, y: np.ndarray[Any, Any], meter: Meter
 ) -> Iterator[np.ndarray[Any, Any]]:
-    values = x[..., 0] if reading.input.kind == "tokens" else x
-    for start in range(0, len(x), _BATCH):
-        batch = torch.from_numpy(np.ascontiguousarray(values[start : start + _BATCH]))
+    for part, x in samples.whole(_BATCH):
+        values = x[..., 0] if reading.input.kind == "tokens" else x
+        batch = torch.from_numpy(np.ascontiguousarray(values))
         predicted = reading.logits(batch).argmax(1).numpy()
-        yield predicted == y[start : start + _BATCH]
-        meter.add(len(batch) * x.shape[1])
+        yield predicted == y[part]
+        meter.add(x.shape[0] * x.shape[1])
 
 
 def _reproduces(accuracy: float, samples: int, source: Source) -> bool | None:

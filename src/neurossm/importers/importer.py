@@ -9,9 +9,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from neurossm.arrays import IntArray
+from neurossm.datafile import Data
 from neurossm.errors import FormatError, InputError, NeuroSSMError
 from neurossm.files import as_path
-from neurossm.graph.data import check_data
+from neurossm.graph.data import Sequences, check_sequences
 from neurossm.importers import choices
 from neurossm.importers.archive import Source, read_source
 from neurossm.importers.config_file import (
@@ -51,8 +53,9 @@ class Imported:
         Name of the file.
     sha256
         Its digest.
-    calibration
-        Raw input samples to travel with the network, or None.
+    calibration, calibration_lengths
+        Raw input samples to travel with the network, or None, and the valid steps of each, None
+        where they are all.
     """
 
     model: Network | Feedforward
@@ -61,10 +64,18 @@ class Imported:
     source: str
     sha256: str
     calibration: NDArray[np.generic] | None = None
+    calibration_lengths: IntArray | None = None
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write a checkpoint; where it came from stands in ``training["imported"]``."""
-        save(path, self.model, self.calibration, {"imported": self.provenance()})
+        training = {"imported": self.provenance()}
+        save(
+            path,
+            self.model,
+            self.calibration,
+            training,
+            calibration_lengths=self.calibration_lengths,
+        )
 
     def provenance(self) -> dict[str, Any]:
         """Return where the network comes from as plain values."""
@@ -82,7 +93,7 @@ def import_checkpoint(
     path: str | os.PathLike[str],
     config: str | os.PathLike[str] | None = None,
     options: ImportOptions | None = None,
-    calibration: NDArray[np.generic] | None = None,
+    calibration: NDArray[np.generic] | Data | None = None,
 ) -> Imported:
     """Read a checkpoint of another project; `docs/importing.md` lists which.
 
@@ -177,7 +188,10 @@ def decide(source: Source, config: Config, options: ImportOptions) -> tuple[Read
 
 
 def _import(
-    source: Source, config: Config, options: ImportOptions, calibration: NDArray[np.generic] | None
+    source: Source,
+    config: Config,
+    options: ImportOptions,
+    calibration: NDArray[np.generic] | Data | None,
 ) -> Imported:
     reading, settings = decide(source, config, options)
     check_deployable(reading)  # of what is already known; no use in asking further
@@ -187,15 +201,22 @@ def _import(
         state = with_usual_eps(state, reading.norm_eps)
     model = build(_model_config(reading, config), state)
     samples = None if calibration is None else _samples(spec, calibration)
-    notes = tuple(_notes(source, config, reading))
-    return Imported(model, tuple(settings.record), notes, source.path.name, source.sha256, samples)
+    return Imported(
+        model,
+        tuple(settings.record),
+        tuple(_notes(source, config, reading)),
+        source.path.name,
+        source.sha256,
+        None if samples is None else samples.x,
+        None if samples is None else samples.lengths,
+    )
 
 
 def _import_sparch(
     source: Source,
     configured: bool,
     options: ImportOptions,
-    calibration: NDArray[np.generic] | None,
+    calibration: NDArray[np.generic] | Data | None,
 ) -> Imported:
     if configured:
         raise InputError(
@@ -209,7 +230,15 @@ def _import_sparch(
     spec = model.config.input
     samples = None if calibration is None else _samples(spec, calibration)
     notes = (*source.weights.notes, *read.notes)
-    return Imported(model, tuple(settings.record), notes, source.path.name, source.sha256, samples)
+    return Imported(
+        model,
+        tuple(settings.record),
+        notes,
+        source.path.name,
+        source.sha256,
+        None if samples is None else samples.x,
+        None if samples is None else samples.lengths,
+    )
 
 
 def _layer(found: Found, activation: str) -> LayerKind:
@@ -285,9 +314,11 @@ def _model_config(reading: Reading, config: Config) -> dict[str, Any]:
     return values
 
 
-def _samples(spec: InputSpec, calibration: NDArray[np.generic]) -> NDArray[np.generic]:
-    samples = check_data(spec, calibration, "--calibration")
-    return samples[..., 0] if spec.kind == "tokens" else samples
+def _samples(spec: InputSpec, calibration: NDArray[np.generic] | Data) -> Sequences:
+    given = calibration if isinstance(calibration, Data) else Data(calibration)
+    samples = check_sequences(spec, given.x, given.lengths, "--calibration")
+    x = samples.x[..., 0] if spec.kind == "tokens" else samples.x
+    return Sequences(x, samples.lengths)
 
 
 def _notes(source: Source, config: Config, reading: Reading) -> list[str]:

@@ -53,6 +53,8 @@ class Checkpoint:
         How the network was made: plain values.
     sha256, source
         Digest and name of the file it was read from; empty if it was not.
+    calibration_lengths
+        (S) valid steps of those samples; None if all have L.
     """
 
     model: Network | Feedforward
@@ -60,6 +62,7 @@ class Checkpoint:
     training: Mapping[str, Any] = field(default_factory=dict)
     sha256: str = ""
     source: str = ""
+    calibration_lengths: NDArray[np.int64] | None = None
 
     @property
     def config(self) -> ModelConfig | FeedforwardConfig:
@@ -73,6 +76,7 @@ def save(
     calibration: Tensor | NDArray[np.generic] | None = None,
     training: Mapping[str, Any] | None = None,
     resume: Mapping[str, Any] | None = None,
+    calibration_lengths: Tensor | NDArray[np.generic] | None = None,
 ) -> None:
     """Write a checkpoint, whole or not at all.
 
@@ -88,6 +92,8 @@ def save(
         Plain values that say how the network was made.
     resume
         Tensors and plain values that a training needs to go on; None for a network to use.
+    calibration_lengths
+        (S) valid steps of the samples; None if all have L.
 
     Raises
     ------
@@ -108,6 +114,8 @@ def save(
     }
     if resume is not None:
         content["resume"] = dict(resume)
+    if calibration_lengths is not None:  # older releases read files without
+        content["calibration_lengths"] = _tensor(calibration_lengths)
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
 
@@ -146,9 +154,11 @@ def load(path: Path) -> Checkpoint:
         model = build(content.get("config"), content.get("state"))
     except (FormatError, InputError) as error:
         raise FormatError(f"{path}: {error}") from error
-    calibration = content.get("calibration")
-    samples = None if calibration is None else _samples(calibration, f"{path}: calibration")
-    return Checkpoint(model, samples, content.get("training") or {}, digest, path.name)
+    samples, lengths = (
+        None if content.get(name) is None else _samples(content[name], f"{path}: {name}")
+        for name in ("calibration", "calibration_lengths")
+    )
+    return Checkpoint(model, samples, content.get("training") or {}, digest, path.name, lengths)
 
 
 def read_pickled(path: Path) -> object:
@@ -177,14 +187,14 @@ def read_pickled(path: Path) -> object:
     return content
 
 
-def _samples(calibration: object, where: str) -> NDArray[np.generic]:
+def _samples(calibration: object, where: str) -> NDArray[Any]:
     """Return a file's calibration batch, if it is a plain tensor as large as it says."""
     if not isinstance(calibration, Tensor):
         raise FormatError(f"{where}: expected a tensor")
     _check_plain(calibration, where)
     if calibration.dtype == torch.bfloat16 or calibration.is_complex():
         raise FormatError(f"{where}: holds {calibration.dtype} values; expected numbers of NumPy")
-    samples: NDArray[np.generic] = calibration.detach().numpy()
+    samples: NDArray[Any] = calibration.detach().numpy()
     return samples
 
 
