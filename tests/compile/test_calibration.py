@@ -55,9 +55,9 @@ def test_the_part_is_the_same_each_time_and_not_the_first(graph, monkeypatch):
     monkeypatch.setattr(calibration, "STEPS", 200)
     data = np.arange(40, dtype=np.uint8)[:, None, None] * np.ones((1, 10, 1), np.uint8)
     first, second = (Calibration.of(graph, data) for _ in range(2))
-    assert np.array_equal(first.part, second.part)
-    assert not np.array_equal(first.part, data[:20])
-    assert sorted([*first.part[:, 0, 0], *first.rest[:, 0, 0]]) == list(range(40))
+    assert np.array_equal(first.part.x, second.part.x)
+    assert not np.array_equal(first.part.x, data[:20])
+    assert sorted([*first.part.x[:, 0, 0], *first.rest.x[:, 0, 0]]) == list(range(40))
 
 
 def test_what_was_used_is_stated_in_the_program(graph, networks, monkeypatch):
