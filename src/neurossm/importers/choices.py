@@ -121,8 +121,8 @@ def norm(found: Found, config: Config, settings: Settings) -> str:
     if given is not None or said is not None:
         value = str(given or said)
         settings.add("norm", value, "option" if given else "config")
-    elif found.norm == "batch":
-        value = "batch"
+    elif found.norm == "batch" or found.layer == "spiking-ssm":  # whose code has no others
+        value = found.norm
         settings.add("norm", value, "names")
     elif found.norm == "layer":
         value = "layer"
@@ -146,8 +146,8 @@ def norm(found: Found, config: Config, settings: Settings) -> str:
 
 def _norms_of(found: Found) -> tuple[str, ...]:
     """Return the kinds of norms that would have written these names."""
-    if found.norm == "batch":
-        return ("batch",)
+    if found.norm == "batch" or found.layer == "spiking-ssm":
+        return (found.norm,)
     affine = ("layer", "group", "instance")
     return affine if found.norm == "layer" else ("none", *affine)
 
@@ -215,7 +215,7 @@ def prenorm(found: Found, kind: str, config: Config, settings: Settings) -> bool
     return False
 
 
-def residual(config: Config, settings: Settings) -> str:
+def residual(found: Found, config: Config, settings: Settings) -> str:
     """Decide whether the input of a block is added to its output.
 
     Raises
@@ -231,6 +231,8 @@ def residual(config: Config, settings: Settings) -> str:
         return given
     if "residual" in config.model:
         settings.add("residual", "sum", "config")  # check_config refuses all others
+    elif found.layer == "spiking-ssm":
+        settings.add("residual", "sum", "names")
     elif config.names_model:
         settings.add("residual", "sum", "assumed", f"{_BASE}; --residual changes it")
     else:

@@ -161,7 +161,7 @@ def decide(source: Source, config: Config, options: ImportOptions) -> tuple[Read
         settings.add("norm_outputs", "discarded, as its code does with prenorm: false", "names")
         norm, found = "none", replace(found, norm="none")
     eps = choices.norm_eps(norm, config, settings)
-    residual = choices.residual(config, settings)
+    residual = choices.residual(found, config, settings)
     bare = norm != "none" and found.norm == "none"  # norms without weights
     found = replace(
         found,
