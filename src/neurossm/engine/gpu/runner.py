@@ -93,7 +93,7 @@ def run_to(
     size, chunk = ready.sizes(len(data), int(steps.max()), memory, names, counted)
     ready.clear_counts()
     meter = Meter(progress, "running", steps.sum())
-    batch = _Batch(ready, steps, chunk, names, counted, sink, meter)
+    batch = _DeviceBatch(ready, steps, chunk, names, counted, sink, meter)
     order = longest_first(steps)
     with full_precision():
         for first in range(0, len(data), size):
@@ -113,7 +113,7 @@ def warm_up(program: Program, device: str = "cuda") -> float:
     return time.perf_counter() - started
 
 
-class _Batch:
+class _DeviceBatch:
     """Runs samples of so many `steps` (B) and collects their sums and counts."""
 
     def __init__(
