@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +11,8 @@ from click.testing import CliRunner
 
 from neurossm.cli import cli
 from neurossm.compile import compile_model
+from neurossm.program import Program
+from neurossm.program.certificate import derive
 
 
 @pytest.fixture
@@ -49,7 +52,8 @@ def test_page_plots_and_json(arguments: list[str], tmp_path: Path) -> None:
 def test_people_are_told_where_it_is(arguments: list[str], tmp_path: Path) -> None:
     page = tmp_path / "out.html"
     result = CliRunner().invoke(cli, [*arguments, "-o", str(page), "--limit", "2"])
-    first, last = result.stdout.splitlines()
+    first, *between, last = result.stdout.splitlines()
+    assert all(line.startswith("warning: THE FLOAT MODEL ITSELF") for line in between)
     assert first.startswith("2 samples; passed: one engine ran, none was compared; ")
     assert first.endswith("the model survives (100.00% same top-1)")
     assert last == f"wrote {page}"
@@ -60,3 +64,16 @@ def test_a_bad_output_is_found_before_the_work(arguments: list[str], tmp_path: P
     result = CliRunner().invoke(cli, [*arguments, "-o", str(tmp_path / "no" / "out.html")])
     assert result.exit_code == 1
     assert "does not exist; create it first" in result.stderr
+
+
+def test_a_model_that_does_not_survive_fails(arguments: list[str], tmp_path: Path) -> None:
+    program = Program.load(arguments[1])
+    readout = program.readout
+    upside_down = replace(readout, weight=-readout.weight, bias=-readout.bias)
+    program.with_ops(derive((*program.ops[:-1], upside_down))).save(arguments[1])
+    page = tmp_path / "out.html"
+    result = CliRunner().invoke(cli, [*arguments, "-o", str(page)])
+    assert result.exit_code == 1
+    assert "FAILED" in result.stdout
+    assert "THE MODEL DOES NOT SURVIVE" in result.stdout
+    assert "THE MODEL DOES NOT SURVIVE" in page.read_text("utf-8")

@@ -162,7 +162,7 @@ def test_several_sets_are_asked_for(
         content |= {f"{names[1]}.{k}": v for k, v in other.items()}
     path = write(content)
     message = refused(path, *ARGUMENTS)
-    assert f"give --which {', '.join(names)}" in message
+    assert f"give --which {' or '.join(names)}" in message
     same(path, state, which=names[0])
     same(path, other, which=names[1])
     with pytest.raises(InputError, match="--which third"):

@@ -37,7 +37,9 @@ from neurossm.registry import DEFAULT_ENGINE
 @limit_option(" [default: 100]")
 @engines_option
 @json_option
+@click.pass_context
 def command(
+    context: click.Context,
     program: Path,
     data: Path,
     model: Path | None,
@@ -50,7 +52,7 @@ def command(
 ) -> None:
     """Write a page about PROGRAM on data: agreement, spikes, states, operations, energy, cores.
 
-    The page is one file that opens without a network.
+    The page is one file that opens without a network. Exit 1 if a check fails, as `verify`.
     """
     with open_output(json_path) as output:
         from neurossm.datafile import load_data
@@ -76,3 +78,5 @@ def command(
         if found.plots:
             output.line(f"wrote {len(found.plots)} figures to {plots_folder}")
         output.json(found.to_json())
+    if not found.passed:
+        context.exit(1)

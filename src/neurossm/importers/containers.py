@@ -72,7 +72,7 @@ def find_weights(content: Any, path: Path, which: str | None) -> Tidied:
     if which not in sets:
         said = "holds several sets of weights" if len(sets) > 1 else "holds one set of weights"
         given = "" if which is None else f"--which {which}: "
-        raise InputError(f"{path}: {given}{said}; give --which {', '.join(sets)}")
+        raise InputError(f"{path}: {given}{said}; give --which {' or '.join(sets)}")
     return tidy(_tensors_only(sets[which], path))
 
 
