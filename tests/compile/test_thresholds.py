@@ -133,9 +133,9 @@ def test_a_layer_is_judged_with_those_before_it_replaced():
 
 
 def test_the_steps_kept_are_spread_over_all_samples(monkeypatch):
-    from neurossm.compile import thresholds
+    from neurossm.compile import frontier
 
-    monkeypatch.setattr(thresholds, "_STEPS", 50)
+    monkeypatch.setattr(frontier, "_STEPS", 50)
     data = np.ones((64, 3, 2))
     data[32:, :, 1] = 0.6  # above half of 1, below 0.8
     frozen, (approximation,) = freeze_thresholds(GRAPH, 1.6, Sequences(data))
@@ -145,7 +145,7 @@ def test_the_steps_kept_are_spread_over_all_samples(monkeypatch):
 
 @pytest.mark.parametrize(("samples", "steps"), [(700, 784), (1400, 196), (20_000, 8), (9, 5)])
 def test_every_place_of_a_sample_is_kept(samples, steps):
-    from neurossm.compile.thresholds import _STEPS, _every
+    from neurossm.compile.frontier import _STEPS, _every
 
     every = _every(samples * steps, steps)
     kept = np.arange(0, samples * steps, every) % steps
