@@ -53,7 +53,7 @@ def test_people_are_told_where_it_is(arguments: list[str], tmp_path: Path) -> No
     page = tmp_path / "out.html"
     result = CliRunner().invoke(cli, [*arguments, "-o", str(page), "--limit", "2"])
     first, *between, last = result.stdout.splitlines()
-    assert all(line.startswith("warning: THE FLOAT MODEL ITSELF") for line in between)
+    assert all("MODEL ITSELF IS NEAR CHANCE" in line for line in between)
     assert first.startswith("2 samples; passed: one engine ran, none was compared; ")
     assert first.endswith("the model survives (100.00% same top-1)")
     assert last == f"wrote {page}"
