@@ -39,7 +39,7 @@ PARAMETERS = {
     "Program.load": "path",
     "Program.save": "self path",
     "Program.run": "self data engine record progress device threads count lengths",
-    "Program.session": "self streams record",
+    "Program.session": "self streams record engine",
     "Program.to_lava": "self data traces lengths",
 }
 ERRORS = {

@@ -116,8 +116,22 @@ _OWN = (
         counts=False,
         lengths=True,
     ),
-    Engine("c", {"cpu": "neurossm.c.engine"}, "portable C, compiled here", threads=True),
-    Engine("c-vector", {"cpu": "neurossm.c.vector"}, "C in vectors, compiled here", threads=True),
+    Engine(
+        "c",
+        {"cpu": "neurossm.c.portable"},
+        "portable C, compiled here",
+        threads=True,
+        streams=True,
+        lengths=True,
+    ),
+    Engine(
+        "c-vector",
+        {"cpu": "neurossm.c.vector"},
+        "C in vectors, compiled here",
+        threads=True,
+        streams=True,
+        lengths=True,
+    ),
 )
 
 

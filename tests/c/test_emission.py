@@ -185,14 +185,14 @@ def small(networks: ModuleType) -> Program:
 @styles
 def test_a_refused_step_changes_nothing(small: Program, style: str) -> None:
     library = engine.library_of(small, style, "")
-    network, other = engine.Network(library), engine.Network(library)
+    network, other = engine.LoadedNetwork(library), engine.LoadedNetwork(library)
     code, size = library.code, library.code.bench_bytes()
 
-    def run(one: engine.Network, *tokens: int) -> int:
+    def run(one: engine.LoadedNetwork, *tokens: int) -> int:
         x = np.array(tokens, np.uint8)
         return int(code.bench_run(one._at, x.ctypes.data, len(x), None))
 
-    def memory(one: engine.Network) -> bytes:
+    def memory(one: engine.LoadedNetwork) -> bytes:
         return ctypes.string_at(one._at, size)
 
     network.reset()

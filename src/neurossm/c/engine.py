@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import lru_cache
-from threading import Lock, local
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from neurossm.c import build
 from neurossm.c.lowering import CTensor
 from neurossm.c.source import CHUNK, CSource, source_of, template
 from neurossm.errors import RunError
+from neurossm.graph.data import Sequences
 from neurossm.program import Program, Run
 from neurossm.program.running import check_countable, check_recordable
 from neurossm.progress import Meter, Progress
@@ -40,6 +41,7 @@ def run(
     progress: Progress | None = None,
     threads: int | None = None,
     count: Iterable[str] = (),
+    lengths: IntArray | None = None,
     *,
     style: str = STYLE,
 ) -> Run:
@@ -57,17 +59,12 @@ def run(
         The compiler fails.
     """
     names, counted = check_recordable(program, record), check_countable(program, count)
-    library = library_of(program, style, _watched(program, (*names, *counted), style))
+    library = library_of(program, style, watched(program, (*names, *counted), style))
     x = program.encode(data)
-    meter = Meter(progress, "running", x.shape[0] * x.shape[1])
-    batch = _Samples(library, program, x, names, counted, meter)
-    with ThreadPoolExecutor(threads or usable_cores()) as pool:
-        try:
-            for _ in pool.map(batch.run, range(len(x))):
-                pass
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
+    steps = Sequences(x, lengths).steps
+    meter = Meter(progress, "running", steps.sum())
+    batch = _Samples(library, program, x, steps, names, counted, meter)
+    batch.run_all(min(threads or usable_cores(), len(x)))
     return batch.result()
 
 
@@ -76,7 +73,8 @@ def warm_up(program: Program, *, style: str = STYLE) -> None:
     library_of(program, style, "")
 
 
-def _watched(program: Program, names: tuple[str, ...], style: str) -> str:
+def watched(program: Program, names: tuple[str, ...], style: str) -> str:
+    """Return which of `_WATCHING` sees tensors of these names."""
     if not names:
         return ""
     states = any(program.recordings[name].state is not None for name in names)
@@ -85,10 +83,11 @@ def _watched(program: Program, names: tuple[str, ...], style: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Library:
-    """A compiled program."""
+    """A compiled program, and networks of it that nobody uses at the moment."""
 
     source: CSource
     code: Any
+    spare: list[LoadedNetwork] = field(default_factory=list)
 
     @property
     def tensors(self) -> dict[str, tuple[int, CTensor]]:
@@ -127,6 +126,7 @@ class LoadedNetwork:
         lowering = library.source.lowering
         self._input = np.dtype(lowering.tensors[lowering.program.input.name].kind.letter)
         self._tensors = len(lowering.shown)
+        self._known, self._recordings = library.tensors, lowering.program.recordings
         readout = lowering.program.readout
         self._logits = np.zeros(readout.out.channels, np.int64)
         self._sum = np.zeros(readout.weight.shape[1], np.int64)
@@ -152,6 +152,16 @@ class LoadedNetwork:
         if status:  # what was encoded is within the bounds, so this cannot happen
             raise RunError(f"engine 'c': a step was refused with status {status}")
 
+    def record(self, x: IntArray, names: Iterable[str]) -> dict[str, NDArray[Any]]:
+        """Take steps (L, C) and return tensors of these names, (L, ...), in their own types."""
+        kept, to = {}, {}
+        for name in dict.fromkeys(names):
+            number, tensor = self._known[name]
+            to[number] = np.empty((len(x), tensor.size), tensor.kind.letter)
+            kept[name] = to[number].reshape(len(x), *self._recordings[name].shape)
+        self.advance(x, to)
+        return kept
+
     def read(self) -> tuple[IntArray, IntArray, Counter[str]]:
         """Return logits, the readout's sums, and how many integers were clipped."""
         at = (self._logits.ctypes.data, self._sum.ctypes.data, self._clipped.ctypes.data)
@@ -168,6 +178,7 @@ class _Samples:
     library: Library
     program: Program
     x: IntArray
+    steps: IntArray
     names: tuple[str, ...]
     counted: tuple[str, ...]
     meter: Meter
@@ -177,7 +188,7 @@ class _Samples:
         batch, steps = self.x.shape[:2]
         recordings = self.program.recordings
         self.tensors = {
-            name: np.empty((batch, steps, *recordings[name].shape), np.int64) for name in self.names
+            name: np.zeros((batch, steps, *recordings[name].shape), np.int64) for name in self.names
         }
         self.nonzeros = {
             name: np.zeros((batch, *recordings[name].shape), np.int64) for name in self.counted
@@ -186,30 +197,41 @@ class _Samples:
         self.logits = np.zeros((batch, readout.out.channels), np.int64)
         self.totals = np.zeros((batch, readout.weight.shape[1]), np.int64)
         self.clipped: Counter[str] = Counter()
-        self._memory = local()
+
+    def run_all(self, threads: int) -> None:
+        """Run every sample, on so many threads."""
+        samples = range(len(self.x))
+        if threads == 1:
+            for sample in samples:
+                self.run(sample)
+            return
+        with ThreadPoolExecutor(threads) as pool:
+            try:
+                for _ in pool.map(self.run, samples):
+                    pass
+            except BaseException:
+                pool.shutdown(wait=True, cancel_futures=True)
+                raise
 
     def run(self, sample: int) -> None:
         """Run one sample."""
-        network = getattr(self._memory, "network", None)
-        if network is None:
-            network = self._memory.network = LoadedNetwork(self.library)
+        spare = self.library.spare
+        try:
+            network = spare.pop()
+        except IndexError:
+            network = LoadedNetwork(self.library)
         network.reset()
-        steps = self.x.shape[1]
-        kept: dict[str, NDArray[Any]] = {}
-        for name in dict.fromkeys((*self.names, *self.counted)):
-            _, tensor = self.library.tensors[name]
-            kept[name] = np.empty((steps, tensor.size), tensor.kind.letter)
-        network.advance(
-            self.x[sample], {self.library.tensors[name][0]: a for name, a in kept.items()}
-        )
+        x = self.x[sample, : self.steps[sample]]
+        kept = network.record(x, (*self.names, *self.counted))
         self.logits[sample], self.totals[sample], clipped = network.read()
+        spare.append(network)
         for name in self.names:
-            self.tensors[name][sample] = kept[name].reshape(self.tensors[name].shape[1:])
+            self.tensors[name][sample, : len(x)] = kept[name]
         for name in self.counted:
             self.nonzeros[name][sample] = np.count_nonzero(kept[name], axis=0)
         with self.lock:
             self.clipped += clipped
-        self.meter.add(steps)
+        self.meter.add(len(x))
 
     def result(self) -> Run:
         """Return what all samples led to."""

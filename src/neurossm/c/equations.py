@@ -148,11 +148,19 @@ class EquationPrinter:
         return self._help(_CHOICES[item.kind], kind, *args), kind
 
     def _entry(self, item: Instruction) -> tuple[str, CType]:
-        """Return an entry of a table of parameters."""
-        table = self.op.parameters[self.code.instructions[item.args[0]].value]
-        what = str(self.code.parameters[self.code.instructions[item.args[0]].value])
+        """Return an entry of a table of parameters, computed where they lie evenly."""
+        number, index = item.args
+        table = self.op.parameters[self.code.instructions[number].value]
+        steps = np.diff(table)
+        if (steps == steps[:1]).all():
+            first, step = int(table[0]), int(steps[0]) if steps.size else 0
+            reach = np.concatenate([table, table - first, [step]])
+            kind = _wider(self._types[index], working(*ends(reach)))
+            place = self._operand(index, kind)
+            return f"{literal(first, kind)} + {place} * {literal(step, kind)}", kind
+        what = str(self.code.parameters[self.code.instructions[number].value])
         name, kind = self._array(what, table)
-        return f"{name}[{self._operand(item.args[1], self._types[item.args[1]])}]", kind
+        return f"{name}[{self._operand(index, self._types[index])}]", kind
 
     def _shifted(self, number: int, item: Instruction) -> tuple[str, CType]:
         """Return a shift, by a number, by one per channel or mode, or by what is computed.

@@ -15,9 +15,9 @@ import numpy as np
 
 from neurossm.c import recurrence
 from neurossm.c.equations import EquationPrinter, Storage
-from neurossm.c.numbers import CType, ends, literal, narrowest, narrowest_of, working
+from neurossm.c.numbers import CType, ends, literal, narrowest, working
 from neurossm.c.spikes import SpikingDense, padded
-from neurossm.c.unit import CArgument, Member, TranslationUnit
+from neurossm.c.unit import CArgument, Member, TranslationUnit, vector_type
 from neurossm.derive.exactness import sum_reach
 from neurossm.errors import LimitError, UnsupportedError
 from neurossm.program import (
@@ -243,12 +243,14 @@ def _(op: Dense, to: CLowering) -> None:
     ternary = bool(to.interval(op).low.min() < 0)
     if to.program[op.inputs[0]].emits == "spikes":
         tensor, y = to.output(op, narrowest(-reach, reach))
-        kernel = SpikingDense(op, tensor.kind, narrowest_of(op.weight), ternary)
-        by_input = padded(op.weight, kernel.room) if to.chunked else op.weight.T
-        weights = to.unit.parameter(op.name, "weight, inputs first", by_input)
-        kernel = replace(kernel, weights=weights.kind)
-        body = kernel.body() if to.chunked else _spiking(op, tensor.kind, ternary)
-        to.unit.vectors |= kernel.types() if to.chunked else {}
+        if to.chunked:
+            kernel = SpikingDense(op, tensor.kind, ternary)
+            by_input, body = padded(op.weight, kernel.room), kernel.body()
+            to.unit.vectors |= dict([vector_type(tensor.kind, kernel.lanes)])
+        else:
+            by_input, body = op.weight.T, _spiking(op, tensor.kind, ternary)
+        least = tensor.kind if to.chunked else None
+        weights = to.unit.parameter(op.name, "weight, inputs first", by_input, least)
     else:
         tensor, y = to.output(op)
         weights = to.unit.parameter(op.name, "weight", op.weight)

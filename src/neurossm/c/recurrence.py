@@ -15,7 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from neurossm.arrays import IntArray
-from neurossm.c.numbers import CType
+from neurossm.c.numbers import INT32, CType
 from neurossm.c.unit import CArgument, TranslationUnit, filled, vector_type
 from neurossm.derive.exactness import DOUBLE, exact
 from neurossm.program import SSM, Interval, limits
@@ -24,6 +24,8 @@ LANES = 8
 TOGETHER = 4
 """Modes whose states are in registers at a time."""
 _FIELDS = ("a_re", "a_im", "pole_shift", "input_shift", "c_re", "c_im")
+INT16 = CType(16)
+"""What vectors can be made of in one instruction, unlike bytes."""
 _CHANNEL_FIELDS = ("readout_shift", "d", "d_shift")
 
 
@@ -91,10 +93,10 @@ class Recurrence:
         for name in (*_FIELDS, *_CHANNEL_FIELDS):
             values = getattr(self.op, name)
             values = self._arranged(values) if values.ndim == 2 else self._padded(values)
-            array = unit.parameter(self.op.name, name, values)
+            array = unit.parameter(self.op.name, name, values, INT16)
             arguments.append(CArgument(f"const {array.kind.name} *{name}", array.name))
             kinds.append(array.kind)
-        for kind in (*kinds, self.x, self.y, *self.states):
+        for kind in (INT32, *kinds, self.x, self.y, *self.states):
             unit.vectors |= dict([vector_type(kind, LANES)])
         return arguments, kinds
 
@@ -124,15 +126,14 @@ class Recurrence:
         yield f"        const size_t first = b * {LANES};"
         yield f"        const size_t count = {filled(channels, LANES, 'first')};"
         for name, kind in zip(_CHANNEL_FIELDS, kinds[-3:], strict=True):
-            yield f"        const lane_integers {name}_b = {_loaded(f'{name} + first', kind)};"
+            loaded = _loaded(f"{name} + first", kind, "lane_integers")
+            yield f"        const lane_integers {name}_b = {loaded};"
         yield "        const lanes unit = POWER(-readout_shift_b);"
-        yield (
-            "        const lanes gain = __builtin_convertvector(d_b, lanes) * POWER(-d_shift_b);"
-        )
+        yield f"        const lanes gain = {_converted('d_b', 'lanes')} * POWER(-d_shift_b);"
         yield "        for (size_t t = 0; t < steps; ++t) {"
         yield f"            {self.x.name} row[{LANES}] = {{0}};"
         yield f"            memcpy(row, x0 + t * {channels} + first, count * sizeof row[0]);"
-        yield f"            u[t] = __builtin_convertvector({_loaded('row', self.x)}, lanes);"
+        yield f"            u[t] = {_loaded('row', self.x)};"
         yield "            sum[t] = (lane_bits)(u[t] * gain + half_d + big);"
         yield "        }"
         yield f"        for (size_t n = 0; n < {self.modes}; n += {TOGETHER}) {{"
@@ -161,22 +162,17 @@ class Recurrence:
     def _mode(self, j: int, kinds: Sequence[CType]) -> Iterator[str]:
         """Yield the parameters and the states of one mode."""
         place = f"at + {j * LANES}"
-        a_re, a_im, pole, into, c_re, c_im = (
-            _loaded(f"{name} + {place}", kind)
-            for name, kind in zip(_FIELDS, kinds[:6], strict=True)
+        units = dict.fromkeys(("a_re", "a_im"), f"small{j}") | dict.fromkeys(
+            ("c_re", "c_im"), "unit"
         )
-        yield f"const lanes small{j} = POWER(-{pole});"
-        yield f"const lanes kick{j} = POWER({into});"
-        for name, text, unit in (
-            ("a_re", a_re, f"small{j}"),
-            ("a_im", a_im, f"small{j}"),
-            ("c_re", c_re, "unit"),
-            ("c_im", c_im, "unit"),
-        ):
-            yield f"const lanes {name}{j} = __builtin_convertvector({text}, lanes) * {unit};"
+        loaded = dict(zip(_FIELDS, kinds, strict=False))
+        for name, sign, shift in (("small", "-", "pole_shift"), ("kick", "", "input_shift")):
+            power = _loaded(f"{shift} + {place}", loaded[shift], "lane_integers")
+            yield f"const lanes {name}{j} = POWER({sign}{power});"
+        for name, unit in units.items():
+            yield f"const lanes {name}{j} = {_loaded(f'{name} + {place}', loaded[name])} * {unit};"
         for part, kind in zip(("re", "im"), self.states, strict=True):
-            text = _loaded(f"state_{part} + {place}", kind)
-            yield f"lanes {part}{j} = __builtin_convertvector({text}, lanes);"
+            yield f"lanes {part}{j} = {_loaded(f'state_{part} + {place}', kind)};"
 
 
 def _step(j: int) -> Iterator[str]:
@@ -188,14 +184,24 @@ def _step(j: int) -> Iterator[str]:
     yield f"more += (lane_bits)(half_y + c_re{j} * re{j} - c_im{j} * im{j} + big);"
 
 
-def _loaded(place: str, kind: CType) -> str:
-    """Return eight integers that lie somewhere as 64-bit integers."""
-    return (
-        f"__builtin_convertvector(*(const {vector_type(kind, LANES)[0]} *)({place}), lane_integers)"
-    )
+def _loaded(place: str, kind: CType, wanted: str = "lanes") -> str:
+    """Return eight integers that lie somewhere as doubles, or as 64-bit integers.
+
+    Compilers know no one instruction from 16 bits to 64, and take eight for what two can do.
+    """
+    text = f"*(const {vector_type(kind, LANES)[0]} *)({place})"
+    if kind.bits < 32:
+        text = _converted(text, vector_type(INT32, LANES)[0])
+    return _converted(text, wanted)
 
 
 def _stored(place: str, value: str, kind: CType) -> str:
     """Return the statement that stores eight integers in a type."""
     name = vector_type(kind, LANES)[0]
-    return f"*({name} *)({place}) = __builtin_convertvector({value}, {name});"
+    if kind.bits < 32:
+        value = _converted(value, vector_type(INT32, LANES)[0])
+    return f"*({name} *)({place}) = {_converted(value, name)};"
+
+
+def _converted(text: str, wanted: str) -> str:
+    return f"__builtin_convertvector({text}, {wanted})"

@@ -19,11 +19,14 @@ MOST = 4
 
 @dataclass(frozen=True)
 class SpikingDense:
-    """The kernel of a Dense that reads spikes; `sums` is a type that holds every partial sum."""
+    """The kernel of a Dense that reads spikes.
+
+    `sums` is a type that holds every partial sum, and that of the weights: compilers take several
+    instructions to widen a vector of bytes.
+    """
 
     op: Dense
     sums: CType
-    weights: CType
     ternary: bool
 
     @property
@@ -46,10 +49,6 @@ class SpikingDense:
         """Outputs with those that fill the last block."""
         return -(-self.op.out.channels // self.block) * self.block
 
-    def types(self) -> dict[str, str]:
-        """Return the vector types it needs."""
-        return dict(vector_type(kind, self.lanes) for kind in (self.sums, self.weights))
-
     def body(self) -> Iterator[str]:
         """Yield the lines of one step."""
         outputs, inputs = self.op.weight.shape
@@ -69,19 +68,14 @@ class SpikingDense:
             yield f"        {name} sum{v} = {{0}};"
         for k, sign in enumerate("+-" if self.ternary else "+"):
             yield f"        for (size_t j = ends[{k}]; j < ends[{k + 1}]; ++j) {{"
-            yield f"            const {self.weights.name} *from = w + listed[j] + o;"
+            yield f"            const {self.sums.name} *from = w + listed[j] + o;"
             for v in range(self.vectors):
-                yield f"            sum{v} {sign}= {self._loaded(v)};"
+                yield f"            sum{v} {sign}= *(const {name} *)(from + {v * self.lanes});"
             yield "        }"
         for v in range(self.vectors):
             yield f"        *({name} *)(row + {v * self.lanes}) = sum{v};"
         yield "        memcpy(y + o, row, count * sizeof row[0]);"
         yield "    }"
-
-    def _loaded(self, v: int) -> str:
-        narrow, wide = (vector_type(kind, self.lanes)[0] for kind in (self.weights, self.sums))
-        place = f"*(const {narrow} *)(from + {v * self.lanes})"
-        return place if narrow == wide else f"__builtin_convertvector({place}, {wide})"
 
 
 def padded(weight: IntArray, room: int) -> IntArray:

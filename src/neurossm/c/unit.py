@@ -73,10 +73,14 @@ class TranslationUnit:
     _counts: dict[str, int] = field(default_factory=dict)
     _known: dict[tuple[str, bytes], Parameter] = field(default_factory=dict)
 
-    def parameter(self, owner: str, what: str, values: NDArray[Any]) -> Parameter:
-        """Add numbers in their narrowest type; equal ones are kept once."""
+    def parameter(
+        self, owner: str, what: str, values: NDArray[Any], least: CType | None = None
+    ) -> Parameter:
+        """Add numbers in their narrowest type, or one as wide as `least`; equal ones once."""
         values = np.ascontiguousarray(values).reshape(-1)
         kind = narrowest_of(values)
+        if least is not None and kind.bits < least.bits:
+            kind = least
         key = (kind.name, values.astype(np.int64).tobytes())
         if key not in self._known:
             made = Parameter(f"p{len(self.parameters)}", kind, values, f"{owner}: {what}")

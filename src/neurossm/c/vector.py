@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from functools import partial
 
-from neurossm.c import engine
+from neurossm.c import engine, session
 
 run = partial(engine.run, style="vector")
 warm_up = partial(engine.warm_up, style="vector")
+
+
+class Session(session.Session):
+    """A program in the middle of its input, many steps at once."""
+
+    style = "vector"

@@ -216,11 +216,16 @@ class Program:
             lengths=lengths,
         )
 
-    def session(self, streams: int | None = None, record: Iterable[str] = ()) -> Session:
-        """Begin to run the program step by step; see `neurossm.engine.cpu.Session`."""
+    def session(
+        self, streams: int | None = None, record: Iterable[str] = (), engine: str = "fast"
+    ) -> Session:
+        """Begin to run the program step by step; see `neurossm.engine.cpu.Session`.
+
+        The engines "c" and "c-vector" have sessions too.
+        """
         from neurossm.registry import session_type
 
-        session: Session = session_type()(self, streams, record)
+        session: Session = session_type(engine)(self, streams, record)
         return session
 
     def emit(
