@@ -52,7 +52,7 @@ def spec(bits: int, channels: int = 1) -> p.TensorSpec:
 
 def program(source: p.Input, ops: list[p.Op]) -> p.Program:
     """Return a certified program without a float graph of its own."""
-    node = g.Input("input", (), source.kind, source.size, source.low, source.high, 1.0)
+    node = g.InputNode("input", (), source.kind, source.size, source.low, source.high, 1.0)
     return p.Program(derive([source, *ops]), g.Graph((node,)), "loihi2-sim")
 
 

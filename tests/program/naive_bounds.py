@@ -71,6 +71,8 @@ def _input(op: dict[str, Any]) -> Interval:
         return [(0, 255)] * op["size"]
     if op["kind"] == "tokens":
         return [(0, op["size"] - 1)]
+    if op["kind"] == "counts":
+        return [(0, int(op["high"]))] * op["size"]
 
     def encoded(x: float, e: int) -> int:
         return floor(Fraction(x) * Fraction(2) ** e + Fraction(1, 2))
@@ -107,6 +109,16 @@ def _ternary(op: dict[str, Any], x: Interval) -> Interval:
     return [
         (sign(low, t), sign(high, t)) for (low, high), t in zip(x, op["threshold"], strict=True)
     ]
+
+
+def _peakternary(op: dict[str, Any], x: Interval) -> Interval:
+    least = op["factor"] * max(max(low, -high) for low, high in x) >> op["shift"]
+    most = op["factor"] * max(max(high, -low) for low, high in x) >> op["shift"]
+
+    def smallest(low: int) -> int:
+        return -1 if low < -least else int(low > most)
+
+    return [(smallest(low), -smallest(-high)) for low, high in x]
 
 
 def _table(op: dict[str, Any], x: Interval) -> Interval:
