@@ -8,10 +8,13 @@ import numpy as np
 import pytest
 
 from neurossm import lava
+from neurossm.errors import LimitError
 from neurossm.program import Program
 
 FOLDER = Path(__file__).parents[1] / "golden"
-CASES = sorted(path.stem for path in FOLDER.glob("*.h5"))
+WIDE = "norm-edges"
+"""Its input has 54 bits."""
+CASES = sorted(path.stem for path in FOLDER.glob("*.h5") if path.stem != WIDE)
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -26,3 +29,9 @@ def test_lava(worker, case):
     assert np.array_equal(ran.logits, vectors["logits"])
     counts = {f"saturations/{name}": n for name, n in ran.saturations.items()}
     assert counts == {name: n for name, n in vectors.items() if name.startswith("saturations/")}
+
+
+def test_messages_too_wide_for_lava_are_refused(worker):
+    program = Program.load(FOLDER / f"{WIDE}.h5")
+    with np.load(FOLDER / f"{WIDE}.npz") as file, pytest.raises(LimitError, match="54 bits, but"):
+        lava.run(program, file["data"], worker=worker)

@@ -258,14 +258,14 @@ def _check_type(spec: DeclaredInput, data: NDArray[np.generic], where: str) -> N
     accepted = {
         "uint8": data.dtype == np.uint8,
         "tokens": data.dtype.kind in "iu",
-        "float": data.dtype.kind == "f",
+        "float": data.dtype.kind == "f" and data.dtype.itemsize <= 8,  # wider ones would be rounded
         "counts": data.dtype.kind in "iu",
     }
     wanted = {
         "uint8": "uint8 (0 to 255; the model scales them itself)",
         "tokens": "integers (token numbers)",
         "counts": f"integers (counts of at most {spec.high:g})",
-        "float": f"floating-point numbers in [{spec.low:g}, {spec.high:g}]",
+        "float": f"floating-point numbers of at most 64 bits in [{spec.low:g}, {spec.high:g}]",
     }
     if not accepted[spec.kind]:
         raise InputError(
@@ -279,7 +279,8 @@ def _check_values(spec: DeclaredInput, data: NDArray[np.generic], where: str) ->
         return
     if spec.kind == "float" and not np.isfinite(data).all():
         raise InputError(f"{where}: x holds NaN or infinite values")
-    smallest, largest = data.min(), data.max()
+    # As Python's numbers: NumPy 2 would round the ends of the range to the type of the data.
+    smallest, largest = data.min().item(), data.max().item()
     low, high = (0.0, spec.size - 1) if spec.kind == "tokens" else (spec.low, spec.high)
     if smallest < low or largest > high:
         raise InputError(
