@@ -25,7 +25,8 @@ from neurossm.program.expression import (
     select,
     total,
 )
-from neurossm.program.operation import Op, declared
+from neurossm.program.fields import declared
+from neurossm.program.operation import Op
 from neurossm.program.operations import OP_TYPES
 
 Change = tuple[str, Expression]

@@ -726,24 +726,22 @@ REFERENCE = {
     "LayerNorm: estimate": Edit(
         "program/layernorm.py", "(139592, 79299)", "(139592 - 2**9, 79299)"
     ),
-    "Readout: rounded down": Edit(
-        "program/readout.py", "(2 * z + (steps << self.shift))", "(2 * z)"
-    ),
+    "Readout: rounded down": Edit("program/readout.py", "(2 * z + (n << self.shift))", "(2 * z)"),
     "Readout: halves down": Edit(
         "program/readout.py",
-        "(2 * z + (steps << self.shift))",
-        "(2 * z + (steps << self.shift) - 1)",
+        "(2 * z + (n << self.shift))",
+        "(2 * z + (n << self.shift) - 1)",
     ),
     "Readout: towards 0": Edit(
         "program/readout.py",
-        "logits = (2 * z + (steps << self.shift)) // (steps << (self.shift + 1))",
+        "logits = (2 * z + (n << self.shift)) // (n << (self.shift + 1))",
         (
-            "logits = np.fix((2 * z + (steps << self.shift)) / (steps << (self.shift + "
+            "logits = np.fix((2 * z + (n << self.shift)) / (n << (self.shift + "
             "1)))\n"
             "        logits = logits.astype(np.int64)"
         ),
     ),
-    "Readout: bias once": Edit("program/readout.py", "self.bias * steps", "self.bias"),
+    "Readout: bias once": Edit("program/readout.py", "self.bias * n", "self.bias"),
     "rshift: rounded down": Edit(
         "program/arithmetic.py",
         "np.where(right > 0, np.int64(1) << np.maximum(right - 1, 0), 0)",

@@ -14,7 +14,8 @@ from neurossm import program as p
 from neurossm.arrays import IntArray
 from neurossm.program.evaluate import Evaluator
 from neurossm.program.expression import Expression, minimum, rshift
-from neurossm.program.operation import Op, Symbols, per_channel
+from neurossm.program.fields import Symbols, per_channel
+from neurossm.program.operation import Op
 
 CHANNELS, ROWS = 3, 40
 

@@ -31,15 +31,8 @@ from neurossm.program.expression import (
     select,
     total,
 )
-from neurossm.program.operation import (
-    Op,
-    State,
-    Symbols,
-    per_channel,
-    per_entry,
-    per_mode,
-    scalar,
-)
+from neurossm.program.fields import State, Symbols, per_channel, per_entry, per_mode, scalar
+from neurossm.program.operation import Op
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,13 +20,13 @@ EDITS: dict[str, tuple[str, str, str]] = {
     ),
     "begins: a step late": (
         SCHEDULE,
-        "self.reset_period == 0\n\n    def ends",
-        "self.reset_period == 1\n\n    def ends",
+        "return position == 0 or self.sample(position) != self.sample(position - 1)",
+        "return position > 0 and self.sample(position - 1) != self.sample(position - 2)",
     ),
     "ends: a step late": (
         SCHEDULE,
-        "(position + 1) % self.reset_period == 0",
-        "position % self.reset_period == 0",
+        "self.begins(position + 1)",
+        "self.begins(position)",
     ),
     "offset: none": (NETWORK, "reset_offset=stage.depth", "reset_offset=0"),
     "latency: one step less to run": (
@@ -38,11 +38,15 @@ EDITS: dict[str, tuple[str, str, str]] = {
     "states: kept from sample to sample": (MODEL, "values[...] = 0", "pass"),
     "states: reset at every step": (MODEL, "        if begins:\n", "        if True:\n"),
     "sum: kept from sample to sample": (READOUT, "self.total[:] = 0", "pass"),
-    "sum: over one step less": (READOUT, "self.decode(period)", "self.decode(max(period - 1, 1))"),
+    "sum: over one step less": (
+        READOUT,
+        "self.decode(self.schedule.steps(sample))",
+        "self.decode(max(self.schedule.steps(sample) - 1, 1))",
+    ),
     "logits: in the next row": (
         READOUT,
-        "self.trace(position // period,",
-        "self.trace((position + 1) // period - period,",
+        "self.trace(sample, {members[-1]",
+        "self.trace(sample - 1, {members[-1]",
     ),
     # delays
     "residual: of the same step": (

@@ -27,7 +27,7 @@ from neurossm.program import (
     unchecked,
 )
 from neurossm.program.expression import Expression, Step, greater, rshift, saturated, select
-from neurossm.program.operation import Symbols, per_channel, scalar
+from neurossm.program.fields import Symbols, per_channel, scalar
 
 CHANNELS = 3
 

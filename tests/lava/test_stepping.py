@@ -23,7 +23,7 @@ from neurossm.program import (
     unchecked,
 )
 from neurossm.program.expression import Expression
-from neurossm.program.operation import Symbols
+from neurossm.program.fields import Symbols
 
 
 def ints(*values):

@@ -27,7 +27,7 @@ from neurossm.program.expression import (
     saturated,
     select,
 )
-from neurossm.program.operation import Symbols, per_channel, scalar
+from neurossm.program.fields import Symbols, per_channel, scalar
 
 Build = Callable[..., Program]
 

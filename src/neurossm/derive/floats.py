@@ -18,7 +18,8 @@ from neurossm.derive.dyadic import Dyadic, Exact, exact
 from neurossm.derive.forms import Coefficient, Form, Lowered, NotLinearError, Variable, constant
 from neurossm.program.bounds import Reach
 from neurossm.program.code import code_of
-from neurossm.program.operation import Op, cached
+from neurossm.program.fields import cached
+from neurossm.program.operation import Op
 from neurossm.program.tensor import Interval
 
 DOUBLE = 1 << 53

@@ -29,7 +29,7 @@ from neurossm.program import (
     unchecked,
 )
 from neurossm.program.certificate import derive
-from neurossm.program.operation import declared
+from neurossm.program.fields import declared
 from neurossm.program.tensor import MAX_BITS
 
 Cut = tuple[Program, NDArray[np.generic]]

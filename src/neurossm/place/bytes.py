@@ -7,7 +7,7 @@ from typing import Any
 
 from neurossm.arrays import IntArray
 from neurossm.program import Op, Program
-from neurossm.program.operation import declared
+from neurossm.program.fields import declared
 
 
 @dataclass(frozen=True)

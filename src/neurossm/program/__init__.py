@@ -2,7 +2,8 @@
 
 from neurossm.program import operations as _operations
 from neurossm.program.arithmetic import Tally, limits, rshift, saturate
-from neurossm.program.operation import Op, State
+from neurossm.program.fields import State
+from neurossm.program.operation import Op
 from neurossm.program.operations import *  # noqa: F403 - every operation has its line there
 from neurossm.program.program import Approximation, Program, as_program
 from neurossm.program.recording import Recording

@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from neurossm.errors import FormatError
 from neurossm.program.expression import Expression
-from neurossm.program.operation import Op, Symbols
+from neurossm.program.fields import Symbols
+from neurossm.program.operation import Op
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,7 +14,7 @@ import numpy as np
 from neurossm.arrays import IntArray
 from neurossm.errors import InputError
 from neurossm.program.expression import Expression, Step, greater, rshift, saturated, select
-from neurossm.program.operation import State, Symbols, per_channel, scalar
+from neurossm.program.fields import State, Symbols, per_channel, scalar
 from neurossm.program.soft_reset import Feedback, SoftReset
 from neurossm.program.work import Work
 

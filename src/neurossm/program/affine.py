@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from neurossm.arrays import IntArray
 from neurossm.program.expression import Expression, rshift
-from neurossm.program.operation import Op, Symbols, per_channel
+from neurossm.program.fields import Symbols, per_channel
+from neurossm.program.operation import Op
 
 
 @dataclass(frozen=True, eq=False)

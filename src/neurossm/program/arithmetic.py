@@ -11,7 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from neurossm.arrays import IntArray
+from neurossm.arrays import FloatArray, IntArray
+from neurossm.errors import LimitError
 
 EXACT_BITS = 62
 """Parameters and intermediate results stay below 2 to this power in magnitude."""
@@ -63,3 +64,19 @@ def saturate(value: IntArray, bits: int, tally: Tally, name: str) -> IntArray:
     if count:
         tally[name] += count
     return clipped
+
+
+def check_exact(name: str, what: str, largest: IntArray | FloatArray | float) -> None:
+    """Refuse arithmetic that 63 bits could not hold; `largest` is a bound of its magnitude.
+
+    Raises
+    ------
+    LimitError
+        The bound is 2**62 or more.
+    """
+    worst = float(np.max(largest))
+    if not worst < 2.0**EXACT_BITS:
+        raise LimitError(
+            f"{name}: {what} can reach 2^{np.log2(worst):.1f}, beyond the {EXACT_BITS} bits of "
+            "exact integer arithmetic; use narrower widths"
+        )

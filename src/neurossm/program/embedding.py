@@ -8,7 +8,8 @@ from typing import ClassVar
 from neurossm.arrays import IntArray
 from neurossm.errors import FormatError
 from neurossm.program.arithmetic import Tally
-from neurossm.program.operation import Op, States, freeze_integers
+from neurossm.program.fields import freeze_integers
+from neurossm.program.operation import Op, States
 from neurossm.program.source import Input
 from neurossm.program.tensor import Interval
 

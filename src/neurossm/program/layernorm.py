@@ -21,7 +21,8 @@ from neurossm.program.expression import (
     select,
     total,
 )
-from neurossm.program.operation import Op, Symbols, per_channel, scalar
+from neurossm.program.fields import Symbols, per_channel, scalar
+from neurossm.program.operation import Op
 from neurossm.program.tensor import Interval
 from neurossm.program.work import Work
 

@@ -12,7 +12,8 @@ from neurossm.errors import InputError
 from neurossm.program.arithmetic import limits
 from neurossm.program.bounds import Reach
 from neurossm.program.expression import Expression, Step, greater, rshift, saturated, select
-from neurossm.program.operation import Op, State, Symbols, per_channel, scalar
+from neurossm.program.fields import State, Symbols, per_channel, scalar
+from neurossm.program.operation import Op
 from neurossm.program.tensor import Interval
 
 STATE_BITS = (2, 40)

@@ -9,21 +9,22 @@ weights (`Dense`, `Embedding`, `Readout`) has no equation and defines `step` and
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import cached_property, lru_cache
-from typing import Any, ClassVar, TypeVar, cast
+from functools import cached_property
+from typing import ClassVar, TypeVar, cast
 
 import numpy as np
 
-from neurossm.arrays import FloatArray, IntArray, freeze, same
-from neurossm.errors import FormatError, InputError, LimitError
+from neurossm.arrays import IntArray, same
+from neurossm.errors import FormatError
 from neurossm.naming import check_name, part_of
-from neurossm.program.arithmetic import EXACT_BITS, MAX_SHIFT, Tally, limits, saturate
+from neurossm.program.arithmetic import Tally, limits, saturate
 from neurossm.program.bounds import Reach, reaches
 from neurossm.program.code import Code, code_of
 from neurossm.program.evaluate import Evaluator, constant
 from neurossm.program.expression import Expression, Step
+from neurossm.program.fields import State, Symbols, cached, declared, freeze_declared
 from neurossm.program.tensor import Interval, TensorSpec
 from neurossm.program.work import Work, work_of, work_once
 
@@ -31,50 +32,6 @@ States = dict[str, IntArray]
 """Integer arrays an operation keeps from one step to the next, each (B, ...); empty for most."""
 
 OpType = TypeVar("OpType", bound="Op")
-Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def cached(function: Function) -> Function:
-    """Compute once for each argument; mypy takes types for unhashable otherwise."""
-    cached: Any = lru_cache(maxsize=256)(function)
-    return cast(Function, cached)
-
-
-@dataclass(frozen=True)
-class State:
-    """A number that an operation keeps for every channel, or every mode of it.
-
-    `axis` is "channel" or "mode", `bits` the name of the field that holds its width. It is 0 when
-    a sample begins.
-    """
-
-    name: str
-    axis: str
-    bits: str
-
-
-def _declared(axis: str, shift: bool) -> Any:
-    return dataclasses.field(metadata={"axis": axis, "shift": shift})
-
-
-def per_channel(*, shift: bool = False) -> Any:
-    """Declare a field of one integer, or shift, per channel: (H)."""
-    return _declared("channel", shift)
-
-
-def per_mode(*, shift: bool = False) -> Any:
-    """Declare a field of one integer, or shift, per channel and mode: (H, N)."""
-    return _declared("mode", shift)
-
-
-def per_entry() -> Any:
-    """Declare a field of one integer per entry of a table: (S)."""
-    return _declared("entry", False)
-
-
-def scalar(*, shift: bool = False) -> Any:
-    """Declare a field of one integer, or shift, that all channels share."""
-    return _declared("shared", shift)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,16 +75,7 @@ class Op:
                 f"{self.name}: {type(self).__name__} reads {self.arity} tensors, "
                 f"not {len(self.inputs)}"
             )
-        sizes: dict[str, tuple[int | None, ...]] = {}
-        for field in declared(type(self)):
-            axis, shift = field.metadata["axis"], field.metadata["shift"]
-            if axis == "shared":
-                _check_scalar(self, field.name, shift)
-                continue
-            shape = sizes.get(axis) or _shape(axis, self.out.channels)
-            freeze(self, field.name, np.int64, shape)
-            sizes[axis] = getattr(self, field.name).shape
-            _within(self, field.name, MAX_SHIFT if shift else (1 << EXACT_BITS) - 1)
+        freeze_declared(self)
 
     @staticmethod
     def equation(f: Symbols, *x: Expression) -> Expression | Step:
@@ -306,27 +254,6 @@ class Op:
         return work_once(self.code, self.out.channels) if self.statistics else Work()
 
 
-class Symbols:
-    """The fields and states of an operation, as an equation reads them."""
-
-    def __init__(self, kind: type[Op]) -> None:
-        self._axes = {field.name: field.metadata["axis"] for field in declared(kind)}
-        self._axes.update(kind.derived)
-        self._states = {state.name: state.axis for state in kind.states}
-
-    def __getattr__(self, name: str) -> Expression:
-        """Return a field."""
-        if name not in self._axes:
-            raise AttributeError(f"no field {name!r} is declared")
-        leaf = Expression("field", axis=self._axes[name], name=name)
-        self.__dict__[name] = leaf  # one expression for all its uses
-        return leaf
-
-    def state(self, name: str) -> Expression:
-        """Return a state's value before the step."""
-        return Expression("state", axis=self._states[name], name=name)
-
-
 @cached
 def _traced(kind: type[Op]) -> Step | None:
     if kind.equation is Op.equation:
@@ -334,58 +261,3 @@ def _traced(kind: type[Op]) -> Step | None:
     inputs = [Expression("input", axis="channel", value=i) for i in range(kind.arity)]
     made = kind.equation(Symbols(kind), *inputs)
     return made if isinstance(made, Step) else Step(made)
-
-
-@cached
-def declared(kind: type[Op]) -> tuple[dataclasses.Field[Any], ...]:
-    """Return the fields of an operation that are its parameters."""
-    return tuple(field for field in dataclasses.fields(kind) if "axis" in field.metadata)
-
-
-def _shape(axis: str, channels: int) -> tuple[int | None, ...]:
-    return {"channel": (channels,), "mode": (channels, None), "entry": (None,)}[axis]
-
-
-def _within(op: Op, field: str, limit: int) -> None:
-    values = np.asarray(getattr(op, field))
-    if values.min() < -limit or values.max() > limit:
-        worst = values.max() if values.max() > limit else values.min()
-        raise InputError(f"{op.name}.{field}: {worst} is outside [-{limit}, {limit}]")
-
-
-def _check_scalar(op: Op, field: str, shift: bool) -> None:
-    value = getattr(op, field)
-    if not isinstance(value, (int, np.integer)) or isinstance(value, bool):
-        raise InputError(f"{op.name}.{field}: {value!r}, must be an integer")
-    object.__setattr__(op, field, int(value))
-    limit = MAX_SHIFT if shift else (1 << EXACT_BITS) - 1
-    if not -limit <= value <= limit:
-        raise InputError(f"{op.name}.{field}: {value} is outside [-{limit}, {limit}]")
-
-
-def freeze_integers(op: Op, field: str, shape: tuple[int | None, ...]) -> None:
-    """Freeze a field of integers of another shape than those declared.
-
-    Raises
-    ------
-    InputError
-        Another shape, a number that is no integer, or 2**62 or more.
-    """
-    freeze(op, field, np.int64, shape)
-    _within(op, field, (1 << EXACT_BITS) - 1)
-
-
-def check_exact(name: str, what: str, largest: IntArray | FloatArray | float) -> None:
-    """Refuse arithmetic that 63 bits could not hold; `largest` is a bound of its magnitude.
-
-    Raises
-    ------
-    LimitError
-        The bound is 2**62 or more.
-    """
-    worst = float(np.max(largest))
-    if not worst < 2.0**EXACT_BITS:
-        raise LimitError(
-            f"{name}: {what} can reach 2^{np.log2(worst):.1f}, beyond the {EXACT_BITS} bits of "
-            "exact integer arithmetic; use narrower widths"
-        )

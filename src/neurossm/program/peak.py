@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from neurossm.errors import InputError
 from neurossm.program.expression import Expression, floor_shift, largest, maximum
-from neurossm.program.operation import Op, Symbols, scalar
+from neurossm.program.fields import Symbols, scalar
+from neurossm.program.operation import Op
 from neurossm.program.threshold import ternary
 
 FACTOR_BITS = 24

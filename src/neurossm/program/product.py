@@ -7,7 +7,8 @@ from typing import ClassVar
 
 from neurossm.arrays import IntArray
 from neurossm.program.expression import Expression, rshift
-from neurossm.program.operation import Op, Symbols, per_channel
+from neurossm.program.fields import Symbols, per_channel
+from neurossm.program.operation import Op
 
 
 @dataclass(frozen=True, eq=False)

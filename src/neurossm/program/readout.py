@@ -8,8 +8,9 @@ import numpy as np
 
 from neurossm.arrays import IntArray
 from neurossm.errors import InputError
-from neurossm.program.arithmetic import Tally, rshift, saturate
-from neurossm.program.operation import Op, States, check_exact, freeze_integers
+from neurossm.program.arithmetic import Tally, check_exact, rshift, saturate
+from neurossm.program.fields import freeze_integers
+from neurossm.program.operation import Op, States
 from neurossm.program.tensor import Interval
 
 

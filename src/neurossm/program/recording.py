@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neurossm.program.operation import Op, State
+from neurossm.program.fields import State
+from neurossm.program.operation import Op
 
 
 @dataclass(frozen=True, eq=False)

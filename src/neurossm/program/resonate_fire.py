@@ -12,7 +12,7 @@ import numpy as np
 
 from neurossm.arrays import ComplexArray, IntArray
 from neurossm.program.expression import Expression, Step, greater, rshift, saturated, select
-from neurossm.program.operation import State, Symbols, per_channel, scalar
+from neurossm.program.fields import State, Symbols, per_channel, scalar
 from neurossm.program.soft_reset import Feedback, SoftReset
 
 

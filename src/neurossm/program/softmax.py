@@ -19,7 +19,8 @@ from neurossm.program.expression import (
     rshift,
     total,
 )
-from neurossm.program.operation import Op, Symbols, per_entry, scalar
+from neurossm.program.fields import Symbols, per_entry, scalar
+from neurossm.program.operation import Op
 from neurossm.program.tensor import Interval
 from neurossm.program.work import Work
 

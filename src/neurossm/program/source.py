@@ -12,8 +12,8 @@ from neurossm.arrays import FloatArray, IntArray
 from neurossm.errors import InputError
 from neurossm.graph.data import check_data
 from neurossm.graph.nodes import INPUT_KINDS
-from neurossm.program.arithmetic import Tally
-from neurossm.program.operation import Op, States, check_exact
+from neurossm.program.arithmetic import Tally, check_exact
+from neurossm.program.operation import Op, States
 from neurossm.program.tensor import Interval
 
 

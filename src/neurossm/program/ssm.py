@@ -12,7 +12,8 @@ from neurossm.errors import InputError
 from neurossm.program.arithmetic import MAX_SHIFT
 from neurossm.program.bounds import Reach
 from neurossm.program.expression import Expression, Step, over_modes, rshift, saturated
-from neurossm.program.operation import Op, State, Symbols, per_channel, per_mode, scalar
+from neurossm.program.fields import State, Symbols, per_channel, per_mode, scalar
+from neurossm.program.operation import Op
 from neurossm.program.pole_series import pole_series
 from neurossm.program.response import response_sums
 from neurossm.program.tensor import Interval

@@ -10,9 +10,10 @@ import numpy as np
 
 from neurossm.arrays import IntArray
 from neurossm.errors import InputError
-from neurossm.program.arithmetic import EXACT_BITS
+from neurossm.program.arithmetic import EXACT_BITS, check_exact
 from neurossm.program.expression import Expression, floor_shift, lookup, maximum, minimum, rshift
-from neurossm.program.operation import Op, Symbols, check_exact, per_entry, scalar
+from neurossm.program.fields import Symbols, per_entry, scalar
+from neurossm.program.operation import Op
 from neurossm.program.tensor import Interval
 from neurossm.program.work import Work, signed_digits
 
