@@ -1,9 +1,9 @@
 """From sound to what the network reads: the energy in 20 bands of pitch, a hundred times a second.
 
-Every value depends on the last 25 ms of sound alone, so that it can be computed while someone speaks.
-A frame of 200 samples (8 kHz) every 80 samples is weighted by a Hann window; its power spectrum is
-summed in triangular bands that are equally wide on the mel scale; ``log10(1 + energy / 1e-7)`` is 0 in
-silence and below 10 for whatever 16 bits can hold.
+Every value depends on the last 25 ms of sound alone, so that it can be computed while someone
+speaks. A frame of 200 samples (8 kHz) every 80 samples is weighted by a Hann window; its power
+spectrum is summed in triangular bands that are equally wide on the mel scale;
+``log10(1 + energy / 1e-7)`` is 0 in silence and below 10 for whatever 16 bits can hold.
 """
 
 from __future__ import annotations
