@@ -24,7 +24,7 @@ from neurossm.compile.rounding import InputStatistics, StatisticsObserver
 from neurossm.datafile import Data
 from neurossm.errors import InputError, LimitError
 from neurossm.files import as_path
-from neurossm.graph import Graph
+from neurossm.graph import Graph, LinearNode
 from neurossm.hw_profiles import Profile, load_profile
 from neurossm.naming import SEPARATOR
 from neurossm.place.placement import Placement, place
@@ -188,6 +188,7 @@ def prepare(
     replaced, approximations = approximate(graph, options, part, moments, keep_thresholds=keep)
     approximated = fold(replaced)
     ranges, statistics = _observed(approximated, options, data, moments)
+    statistics = statistics and _of_merged(statistics, replaced, approximated)
     source = {"model": graph.provenance} | ({} if data is None else {"calibration": data.stated()})
     return Prepared(approximated, approximations, ranges, statistics, options, profile, source)
 
@@ -217,6 +218,19 @@ def _observed(
         walk(graph, data.rest, [extremes], meter)
     ranges = extremes.ranges(options.headroom_bits) if calibrated else proved_ranges(graph)
     return ranges, None if moments is None else moments.statistics()
+
+
+def _of_merged(
+    statistics: Mapping[str, InputStatistics], before: Graph, after: Graph
+) -> Mapping[str, InputStatistics]:
+    """Return the statistics, also under the names of Linear nodes that took an Affine's."""
+    found = dict(statistics)
+    old = {node.name: node for node in before.nodes}
+    for node in after.nodes:
+        if isinstance(node, LinearNode) and node.name not in found and node.name in old:
+            merged = statistics.get(old[node.name].inputs[0])
+            found |= {} if merged is None else {node.name: merged}
+    return found
 
 
 def _check_names(graph: Graph) -> None:

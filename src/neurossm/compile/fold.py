@@ -24,14 +24,13 @@ def fold(graph: Graph) -> Graph:
 
     - BatchNorm becomes `Affine` (its statistics are constants in evaluation);
     - `B_bar` is multiplied into `C`: the states are rescaled, the output is the same;
-    - an Affine between a Linear and a neuron with soft reset becomes part of the Linear, and so
-      does the neuron's gain, where nothing else reads them;
+    - the states of a neuron with soft reset are rescaled by its gain, and an Affine between it
+      and a Linear becomes part of the Linear, where nothing else reads them;
     - an input's scale is multiplied into the weights that read it, if nothing else does;
     - an Affine before the mean over time moves into the decoder, as both are linear.
     """
     folded = graph.with_nodes(_fold_node(node) for node in graph.nodes)
-    folded = _fold_gains(_fold_affines(folded))
-    return _fold_final_affine(_fold_input_scale(folded))
+    return _fold_final_affine(_fold_input_scale(_fold_affines(folded)))
 
 
 def _fold_node(node: Node) -> Node:
@@ -40,45 +39,36 @@ def _fold_node(node: Node) -> Node:
         return AffineNode(
             node.name, node.inputs, scale, node.bias - node.mean * scale, layer=node.layer
         )
+    if isinstance(node, SoftResetNode):
+        return node.without_gain()
     if isinstance(node, SSMNode):
         return replace(node, B_bar=np.ones_like(node.B_bar), C=node.C * node.B_bar)
     return node
 
 
 def _fold_affines(graph: Graph) -> Graph:
-    """Multiply the Affines that drive neurons with soft reset into the Linear nodes before them."""
+    """Multiply the Affines that drive neurons with soft reset into the Linear nodes before them.
+
+    What is made has the Affine's name, whose tensor it computes.
+    """
     merged: dict[str, LinearNode] = {}
-    now: dict[str, str] = {}  # what the tensors of Affines that are gone are called
+    gone: set[str] = set()
     for node in graph.nodes:
         source = graph[node.inputs[0]] if isinstance(node, AffineNode) else None
         if not (isinstance(node, AffineNode) and isinstance(source, LinearNode)):
             continue
         drives = all(isinstance(reader, SoftResetNode) for reader in graph.readers(node.name))
         if drives and node is not graph.output and len(graph.readers(source.name)) == 1:
-            now[node.name] = source.name
-            merged[source.name] = replace(
+            gone.add(source.name)
+            merged[node.name] = replace(
                 source,
+                name=node.name,
                 weight=source.weight * node.scale[:, None],
                 bias=source.bias * node.scale + node.shift,
             )
-    kept = (merged.get(node.name, node) for node in graph.nodes if node.name not in now)
     return graph.with_nodes(
-        replace(node, inputs=tuple(now.get(name, name) for name in node.inputs)) for node in kept
+        merged.get(node.name, node) for node in graph.nodes if node.name not in gone
     )
-
-
-def _fold_gains(graph: Graph) -> Graph:
-    """Multiply the gains of neurons with soft reset into the Linear nodes that only they read."""
-    changed: dict[str, Node] = {}
-    for node in graph.nodes:
-        source = graph[node.inputs[0]] if node.inputs else node
-        private = len(graph.readers(source.name)) == 1
-        if isinstance(node, SoftResetNode) and isinstance(source, LinearNode) and private:
-            changed[source.name] = replace(
-                source, weight=source.weight * node.gain[:, None], bias=source.bias * node.gain
-            )
-            changed[node.name] = replace(node, gain=np.ones_like(node.gain))
-    return graph.with_nodes(changed.get(node.name, node) for node in graph.nodes)
 
 
 def _fold_input_scale(graph: Graph) -> Graph:

@@ -36,6 +36,7 @@ class AdLIFNode(SoftResetNode):
     reset: PerChannel
     work_per_channel: ClassVar[FloatWork | None] = FloatWork(state=4)
     state_names: ClassVar[tuple[str, str]] = ("v", "w")
+    in_states: ClassVar[tuple[str, ...]] = ("jump", "reset")
 
     def __post_init__(self) -> None:
         """Check the decays."""

@@ -30,6 +30,7 @@ class ResonateFireNode(SoftResetNode):
     reset: ComplexArray
     work_per_channel: ClassVar[FloatWork | None] = FloatWork(state=4)
     state_names: ClassVar[tuple[str, str]] = ("re", "im")
+    in_states: ClassVar[tuple[str, ...]] = ("reset",)
 
     def __post_init__(self) -> None:
         """Check shapes."""

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import ClassVar, Literal
+from dataclasses import dataclass, replace
+from typing import ClassVar, Literal, TypeVar
 
 import numpy as np
 
 from neurossm.arrays import FloatArray
 from neurossm.graph.node import Node, PerChannel
 from neurossm.graph.range import Range
+
+Neuron = TypeVar("Neuron", bound="SoftResetNode")
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,10 +29,21 @@ class SoftResetNode(Node):
     limited: ClassVar[bool] = True
     emits: ClassVar[str] = "spikes"
     state_names: ClassVar[tuple[str, str]]
+    in_states: ClassVar[tuple[str, ...]]
+    """Fields that are added to states."""
 
     @abstractmethod
     def advance(self, states: Mapping[str, FloatArray], driven: FloatArray) -> FloatArray:
         """Advance states (..., H) in place by one step of `gain x`; return what is compared."""
+
+    def without_gain(self: Neuron) -> Neuron:
+        """Return the neuron of the same spikes whose states are divided by the gain's magnitude.
+
+        What is left of the gain is its sign.
+        """
+        size = np.where(self.gain == 0, 1.0, np.abs(self.gain))
+        scaled = {name: getattr(self, name) / size for name in ("threshold", *self.in_states)}
+        return replace(self, gain=self.gain / size, **scaled)
 
     def initial_states(self) -> dict[str, FloatArray]:
         """Return both states (H), zero."""
