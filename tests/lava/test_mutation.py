@@ -19,7 +19,9 @@ import pytest
 from neurossm.program import Program, reference
 
 TESTS = Path(__file__).parents[1]
-GOLDEN = [p for p in sorted((TESTS / "golden").glob("*.h5")) if p.stem != "norm-edges"]
+WIDE = ("norm-edges", "slow-poles")
+"""Their messages are wider than Lava's 32 bits."""
+GOLDEN = [path for path in sorted((TESTS / "golden").glob("*.h5")) if path.stem not in WIDE]
 
 
 @pytest.fixture(scope="module")
