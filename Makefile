@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 MODERN_STAMP := .venv-modern/.neurossm-ready
 MODERN_PYTHON := .venv-modern/bin/python
 
-.PHONY: setup demo test test-modern conformance mutation lint format pins clean
+.PHONY: setup demo test test-modern conformance mutation cortex-m rv32 lint format pins clean
 
 setup: $(STAMP)
 	@echo "Ready: .venv/bin/neurossm"
@@ -43,6 +43,10 @@ mutation: $(STAMP)
 		tests/conformance/test_equations.py tests/conformance/test_emulation.py \
 		tests/conformance/test_mutation.py
 	@PYTHONPATH=tests $(PYTHON) tests/conformance/mutation.py --compiled
+
+# Golden programs and the small models as C on a bare processor in QEMU, to the bit; see docs/c.md.
+cortex-m rv32: $(STAMP)
+	@$(PYTHON) firmware/run.py $@
 
 lint: $(STAMP)
 	@$(PYTHON) -m ruff check .

@@ -175,7 +175,8 @@ def _in_turn(groups: Sequence[NeuronGroup], limits: Limits, target: str) -> Plac
         if needed > most:
             raise LimitError(
                 f"the network needs {limit} = {needed}, {needed - most} more than the {most} of "
-                f"target {target!r}"
+                f"target {target!r}; would help: fewer channels or modes, narrower weights, or a "
+                "profile of more memory"
             )
     cores = (_core(0, g, 0, g.neurons, fan_out[g.name], limits) for g in groups)
     return Placement(target, tuple(groups), tuple(cores), 1)
