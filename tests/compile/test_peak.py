@@ -105,6 +105,7 @@ def test_one_neuron_finds_the_largest_and_one_core_does_all(program: Program) ->
     assert (cost.placement.cores_used, cost.placement.chips_used, cost.imbalance) == (1, 1, 1.0)
     assert {(core.chip, core.core) for core in cost.placement.cores} == {(0, 0)}
     assert cost.energy.is_proxy
+    assert [other.hw for other in cost.others] == ["spinnaker2"]  # not its own prices once more
     assert cost.energy.label == "proxy (45 nm CMOS arithmetic)"
 
 

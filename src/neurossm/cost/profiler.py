@@ -227,8 +227,9 @@ def _place_on(chosen: Profile, program: Program) -> Profile | None:
 
 
 def _others(chosen: Profile) -> list[Profile]:
-    """Return the profiles with prices of their own, to stand beside the chosen one."""
-    profiles = [load_profile(name) for name in known_profiles() if name != chosen.name]
+    """Return the profiles with prices of their own, to stand beside the chosen one's."""
+    own = {chosen.name, chosen.proxy.energy_of if chosen.proxy is not None else chosen.name}
+    profiles = [load_profile(name) for name in known_profiles() if name not in own]
     return [p for p in profiles if p.support.profile and p.proxy is None]
 
 
