@@ -14,7 +14,7 @@ from neurossm import registry
 from neurossm.compile import CompileOptions, compile_model
 from neurossm.compile.emit.pointwise import integer_factor
 from neurossm.cost import profile
-from neurossm.errors import InputError, LimitError
+from neurossm.errors import InputError, LimitError, UnsupportedError
 from neurossm.graph.evaluate import evaluate
 from neurossm.hw_profiles import load_profile
 from neurossm.parity.reproduce import smallest_case
@@ -107,6 +107,11 @@ def test_one_neuron_finds_the_largest_and_one_core_does_all(program: Program) ->
     assert cost.energy.is_proxy
     assert [other.hw for other in cost.others] == ["spinnaker2"]  # not its own prices once more
     assert cost.energy.label == "proxy (45 nm CMOS arithmetic)"
+
+
+def test_a_target_that_knows_no_maximum_cannot_have_it(program: Program) -> None:
+    with pytest.raises(UnsupportedError, match=r"blocks.0.ternary: .* 'loihi2-sim' does not know"):
+        place(program, load_profile("loihi2-sim"))
 
 
 def test_one_core_has_one_memory(program: Program) -> None:

@@ -188,7 +188,6 @@ def _with_precision(options: CompileOptions, path: Path) -> CompileOptions:
 def _results(program: Program, placement: Placement) -> dict[str, Any]:
     from neurossm.origin import imported_line_of
     from neurossm.place.latency import latency_steps
-    from neurossm.program import PeakTernary
     from neurossm.program.certificate import certificates
 
     return {
@@ -208,7 +207,7 @@ def _results(program: Program, placement: Placement) -> dict[str, Any]:
             for row in certificates(program)
         ],
         "approximations": [asdict(item) for item in program.approximations],
-        "dynamic_thresholds": [op.name for op in program.ops if isinstance(op, PeakTernary)],
+        "dynamic_thresholds": [op.name for op in program.ops if op.channel_maximum],
     }
 
 

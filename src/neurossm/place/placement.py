@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
-from neurossm.errors import LimitError
+from neurossm.errors import LimitError, UnsupportedError
 from neurossm.hw_profiles import Limits, Profile
 from neurossm.place.bytes import Variant, signed_bits
 from neurossm.place.groups import NeuronGroup, neuron_groups
@@ -139,13 +139,20 @@ def place(program: Program, profile: Profile) -> Placement:
     Raises
     ------
     UnsupportedError
-        The target cannot run programs.
+        The target cannot run programs, or not one of the operations.
     LimitError
         The network does not fit: the message says what is over and by how much, and what would
         fit.
     """
     limits = profile.compile_limits()
     _check_widths(program, limits, profile.name)
+    unknown = [op.name for op in program.ops if op.channel_maximum]
+    if unknown and not profile.support.channel_maximum:
+        raise UnsupportedError(
+            f"{unknown[0]}: compares with the largest of all channels, which target "
+            f"{profile.name!r} does not know ([support] channel_maximum); compile for it with "
+            "--calibration DATA.npz"
+        )
     groups = neuron_groups(program, limits.accumulator_bits)
     if profile.support.in_turn:
         return _in_turn(groups, limits, profile.name)

@@ -63,6 +63,8 @@ class Op:
     """Axes of properties that the equation reads as if they were fields."""
     statistics: ClassVar[int] = 0
     """How many numbers it computes once per step of all channels, and gives to each."""
+    channel_maximum: ClassVar[bool] = False
+    """Whether neurons compare with the largest of all channels, which not every target knows."""
     float_bounds: ClassVar[bool] = False
     """Whether its bounds are sums of floats, which another machine may round to another integer."""
 

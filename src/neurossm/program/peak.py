@@ -29,6 +29,7 @@ class PeakTernary(Op):
     emits: ClassVar[str] = "spikes"
     spike_bits: ClassVar[int] = 2
     statistics: ClassVar[int] = 1
+    channel_maximum: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         """Check the signs."""
