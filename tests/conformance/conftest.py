@@ -17,7 +17,7 @@ import pytest
 HERE = Path(__file__).parent
 MODULES = (
     *("branches", "programs", "sandbox", "emulation", "checks", "replay", "probes", "mutants"),
-    *("mutation", "equations", "equivalents"),
+    *("mutation", "equations", "equivalents", "printed_c"),
 )
 
 
@@ -102,3 +102,9 @@ def equivalents() -> ModuleType:
 def replay() -> ModuleType:
     """Single operations computed again: `parts`, `altered`, `noticed`, `FORMS`."""
     return sys.modules["replay"]
+
+
+@pytest.fixture(scope="session")
+def printed_c() -> ModuleType:
+    """Single operations in C: `Printed`, `noticing`."""
+    return sys.modules["printed_c"]

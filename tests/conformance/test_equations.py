@@ -120,3 +120,41 @@ def test_reciprocals_that_are_said_to_be_equal_are_equal(
     assert most <= 1 << 21
     other, v = mutants["Softmax 31, rshift: halves down"], np.array([178589440])
     assert equivalents.reciprocals(other, v) != equivalents.reciprocals(step, v)  # it can tell
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_every_operation_alone_in_c(
+    printed_c: ModuleType, parts: dict[Any, list[Any]], name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CFLAGS", "-O0")
+    printed = printed_c.Printed()
+    for part in parts[OP_TYPES[name]]:
+        printed.add(part)
+    assert len(printed.parts) > 2
+    assert printed.differences() == [None] * len(printed.parts)
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_mutants_are_noticed_in_c(
+    equations: ModuleType,
+    printed_c: ModuleType,
+    replay: ModuleType,
+    parts: dict[Any, list[Any]],
+    name: str,
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Where the integers printed for Python notice them without an error; some, or all of them."""
+    monkeypatch.setenv("CFLAGS", "-O0")
+    kind, printed, names = OP_TYPES[name], printed_c.Printed(), list[str]()
+    some = [part for part in parts[kind] if part.size <= printed_c.LARGEST]
+    mutants = [one for one in equations.mutants(kind) if not one.is_claim]
+    for mutant in mutants[:: 1 if FULL else 11]:
+        with replay.altered(kind, mutant.step, some):
+            found = printed_c.noticing(some)
+            names += [mutant.name for part in found if printed.could_add(part)]
+    places = zip(names, printed.differences(), strict=True)
+    noticed = {one for one, place in places if place is not None}
+    say(f"equation of {name} in C: {len(set(names))} mutants compiled, {len(noticed)} noticed")
+    assert names
+    assert noticed == set(names), set(names) - noticed
