@@ -80,6 +80,19 @@ def fast(program: Any, wanted: Vectors) -> str | None:
     return place or session(program, wanted)
 
 
+def in_c(program: Any, wanted: Vectors) -> str | None:
+    """Return where C differs: in vectors, of every state, and many steps at once; or None."""
+    run = importlib.import_module("neurossm.c.engine").run
+    names = tuple(program.recordings)
+    for style in ("vector", "portable"):
+        for record in (names, ()):
+            found = run(program, wanted["data"], record, threads=1, style=style)
+            place = first_difference(found, wanted, record)
+            if place is not None:
+                return f"{place}, {style}"
+    return None
+
+
 def session(program: Any, wanted: Vectors) -> str | None:
     """Return where the fast engine differs that is given one piece after the other, or None."""
     Session = importlib.import_module("neurossm.engine.cpu.session").Session

@@ -17,7 +17,7 @@ import pytest
 HERE = Path(__file__).parent
 MODULES = (
     *("branches", "programs", "sandbox", "emulation", "checks", "replay", "probes", "mutants"),
-    *("mutation", "equations", "equivalents", "printed_c"),
+    *("mutation", "equations", "equivalents", "printed_c", "mutants_c"),
 )
 
 
@@ -102,6 +102,12 @@ def equivalents() -> ModuleType:
 def replay() -> ModuleType:
     """Single operations computed again: `parts`, `altered`, `noticed`, `FORMS`."""
     return sys.modules["replay"]
+
+
+@pytest.fixture(scope="session")
+def mutants_c() -> ModuleType:
+    """Edits of what prints C: `EDITS`."""
+    return sys.modules["mutants_c"]
 
 
 @pytest.fixture(scope="session")

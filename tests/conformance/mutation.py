@@ -102,6 +102,12 @@ def as_python(
         return probes.difference() or difference(cases, checks.fast)
 
 
+def of_c(edit: Edit | None, cases: Iterable[Loaded]) -> str | None:
+    """Return what notices an altered printer of C, or None."""
+    with sandbox(("neurossm.c",), () if edit is None else (edit,)):
+        return difference(cases, checks.in_c)
+
+
 def of_reference(edit: Edit, paths: Iterable[Path]) -> str | None:
     """Return what notices an altered reference, or None."""
     with sandbox(("neurossm.program",), (edit,)):

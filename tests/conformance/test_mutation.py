@@ -50,6 +50,22 @@ def test_every_edit_of_the_fast_engine_is_noticed(
 
 
 @pytest.mark.slow
+def test_every_edit_of_c_is_noticed(
+    mutation: ModuleType,
+    mutants_c: ModuleType,
+    golden: list[Path],
+    say: Say,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """By the golden vectors alone; without an edit nothing is."""
+    monkeypatch.setenv("CFLAGS", "-O0")
+    cases = mutation.loaded(golden)
+    assert mutation.of_c(None, cases) is None
+    places = {name: mutation.of_c(edit, cases) for name, edit in mutants_c.EDITS.items()}
+    _report(say, "C", places)
+
+
+@pytest.mark.slow
 def test_every_edit_of_the_reference_is_noticed(
     mutation: ModuleType, mutants: ModuleType, golden: list[Path], say: Say
 ) -> None:

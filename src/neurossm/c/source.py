@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
+from pathlib import Path
 
 import neurossm
 from neurossm.arrays import IntArray
@@ -271,8 +271,7 @@ def _refusal(channels: int, beyond: str, upper: str, chunked: bool) -> Iterator[
 
 def template(file: str) -> str:
     """Return a text of this package."""
-    text: str = (resources.files("neurossm.c") / "templates" / file).read_text("utf-8")
-    return text
+    return (Path(__file__).parent / "templates" / file).read_text("utf-8")
 
 
 def marked(file: str, text: str, program: str) -> str:
