@@ -55,6 +55,27 @@ def test_pieces_of_any_size(networks: ModuleType, program: Program) -> None:
     np.testing.assert_array_equal(logits, program.run(data[:, :10]).logits)
 
 
+@pytest.mark.parametrize("streams", [None, 3])
+@pytest.mark.parametrize("name", ["fast", "c"])
+def test_fed_pieces_give_the_logits_of_every_step(networks, program, streams, name) -> None:
+    """Pieces shorter and longer than the chunk, between steps given alone."""
+    data = networks.random_data(program.input, 3, streams or 1, 150)
+    session = program.session(streams=streams, record=["blocks.0.add"], engine=name)
+    given = data if streams else data[0]
+    cut = [given[:, a:b] if streams else given[a:b] for a, b in ((0, 5), (6, 76), (76, 150))]
+    found = [session.feed(cut[0])]
+    alone = session.step(given[:, 5] if streams else given[5])
+    found += [np.expand_dims(alone, -2), session.feed(cut[1]), session.feed(cut[2])]
+    logits = np.concatenate(found, axis=-2)  # (..., steps, classes)
+    whole = program.run(data, record=["blocks.0.add"])
+    for t in (0, 4, 5, 6, 63, 64, 69, 70, 75, 149):
+        wanted = program.run(data[:, : t + 1]).logits
+        np.testing.assert_array_equal(logits[..., t, :], wanted if streams else wanted[0])
+    last = whole.tensors["blocks.0.add"][:, -1]
+    np.testing.assert_array_equal(session.tensors["blocks.0.add"], last if streams else last[0])
+    assert session.saturations == whole.saturations
+
+
 @pytest.mark.parametrize("kind", ["uint8", "tokens", "float"])
 def test_inputs(networks: ModuleType, kind: str) -> None:
     """A step is (size), or one number where there is one channel."""

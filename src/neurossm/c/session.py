@@ -49,6 +49,13 @@ class Session:
         self.advance(np.expand_dims(x, 0 if self._streams is None else 1))
         return self.logits
 
+    def feed(self, x: ArrayLike) -> IntArray:
+        """Advance many steps, as `advance`; return the logits after each of them."""
+        x = as_data(self.program.input, x, "session")
+        if self._streams is None:
+            return np.stack([self.step(one) for one in x])
+        return np.stack([self.step(x[:, t]) for t in range(x.shape[1])], axis=1)
+
     def advance(self, x: ArrayLike) -> None:
         """Advance many steps: x (steps, size), or (streams, steps, size)."""
         x = as_data(self.program.input, x, "session")

@@ -40,6 +40,8 @@ class Session:
     >>> session = program.session()                                     # doctest: +SKIP
     >>> for sample in source:                                           # doctest: +SKIP
     ...     logits = session.step(sample)
+    >>> for chunk in source:                                            # doctest: +SKIP
+    ...     logits = session.feed(chunk)  # after each of its steps
     """
 
     def __init__(
@@ -53,7 +55,8 @@ class Session:
         self._last = 0
         self._streams = streams
         self._names = check_recordable(program, record)
-        self._tape = lower(program, self._names)
+        self._source = program.readout.inputs[0]
+        self._tape = lower(program, tuple(dict.fromkeys((*self._names, self._source))))
         count = streams or 1
         self._workspace = Workspace(self._tape, count, max(1, ROWS // count))
         self._counts = self._tape.counts()
@@ -77,15 +80,49 @@ class Session:
         InputError
             Data that do not suit the input, or more steps than `max_steps`.
         """
-        self.advance(
-            np.expand_dims(
-                as_data(self.program.input, x, "session"), 0 if self._streams is None else 1
-            )
-        )
+        x = as_data(self.program.input, x, "session")
+        self.advance(x[None] if self._streams is None else np.expand_dims(x, 1))
         return self.logits
+
+    def feed(self, x: ArrayLike) -> IntArray:
+        """Advance many steps; return the logits after each of them.
+
+        A step costs a fraction of one given alone.
+
+        Parameters
+        ----------
+        x
+            (steps, size), or (streams, steps, size).
+
+        Returns
+        -------
+        logits
+            (steps, classes) int64, or (streams, steps, classes).
+
+        Raises
+        ------
+        InputError
+            As for `step`.
+        """
+        data, parts = self._encoded(x), []
+        for begin in range(0, data.shape[1], self._workspace.chunk):
+            piece = data[:, begin : begin + self._workspace.chunk]
+            total = self._workspace.total()[:, None]
+            first = self.steps + 1
+            self._run(piece)
+            values = recorded(self.program, self._workspace, self._source, piece.shape[1])
+            sums = total + np.cumsum(values, axis=1)  # (streams, steps, C)
+            steps = np.tile(np.arange(first, self.steps + 1), len(sums))
+            flat = self.program.readout.decode(sums.reshape(len(steps), -1), steps, Tally())
+            parts.append(flat.reshape(*sums.shape[:2], -1))
+        return self._plain(np.concatenate(parts, axis=1))
 
     def advance(self, x: ArrayLike) -> None:
         """Advance many steps: x (steps, size), or (streams, steps, size)."""
+        self._run(self._encoded(x))
+
+    def _encoded(self, x: ArrayLike) -> IntArray:
+        """Return steps as integers (streams, steps, C), if they may follow."""
         x = as_data(self.program.input, x, "session")
         if self._streams is None:
             x = x[None]
@@ -102,6 +139,9 @@ class Session:
                 f"session: step {self.steps + data.shape[1]} is beyond max_steps = {limit}, which "
                 "the readout's sum is proved for; reset it, or compile with a larger --max-steps"
             )
+        return data
+
+    def _run(self, data: IntArray) -> None:
         self._workspace.advance(np.ascontiguousarray(data), 0, data.shape[1], self._counts)
         self.steps += data.shape[1]
         self._last = data.shape[1]
