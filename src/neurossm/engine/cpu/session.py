@@ -142,7 +142,8 @@ class Session:
         return data
 
     def _run(self, data: IntArray) -> None:
-        self._workspace.advance(np.ascontiguousarray(data), 0, data.shape[1], self._counts)
+        data = data if data.flags.c_contiguous else np.ascontiguousarray(data)
+        self._workspace.advance(data, 0, data.shape[1], self._counts)
         self.steps += data.shape[1]
         self._last = data.shape[1]
 
