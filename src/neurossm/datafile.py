@@ -13,13 +13,8 @@ from numpy.typing import NDArray
 from neurossm.arrays import IntArray
 from neurossm.errors import FormatError, InputError
 from neurossm.files import as_path, atomic_path
-from neurossm.graph.data import (
-    DeclaredInput,
-    Sequences,
-    check_labels,
-    check_lengths,
-    check_sequences,
-)
+from neurossm.graph.data import DeclaredInput, check_labels, check_lengths, check_sequences
+from neurossm.graph.sequences import Sequences
 from neurossm.program import Program, Run
 
 _OTHER_LABELS = ("labels", "label", "targets", "target", "Y")

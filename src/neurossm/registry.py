@@ -39,7 +39,8 @@ from numpy.typing import ArrayLike
 from neurossm.arrays import IntArray, as_names
 from neurossm.checks import check_count
 from neurossm.errors import InputError
-from neurossm.graph.data import Sequences, check_sequences, longest_first
+from neurossm.graph.data import check_sequences
+from neurossm.graph.sequences import Sequences, longest_first
 from neurossm.progress import Meter, Progress
 
 if TYPE_CHECKING:

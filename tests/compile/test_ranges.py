@@ -13,9 +13,9 @@ from neurossm.compile.calibration import walk
 from neurossm.compile.fold import fold
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.ranges import RangeObserver, proved_ranges
-from neurossm.graph.data import Sequences
 from neurossm.graph.evaluate import evaluate
 from neurossm.graph.range import Range
+from neurossm.graph.sequences import Sequences
 
 
 def inside(value, reached: Range, slack=1e-9):

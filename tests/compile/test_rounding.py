@@ -7,8 +7,8 @@ import pytest
 
 from neurossm.compile.calibration import walk
 from neurossm.compile.rounding import StatisticsObserver, corrected_bias, round_adjusted
-from neurossm.graph.data import Sequences
 from neurossm.graph.evaluate import evaluate
+from neurossm.graph.sequences import Sequences
 
 
 def test_independent_inputs_are_rounded_to_nearest_halves_up():

@@ -10,8 +10,8 @@ import pytest
 from neurossm import graph as g
 from neurossm.compile.thresholds import freeze_thresholds
 from neurossm.errors import InputError
-from neurossm.graph.data import Sequences
 from neurossm.graph.evaluate import evaluate
+from neurossm.graph.sequences import Sequences
 
 SOURCE = g.InputNode("input", (), "float", 2, -9.0, 9.0, 1.0)
 GRAPH = g.Graph((SOURCE, g.TernaryNode("t", ("input",), None, 0.5), g.MeanNode("mean", ("t",))))

@@ -9,13 +9,8 @@ import pytest
 
 from neurossm.datafile import load_data, samples_of
 from neurossm.errors import InputError
-from neurossm.graph.data import (
-    Sequences,
-    check_sequences,
-    longest_first,
-    runs_of_one_length,
-    spans,
-)
+from neurossm.graph.data import check_sequences
+from neurossm.graph.sequences import Sequences, longest_first, runs_of_one_length, spans
 
 SPEC = SimpleNamespace(kind="float", size=2, low=1.0, high=2.0)
 X = np.full((3, 4, 2), 1.5)

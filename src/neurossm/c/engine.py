@@ -19,7 +19,7 @@ from neurossm.c import build
 from neurossm.c.lowering import CTensor
 from neurossm.c.source import CHUNK, CSource, source_of, template
 from neurossm.errors import RunError
-from neurossm.graph.data import Sequences
+from neurossm.graph.sequences import Sequences
 from neurossm.program import Program, Run
 from neurossm.program.running import check_countable, check_recordable
 from neurossm.progress import Meter, Progress

@@ -14,7 +14,7 @@ from neurossm.compile.calibration import Observer
 from neurossm.compile.options import CompileOptions
 from neurossm.compile.thresholds import freeze_thresholds
 from neurossm.graph import GELUNode, Graph, Node, PiecewiseLinearNode, SigmoidNode, SoftmaxNode
-from neurossm.graph.data import Sequences
+from neurossm.graph.sequences import Sequences
 from neurossm.program.program import Approximation
 from neurossm.program.softmax import MAX_ERROR
 from neurossm.program.work import signed_digits

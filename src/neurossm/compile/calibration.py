@@ -18,8 +18,9 @@ from numpy.typing import ArrayLike
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.datafile import Data
 from neurossm.graph import Graph
-from neurossm.graph.data import Sequences, check_sequences
+from neurossm.graph.data import check_sequences
 from neurossm.graph.evaluate import evaluate
+from neurossm.graph.sequences import Sequences
 from neurossm.progress import Meter, Progress
 
 STEPS = 50_000

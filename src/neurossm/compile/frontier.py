@@ -11,7 +11,7 @@ import numpy as np
 from neurossm.arrays import FloatArray
 from neurossm.compile.norm_statistics import Moments
 from neurossm.graph import Graph, InputNode, Node
-from neurossm.graph.data import Sequences
+from neurossm.graph.sequences import Sequences
 from neurossm.threads import in_threads
 
 _STEPS = 8_000

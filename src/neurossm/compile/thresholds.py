@@ -39,7 +39,7 @@ from neurossm.graph import (
     ProductNode,
     TernaryNode,
 )
-from neurossm.graph.data import Sequences
+from neurossm.graph.sequences import Sequences
 from neurossm.naming import part_of
 from neurossm.program.program import Approximation
 

@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from neurossm.arrays import IntArray
-from neurossm.graph.data import Sequences, check_sequences
+from neurossm.graph.data import check_sequences
+from neurossm.graph.sequences import Sequences
 from neurossm.place.neurons import sent_tensors
 from neurossm.program import Program
 from neurossm.progress import Meter, Progress

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurossm.arrays import FloatArray, as_names
 from neurossm.errors import InputError
-from neurossm.graph.data import Sequences, check_sequences
+from neurossm.graph.data import check_sequences
 from neurossm.graph.graph import Graph
+from neurossm.graph.sequences import Sequences
 from neurossm.graph.source import InputNode
 from neurossm.progress import Meter, Progress
 from neurossm.threads import in_threads

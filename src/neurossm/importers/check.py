@@ -15,7 +15,8 @@ import torch
 from neurossm.datafile import Data, load_data
 from neurossm.errors import InputError, NeuroSSMError
 from neurossm.files import as_path
-from neurossm.graph.data import Sequences, check_labels, check_sequences
+from neurossm.graph.data import check_labels, check_sequences
+from neurossm.graph.sequences import Sequences
 from neurossm.importers.archive import Source, read_source
 from neurossm.importers.config_file import ACTIVATIONS, Config
 from neurossm.importers.importer import config_of, decide

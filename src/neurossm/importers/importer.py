@@ -13,7 +13,8 @@ from neurossm.arrays import IntArray
 from neurossm.datafile import Data
 from neurossm.errors import FormatError, InputError, NeuroSSMError
 from neurossm.files import as_path
-from neurossm.graph.data import Sequences, check_sequences
+from neurossm.graph.data import check_sequences
+from neurossm.graph.sequences import Sequences
 from neurossm.importers import choices
 from neurossm.importers.archive import Source, read_source
 from neurossm.importers.config_file import (

@@ -12,7 +12,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from neurossm.arrays import FloatArray
 from neurossm.errors import InputError, RunError
-from neurossm.graph.data import Sequences, check_data, check_sequences
+from neurossm.graph.data import check_data, check_sequences
+from neurossm.graph.sequences import Sequences
 from neurossm.hw_profiles import profile_of
 from neurossm.lava.job import Job
 from neurossm.lava.parts import parts_of_graph, parts_of_program

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from neurossm import registry
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.graph import Graph
-from neurossm.graph.data import Sequences
 from neurossm.graph.evaluate import GraphEvaluator
+from neurossm.graph.sequences import Sequences
 from neurossm.parity import margins
 from neurossm.parity.engines import (
     LOGITS,

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
-from neurossm.graph.data import Sequences, longest_first, spans
+from neurossm.graph.sequences import Sequences, longest_first, spans
 from neurossm.program.arithmetic import Tally
 from neurossm.program.readout import Readout
 from neurossm.program.running import Kept, Run, check_countable

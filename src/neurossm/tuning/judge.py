@@ -9,8 +9,8 @@ from scipy import special
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.graph import Graph
-from neurossm.graph.data import Sequences
 from neurossm.graph.evaluate import evaluate
+from neurossm.graph.sequences import Sequences
 from neurossm.hw_profiles import Profile
 from neurossm.parity.statistics import PairedComparison, compare_paired
 from neurossm.place.groups import neuron_groups

@@ -16,7 +16,7 @@ from neurossm.compile.options import DEFAULT_TARGET
 from neurossm.datafile import Data, samples_of
 from neurossm.errors import InputError, LimitError
 from neurossm.graph import Graph
-from neurossm.graph.data import Sequences
+from neurossm.graph.sequences import Sequences
 from neurossm.hw_profiles import Profile, load_profile
 from neurossm.progress import Meter, Progress
 from neurossm.registry import DEFAULT_ENGINE, check_engines

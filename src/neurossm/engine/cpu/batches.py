@@ -17,7 +17,7 @@ from neurossm.engine.cpu.planner import lower
 from neurossm.engine.cpu.tape import Tape
 from neurossm.engine.cpu.workspace import Workspace
 from neurossm.errors import InputError
-from neurossm.graph.data import Sequences, runs_of_one_length
+from neurossm.graph.sequences import Sequences, runs_of_one_length
 from neurossm.program import Program
 from neurossm.program.arithmetic import Tally
 from neurossm.program.running import Kept, Run, Sink, check_countable, check_recordable

@@ -14,7 +14,8 @@ from torch import Tensor
 from neurossm.arrays import IntArray
 from neurossm.engine.gpu.device import free_memory, full_precision
 from neurossm.engine.gpu.device_program import DeviceProgram, device_program
-from neurossm.graph.data import Sequences, check_data, longest_first, spans
+from neurossm.graph.data import check_data
+from neurossm.graph.sequences import Sequences, longest_first, spans
 from neurossm.program import Program
 from neurossm.program.arithmetic import Tally
 from neurossm.program.running import Kept, Run, Sink, check_countable, check_recordable
