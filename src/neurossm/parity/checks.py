@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping
 import numpy as np
 
 from neurossm.arrays import IntArray
-from neurossm.parity.results import TOP1, Check, EngineResult, Verification
+from neurossm.parity.outcome import TOP1, Verification
+from neurossm.parity.results import Check, EngineResult
 from neurossm.program import Program
 
 LEAST_TOP1 = 0.98

@@ -33,14 +33,9 @@ from neurossm.parity.layers import (
     layers_of,
     window_edges,
 )
+from neurossm.parity.outcome import Verification
 from neurossm.parity.reproduce import smallest_case, write_case
-from neurossm.parity.results import (
-    RUNGS,
-    FirstDivergence,
-    SampleResult,
-    StateRatios,
-    Verification,
-)
+from neurossm.parity.results import RUNGS, FirstDivergence, SampleResult, StateRatios
 from neurossm.parity.states import compare_states, states_steps
 from neurossm.parity.statistics import Proportion, compare_paired
 from neurossm.program import SSM, Program, Run, Tally

@@ -26,7 +26,7 @@ from neurossm.parity.checks import (
     warnings_of,
 )
 from neurossm.parity.comparison import Comparison
-from neurossm.parity.results import Verification
+from neurossm.parity.outcome import Verification
 from neurossm.program import Program, as_program
 from neurossm.progress import Progress
 from neurossm.registry import DEFAULT_ENGINE, check_engines
