@@ -17,7 +17,7 @@ from torch import nn
 
 from neurossm.compile import compile_model
 from neurossm.graph.evaluate import evaluate
-from neurossm.importers import ImportOptions, import_checkpoint
+from neurossm.importers import ImportOptions, check_checkpoint, import_checkpoint
 from neurossm.importers.archive import read_source
 from neurossm.importers.config_file import Config
 from neurossm.importers.importer import decide
@@ -114,6 +114,21 @@ def test_the_place_of_its_norms_is_asked_for(
     assert "--prenorm or --postnorm" in refused(path, "--input", "uint8")
     message = refused(path, "--input", "uint8", "--postnorm", "--activation", "gelu")
     assert "--activation gelu: possible here: spike" in message
+
+
+def test_check_tells_the_place_of_its_norms(
+    networks: ModuleType, write: Write, tmp_path: Path
+) -> None:
+    state, x = networks.spikingssm_state(6), pixels(24, 30, 3)
+    labels = networks.spikingssm(state, x, prenorm=True).outputs.argmax(axis=1)
+    np.savez(tmp_path / "data.npz", x=x, y=labels)
+    path = write({"state_dict": state})
+    options = ImportOptions(input="uint8")
+    checked = check_checkpoint(path, tmp_path / "data.npz", options=options)
+    first, second = checked.readings
+    assert (first.options, first.accuracy) == ({"prenorm": True}, 1.0)
+    assert second.options == {"prenorm": False}
+    assert second.accuracy < 1.0
 
 
 @pytest.mark.parametrize(
