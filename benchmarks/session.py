@@ -3,8 +3,8 @@
     python benchmarks/session.py [--model binary_s4d] [--rounds 15] [--piece 64]
 
 "c" and "c-vector" advance a digit in one call of C, "c" step by step: that is what a step
-costs in C. "fast, step" calls Python for every step, "fast, feed" for every piece, and both give the
-logits after each step. Printed are the least and the median processor time of a step, and the
+costs in C. "fast, step" calls Python for every step, "fast, feed" for every piece, and both give
+the logits after each step. Printed are the least and the median processor time of a step, and the
 median over rounds of the ratio to C's step.
 """
 

@@ -55,7 +55,15 @@ def test_a_missing_tool_is_named(firmware, monkeypatch, capsys):
     assert capsys.readouterr().out.startswith("rv32: skipped: riscv64-unknown-elf-gcc is not")
 
 
-def test_what_cannot_fit_a_microcontroller_is_refused(networks):
-    graph = networks.random_graph(1, channels=700, modes=4, blocks=2)
-    with pytest.raises(LimitError, match=r"more than the 1310720 of target 'cortex-m'; would help"):
+@pytest.mark.parametrize(
+    ("sizes", "what"),
+    [
+        ({"channels": 700, "modes": 4}, "the 1310720 of"),
+        # 2 blocks of 40 channels of 600 complex states, 2 x 3 bytes each: 288,000 bytes at least
+        ({"channels": 40, "modes": 600}, "state_memory_bytes = .* the 262144 of"),
+    ],
+)
+def test_what_cannot_fit_a_microcontroller_is_refused(networks, sizes, what):
+    graph = networks.random_graph(1, blocks=2, **sizes)
+    with pytest.raises(LimitError, match=f"{what}.*would help"):
         compile_model(graph, target="cortex-m")

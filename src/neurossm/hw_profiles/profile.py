@@ -80,7 +80,8 @@ class Limits:
     """What fits; an absent limit (None) is one that nobody has published.
 
     `core_memory_bytes` holds everything of a core, `synapse_memory_bytes` is the share that
-    weights may take. `neuron_state_bytes` is the most that one neuron may have, with its
+    weights may take, `state_memory_bytes` the share for what changes from step to step (RAM beside
+    flash). `neuron_state_bytes` is the most that one neuron may have, with its
     parameters. `accumulator_bits` is the width of a neuron's sums.
     """
 
@@ -95,6 +96,7 @@ class Limits:
     accumulator_bits: int
     axons_in_per_core: int | None = None
     axons_out_per_core: int | None = None
+    state_memory_bytes: int | None = None
 
 
 @dataclass(frozen=True)

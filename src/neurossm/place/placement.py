@@ -177,9 +177,14 @@ def _in_turn(groups: Sequence[NeuronGroup], limits: Limits, target: str) -> Plac
     """Return all groups on the one core that works through them."""
     fan_out = fan_outs(groups, {group.name: 1 for group in groups})
     demands = [Demand.of(group, group.neurons, fan_out[group.name]) for group in groups]
-    for limit in ("core_memory_bytes", "synapse_memory_bytes"):
-        needed, most = sum(getattr(demand, limit) for demand in demands), getattr(limits, limit)
-        if needed > most:
+    needs = {
+        "core_memory_bytes": sum(demand.core_memory_bytes for demand in demands),
+        "synapse_memory_bytes": sum(demand.synapse_memory_bytes for demand in demands),
+        "state_memory_bytes": sum(group.neurons * group.state_bytes for group in groups),
+    }
+    for limit, needed in needs.items():
+        most = getattr(limits, limit)
+        if most is not None and needed > most:
             raise LimitError(
                 f"the network needs {limit} = {needed}, {needed - most} more than the {most} of "
                 f"target {target!r}; would help: fewer channels or modes, narrower weights, or a "
