@@ -35,7 +35,7 @@ test-modern: $(MODERN_STAMP)
 conformance: $(STAMP)
 	@NEUROSSM_CONFORMANCE=full OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q \
 		tests/conformance/test_branches.py tests/conformance/test_shipped.py \
-		tests/conformance/test_random_structures.py
+		tests/conformance/test_random_structures.py tests/c
 
 # Every altered engine, then the fast one compiled for real: up to half a minute for each.
 mutation: $(STAMP)

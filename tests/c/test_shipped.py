@@ -33,7 +33,7 @@ def compiled(name: str) -> Program:
     path = EXAMPLES / name
     if name in SHIPPED:
         return neurossm.compile_model(path)
-    return neurossm.compile_model(neurossm.import_checkpoint(path).model)
+    return neurossm.compile_model(neurossm.import_checkpoint(path).model, target="cpu")
 
 
 @pytest.mark.slow

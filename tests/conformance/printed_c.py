@@ -98,11 +98,14 @@ class Printed:
 
 
 def noticing(some: list[Any], most: int = 6) -> list[Any]:
-    """Return some parts whose integers, printed for Python, differ without an error."""
+    """Return some parts whose integers, printed for Python, differ without an error.
+
+    What reads outside of a table is an error of the reference, and undefined in C.
+    """
     found = []
     for part in some:
         with np.errstate(all="ignore"), suppress(*LOUD, replay.ShiftError):
-            if replay.in_integers(part) is not None:
+            if replay.reference(part) is not None and replay.in_integers(part) is not None:
                 found.append(part)
         if len(found) == most:
             break
