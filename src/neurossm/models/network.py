@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from neurossm.errors import InputError
+from neurossm.models import fused
 from neurossm.models.block import Block, make_norm
 from neurossm.models.config import InputSpec, ModelConfig
 from neurossm.models.ssm import kernels
@@ -94,12 +95,19 @@ class Network(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Return what the decoder reads the mean of, (B, H, L), for raw input (B, L, size)."""
         hidden = self.encode(x).transpose(1, 2).contiguous()  # (B, H, L)
+        if self.training and fused.usable(hidden):
+            hidden = fused.run_blocks(list(self.blocks), hidden)
+        else:
+            hidden = self._run_blocks(hidden)
+        normed: Tensor = self.norm(hidden)
+        return normed
+
+    def _run_blocks(self, hidden: Tensor) -> Tensor:
         layers = [block.mixer.ssm for block in self.blocks]
         responses = kernels(layers, hidden.shape[-1]).to(hidden.dtype)  # (layers, H, L)
         for block, response in zip(self.blocks, responses, strict=True):
             hidden = block(hidden, response)
-        normed: Tensor = self.norm(hidden)
-        return normed
+        return hidden
 
     def forward(self, x: Tensor) -> Tensor:
         """Classify whole sequences.

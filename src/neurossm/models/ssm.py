@@ -143,6 +143,25 @@ def _tie(values: Tensor, channels: int) -> Tensor:
     return values.unsqueeze(-3).expand(shape).flatten(-3, -2)
 
 
+def discretise_layers(layers: Sequence[S4D]) -> tuple[Tensor, Tensor]:
+    """Return A_bar and ``w = B_bar C`` of several layers of the same sizes.
+
+    At once, because each is made of some tiny operations, whose cost is starting them.
+
+    Returns
+    -------
+    tuple
+        Complex128 (layers, H, N) each.
+    """
+
+    def stack(name: str) -> Tensor:
+        return torch.stack([getattr(layer, name) for layer in layers])
+
+    parameters = (stack(name) for name in ("log_dt", "A_real_log", "A_imag", "B"))
+    a_bar, b_bar = discretise(layers[0].discretization, *parameters)
+    return a_bar, b_bar * torch.view_as_complex(stack("C").double())
+
+
 def kernels(layers: Sequence[S4D], length: int) -> Tensor:
     """Return the impulse responses of several layers of the same sizes, D included.
 
@@ -161,15 +180,12 @@ def kernels(layers: Sequence[S4D], length: int) -> Tensor:
         float64 (layers, H, L).
     """
 
-    def stack(name: str) -> Tensor:
-        return torch.stack([getattr(layer, name) for layer in layers])
-
-    parameters = (stack(name) for name in ("log_dt", "A_real_log", "A_imag", "B"))
-    a_bar, b_bar = discretise(layers[0].discretization, *parameters)
-    weight = b_bar * torch.view_as_complex(stack("C").double())  # (layers, H, N)
+    a_bar, weight = discretise_layers(layers)
     response = impulse_response(a_bar.flatten(0, 1), weight.flatten(0, 1), length)
     # D u_t is the kernel's entry at lag 0: adding it there costs no pass over the data.
-    direct = F.pad(stack("D").double().unsqueeze(-1), (0, length - 1))
+    direct = F.pad(
+        torch.stack([layer.D for layer in layers]).double().unsqueeze(-1), (0, length - 1)
+    )
     return response.view_as(direct) + direct
 
 

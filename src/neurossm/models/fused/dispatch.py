@@ -1,0 +1,93 @@
+"""Which blocks run as Triton kernels, and how their parts are put together."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from neurossm.models.binary_s4d import BinaryS4D
+from neurossm.models.block import Block
+from neurossm.models.gsu import GSU, StaticThreshold
+from neurossm.models.ssm import discretise_layers
+
+OLDEST = 3, 4
+"""Older releases of Triton are not tested."""
+WIDEST = 128
+"""Channels of a mixer whose matrices fit a multiprocessor; wider ones run as modules."""
+
+
+def usable(hidden: Tensor) -> bool:
+    """Tell whether the kernels can work on activations of this type and place."""
+    return hidden.is_cuda and hidden.dtype == torch.float32 and _triton()
+
+
+def _triton() -> bool:
+    try:
+        major, minor = version("triton").split(".")[:2]
+    except PackageNotFoundError:
+        return False
+    return (int(major), int(minor)) >= OLDEST
+
+
+def run_blocks(blocks: Sequence[Block], hidden: Tensor) -> Tensor:
+    """Return what blocks in training mode make of (B, H, L), one after the other."""
+    a_bar, weight = discretise_layers([block.mixer.ssm for block in blocks])
+    for block, poles, readout in zip(blocks, a_bar, weight, strict=True):
+        hidden = _run_block(block, hidden, poles, readout)
+    return hidden
+
+
+def _run_block(block: Block, x: Tensor, a_bar: Tensor, weight: Tensor) -> Tensor:
+    scan = _kernels("scan")
+    direct = block.mixer.ssm.D
+    if not block.prenorm or isinstance(block.norm, nn.Identity):
+        y, residual = scan.normed_response(x, None, a_bar, weight, direct)
+    elif _follows_batch(block.norm):
+        y, residual = scan.normed_response(x, block.norm, a_bar, weight, direct)
+    else:
+        residual = x
+        y, _ = scan.normed_response(block.norm(x).contiguous(), None, a_bar, weight, direct)
+    out = _mix(block, y, residual)
+    if not block.prenorm:
+        out = block.norm(out).contiguous()
+    return out
+
+
+def _follows_batch(norm: nn.Module) -> bool:
+    """Tell whether a norm is a BatchNorm that uses and averages the statistics of the batch."""
+    usual = isinstance(norm, nn.BatchNorm1d) and norm.training and norm.affine
+    return usual and norm.track_running_stats and norm.momentum is not None
+
+
+def _mix(block: Block, y: Tensor, residual: Tensor) -> Tensor:
+    """Return ``residual + dropout(mixer(y))``."""
+    mixer, dropout = block.mixer, block.dropout.p if block.dropout.training else 0.0
+    result: Tensor
+    if y.shape[1] > WIDEST:
+        result = residual + block.dropout(mixer.mix(y))
+    elif isinstance(mixer, BinaryS4D):
+        weight, bias = mixer.dense.weight, mixer.dense.bias
+        result = _kernels("gated").gated_spikes(y, residual, weight, bias, dropout)
+    elif _is_plain_gsu(mixer):
+        threshold = mixer.threshold(y.transpose(1, 2))
+        result = _kernels("unit").gated_unit(
+            y, residual, threshold, mixer.weight, mixer.ternary_weight(), mixer.bias, mixer.norm,
+            mixer.activation == "gelu", dropout,
+        )  # fmt: skip
+    else:
+        result = residual + block.dropout(mixer.mix(y))
+    return result
+
+
+def _is_plain_gsu(mixer: nn.Module) -> bool:
+    usual = isinstance(mixer, GSU) and isinstance(mixer.threshold, StaticThreshold)
+    return usual and isinstance(mixer.norm, nn.LayerNorm)
+
+
+def _kernels(name: str) -> Any:
+    return importlib.import_module(f"neurossm.models.fused.{name}")
