@@ -179,7 +179,6 @@ def kernels(layers: Sequence[S4D], length: int) -> Tensor:
     Tensor
         float64 (layers, H, L).
     """
-
     a_bar, weight = discretise_layers(layers)
     response = impulse_response(a_bar.flatten(0, 1), weight.flatten(0, 1), length)
     # D u_t is the kernel's entry at lag 0: adding it there costs no pass over the data.

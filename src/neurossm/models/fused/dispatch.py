@@ -23,10 +23,12 @@ WIDEST = 128
 
 def usable(hidden: Tensor) -> bool:
     """Tell whether the kernels can work on activations of this type and place."""
-    return hidden.is_cuda and hidden.dtype == torch.float32 and _triton()
+    suited = hidden.is_cuda and hidden.dtype == torch.float32
+    return suited and not torch.is_autocast_enabled() and has_triton()
 
 
-def _triton() -> bool:
+def has_triton() -> bool:
+    """Tell whether a release of Triton is installed that the kernels are tested with."""
     try:
         major, minor = version("triton").split(".")[:2]
     except PackageNotFoundError:

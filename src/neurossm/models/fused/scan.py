@@ -27,7 +27,7 @@ from neurossm.models.fused.tables import Tables, gather, padded_modes, tabulate
 CHUNK = 64
 PRECISION = "tf32x3"
 SCAN_ROWS, SCAN_OPTIONS = 128, {"num_warps": 8, "num_stages": 1}
-GRADIENT_ROWS, GRADIENT_OPTIONS = 64, {"num_warps": 8, "num_stages": 1}
+GRADIENT_ROWS, GRADIENT_OPTIONS = 32, {"num_warps": 8, "num_stages": 1}
 """Sequences of one program, and how Triton compiles it."""
 
 
