@@ -287,7 +287,7 @@ def run(
         Tensors of which to count the integers that are not zero, by sample and channel; with
         some, the readout's sums are returned too.
     threads
-        Cores to use, on the engine "fast" and the CPU; all by default.
+        Cores to use, on the engine "fast" and the CPU, "c" and "c-vector"; all by default.
     device
         Where to run, where the engine's name does not say it; its first device by default.
     lengths

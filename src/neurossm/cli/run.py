@@ -35,7 +35,9 @@ if TYPE_CHECKING:
     type=click.Choice(device_names()),
     help="Where the engine 'fast' runs: --engine fast:cuda in two words. [default: cpu]",
 )
-@click.option("--threads", type=int, help="Cores of the engine 'fast'. [default: all]")
+@click.option(
+    "--threads", type=int, help="Cores of the engines 'fast', 'c' and 'c-vector'. [default: all]"
+)
 @output_option(
     "-o", "--output", "logits_path", help="OUT.npz: logits, logits_exponent, prediction."
 )
