@@ -48,7 +48,8 @@ class StaticThreshold(nn.Module):
         """Return the threshold, a scalar, for y (B, L, H)."""
         if not self.training:
             return self.running
-        current = self.factor * y.detach().abs().amax(dim=-1).mean()
+        largest: Tensor = torch.linalg.vector_norm(y.detach(), ord=math.inf, dim=-1)  # in one pass
+        current = self.factor * largest.mean()
         if self.average is not None:
             current = self.average(current)
         with torch.no_grad():
