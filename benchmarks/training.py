@@ -29,7 +29,7 @@ def step_ms(layer: str, batch: int, length: int, kernels: bool, repeats: int = 2
 
     usable = fused.usable
     if not kernels:
-        fused.usable = lambda hidden: False
+        fused.usable = lambda hidden, modes: False
         for block in model.blocks:
             block.mixer.mix = torch.compile(block.mixer.mix, dynamic=False)
     try:

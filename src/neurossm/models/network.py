@@ -95,7 +95,7 @@ class Network(nn.Module):
     def features(self, x: Tensor) -> Tensor:
         """Return what the decoder reads the mean of, (B, H, L), for raw input (B, L, size)."""
         hidden = self.encode(x).transpose(1, 2).contiguous()  # (B, H, L)
-        if self.training and fused.usable(hidden):
+        if self.training and fused.usable(hidden, self.config.modes):
             hidden = fused.run_blocks(list(self.blocks), hidden)
         else:
             hidden = self._run_blocks(hidden)

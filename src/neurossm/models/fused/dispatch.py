@@ -17,13 +17,15 @@ from neurossm.models.ssm import discretise_layers
 
 OLDEST = 3, 4
 """Older releases of Triton are not tested."""
+MOST_MODES = 32
+"""Complex modes of a channel whose tables fit a multiprocessor."""
 WIDEST = 128
 """Channels of a mixer whose matrices fit a multiprocessor; wider ones run as modules."""
 
 
-def usable(hidden: Tensor) -> bool:
-    """Tell whether the kernels can work on activations of this type and place."""
-    suited = hidden.is_cuda and hidden.dtype == torch.float32
+def usable(hidden: Tensor, modes: int) -> bool:
+    """Tell whether the kernels can work on such activations, with so many modes per channel."""
+    suited = hidden.is_cuda and hidden.dtype == torch.float32 and modes <= MOST_MODES
     return suited and not torch.is_autocast_enabled() and has_triton()
 
 
