@@ -82,7 +82,7 @@ class Processes:
             return
         for module in network.modules():
             if isinstance(module, StaticThreshold):
-                module.average = self.mean
+                module.average = torch.compiler.disable(self.mean)  # an exchange cannot be fused
         if not any(isinstance(module, nn.BatchNorm1d) for module in network.modules()):
             return
         if not next(network.parameters()).is_cuda:
