@@ -92,7 +92,7 @@ def test_every_option_says_what_it_is() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("epochs = 3", "epochs is unknown; known there are task, data, init, freeze"),
+        ("epochs = 3", "epochs is unknown; known there are task, data, eval, input, init, freeze"),
         ("[training]\nepoch = 3", r"\[training\] epoch is unknown; known there are epochs, "),
         ("[trainings]\nepochs = 3", "known there are none"),
         ("[training]\nepochs = 3.5", "epochs: expected an integer, found 3.5"),
@@ -116,8 +116,6 @@ def test_what_is_missing_is_asked_for(tmp_path: Path) -> None:
         settings_of(given=TOKENS)
     with pytest.raises(InputError, match="no epochs: give --epochs"):
         settings_of(given=TOKENS | {("model", "layer"): "gsu"})
-    with pytest.raises(InputError, match="no task: give --task"):
-        settings_of("gsu")
     with pytest.raises(InputError, match="no preset 'lstm'; known are binary-s4d, "):
         settings_of("lstm")
     with pytest.raises(InputError, match="no such file; --print-config"):

@@ -46,11 +46,13 @@ def _run(json_path: str | None, **values: Any) -> None:
         if outcome is None:  # not the first of several processes
             return
         where, training = values["output"], outcome.training
-        if outcome.finished:
+        if "test_accuracy" in training:
             test = 100 * training["test_accuracy"]
             output.line(
                 f"Test accuracy {test:.2f} % on {training['test_samples']} samples: {where}"
             )
+        elif outcome.finished:
+            output.line(f"Trained {len(outcome.reports)} epochs: {where}")
         else:
             output.line(f"Stopped after {len(outcome.reports)} epochs, before the end: {where}")
         output.json(training)

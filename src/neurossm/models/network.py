@@ -109,20 +109,29 @@ class Network(nn.Module):
             hidden = block(hidden, response)
         return hidden
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Classify whole sequences.
 
         Parameters
         ----------
         x
             Raw input: (B, L, size), or (B, L) for tokens.
+        lengths
+            Steps (B) of each sequence, which the mean is over; None: all.
 
         Returns
         -------
         Tensor
             Logits (B, classes).
         """
-        logits: Tensor = self.decoder(self.features(x).mean(dim=-1))
+        features = self.features(x)  # (B, H, L)
+        if lengths is None:
+            mean = features.mean(dim=-1)
+        else:
+            steps = torch.arange(features.shape[-1], device=features.device)
+            valid = steps < lengths.unsqueeze(1)  # (B, L)
+            mean = (features * valid.unsqueeze(1)).sum(dim=-1) / lengths.unsqueeze(1)
+        logits: Tensor = self.decoder(mean)
         return logits
 
     def initial_state(self, batch: int) -> NetworkState:

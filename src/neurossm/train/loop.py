@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -298,7 +298,7 @@ class Trainer:
         if bounds is None or side is None:
             return batch
         x = distort(batch.x, side, bounds, self.order, self.generator)
-        return Samples(x, batch.y)
+        return replace(batch, x=x)
 
     def _evaluate(self) -> float | None:
         """Return the accuracy on the held-out samples; remember the best network."""

@@ -12,16 +12,20 @@ from neurossm.train.tasks import Samples
 
 def loss_of(model: nn.Module, batch: Samples, label_smoothing: float = 0.0) -> Tensor:
     """Return the mean cross-entropy of a network's logits over a batch, a scalar."""
-    loss: Tensor = F.cross_entropy(model(batch.x), batch.y, label_smoothing=label_smoothing)
+    logits = model(batch.x, batch.lengths)
+    loss: Tensor = F.cross_entropy(logits, batch.y, label_smoothing=label_smoothing)
     return loss
 
 
 @torch.no_grad()
-def predict(model: Network, x: Tensor, batch_size: int = 500) -> Tensor:
+def predict(
+    model: Network, x: Tensor, batch_size: int = 500, lengths: Tensor | None = None
+) -> Tensor:
     """Return the classes (S,) that a network in evaluation mode gives to raw inputs."""
     model.eval()
-    parts = [model(part).argmax(dim=-1) for part in x.split(batch_size)]
-    return torch.cat(parts)
+    inputs = x.split(batch_size)
+    steps = [None] * len(inputs) if lengths is None else lengths.split(batch_size)
+    return torch.cat([model(*part).argmax(dim=-1) for part in zip(inputs, steps, strict=True)])
 
 
 def count_right(model: Network, samples: Samples, batch_size: int = 500) -> int:
@@ -29,7 +33,8 @@ def count_right(model: Network, samples: Samples, batch_size: int = 500) -> int:
     precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
     try:
-        return int((predict(model, samples.x, batch_size) == samples.y).sum())
+        predicted = predict(model, samples.x, batch_size, samples.lengths)
+        return int((predicted == samples.y).sum())
     finally:
         torch.set_float32_matmul_precision(precision)
 

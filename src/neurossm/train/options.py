@@ -27,9 +27,15 @@ class TrainSource:
     Attributes
     ----------
     task
-        ``smnist``, ``psmnist`` or ``token-order``.
+        ``smnist``, ``psmnist``, ``token-order``, or ``arrays`` of your own.
     data
-        Folder with the MNIST IDX files.
+        Folder with the MNIST IDX files; for arrays DATA.npz with x, y and, where samples end early,
+        lengths, their numbers of steps.
+    eval
+        DATA.npz to test on, once, at the end.
+    input
+        What x of your own is: ``float:LOW:HIGH``, ``counts:HIGH``, ``tokens`` or ``tokens:SIZE``;
+        bytes need no telling.
     init
         Checkpoint to start from, instead of random weights; its sizes replace the preset's. With
         ``--layer binary-s4d`` a graded S4D becomes a spiking one.
@@ -38,8 +44,10 @@ class TrainSource:
         repeated.
     """
 
-    task: str
+    task: str = "arrays"
     data: str | None = None
+    eval: str | None = None
+    input: str | None = None
     init: str | None = None
     freeze: tuple[str, ...] = ()
 

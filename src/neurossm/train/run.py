@@ -11,6 +11,7 @@ import torch
 
 from neurossm.errors import InputError
 from neurossm.models.network import Network
+from neurossm.train.arrays import array_task
 from neurossm.train.freeze import freeze
 from neurossm.train.loop import Trainer, TrainLimits, derived_seed, shared_accuracy
 from neurossm.train.options import TrainSource
@@ -22,7 +23,7 @@ from neurossm.train.tasks import Task, sequential_mnist, token_order
 from neurossm.train.watch import EpochReport, Watch
 
 CALIBRATION_SAMPLES = 64
-TASKS = ("smnist", "psmnist", "token-order")
+TASKS = ("smnist", "psmnist", "token-order", "arrays")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ def make_task(source: TrainSource) -> Task:
     """
     if source.task == "token-order":
         return token_order()
+    if source.task == "arrays":
+        if source.data is None:
+            raise InputError("--data must name DATA.npz to train on, or --task a task")
+        return array_task(source.data, source.eval, source.input)
     if source.task in ("smnist", "psmnist"):
         if source.data is None:
             raise InputError(
@@ -128,7 +133,7 @@ def train(
     trainer.run(watches if processes.first else (), None if trial else save, limits)
     network.load_state_dict(trainer.kept())
     training = described()
-    if trainer.finished:
+    if trainer.finished and len(task.test):
         training["test_samples"] = len(task.test)
         training["test_accuracy"] = shared_accuracy(network, task.test.to(device), processes)
     if store is not None and (trainer.finished or trial):

@@ -104,9 +104,8 @@ def settings_of(
         raise InputError("no model: give --preset, --model, --init or --layer")
     if model["layer"] != below.get("layer") and "activation" not in over.get("model", {}):
         model.pop("activation", None)  # another layer's
-    for name, least in (("task", ""), ("epochs", "training")):
-        if name not in tables[least]:
-            raise InputError(f"no {name}: give --{name}, a preset or a file that has it")
+    if "epochs" not in tables["training"]:
+        raise InputError("no epochs: give --epochs, a preset or a file that has it")
     augmentation = Augmentation(**tables["augmentation"]) if tables["augmentation"] else None
     return TrainSettings(
         TrainSource(**tables[""]),

@@ -36,17 +36,21 @@ class Samples:
         (S, L, size), or (S, L) for tokens.
     y
         int64 (S,).
+    lengths
+        int64 (S,): the steps of each sample, the others are filled up; None: all.
     """
 
     x: Tensor
     y: Tensor
+    lengths: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.y)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Samples:
         """Return the samples with a function applied to each tensor; the first axis is theirs."""
-        return Samples(function(self.x), function(self.y))
+        lengths = None if self.lengths is None else function(self.lengths)
+        return Samples(function(self.x), function(self.y), lengths)
 
     def to(self, device: torch.device) -> Samples:
         """Return the samples on a device."""
@@ -56,6 +60,13 @@ class Samples:
         """Return some of the samples."""
         return self.map(lambda values: values[chosen])
 
+    def joined(self, other: Samples) -> Samples:
+        """Return these samples, then others of as many steps."""
+        lengths = None
+        if self.lengths is not None and other.lengths is not None:
+            lengths = torch.cat([self.lengths, other.lengths])
+        return Samples(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]), lengths)
+
     def split(self, count: int) -> list[Samples]:
         """Return the samples in groups of so many."""
         return [self.take(slice(start, start + count)) for start in range(0, len(self), count)]
@@ -64,6 +75,8 @@ class Samples:
         """Overwrite the samples in place."""
         self.x.copy_(other.x)
         self.y.copy_(other.y)
+        if self.lengths is not None and other.lengths is not None:
+            self.lengths.copy_(other.lengths)
 
 
 @dataclass(frozen=True)
@@ -106,8 +119,7 @@ class Task:
         """
         if share is None:
             return self
-        x = torch.cat([self.train.x, self.held_out.x])
-        everything = Samples(x, torch.cat([self.train.y, self.held_out.y]))
+        everything = self.train.joined(self.held_out)
         count = round(share * len(everything))
         if share > 0 and not 0 < count < len(everything):
             raise InputError(f"validation: {share} of {len(everything)} samples are {count}")

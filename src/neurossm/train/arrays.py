@@ -1,0 +1,129 @@
+"""A task from a user's own arrays: DATA.npz as `neurossm run` takes it, with labels."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from neurossm.errors import InputError
+from neurossm.files import as_path
+from neurossm.models.config import InputSpec
+from neurossm.npz import read_npz
+from neurossm.train.tasks import Samples, Task
+
+_HOW = "--input float:LOW:HIGH, counts:HIGH, tokens, or uint8"
+
+
+@dataclass(frozen=True)
+class _Arrays:
+    """What a file holds; x is (samples, steps, values), or (samples, steps)."""
+
+    path: str
+    x: NDArray[Any]
+    y: NDArray[Any]
+    lengths: NDArray[Any] | None
+
+
+def array_task(
+    data: str | os.PathLike[str], test: str | os.PathLike[str] | None, given: str | None
+) -> Task:
+    """Return the task of telling the classes of a user's samples apart.
+
+    Parameters
+    ----------
+    data, test
+        Files with x (samples, steps, values), or (samples, steps) for tokens or one value a step;
+        class numbers y (samples); and, where samples end early, lengths (samples): their steps.
+        Without a test file nothing is tested at the end.
+    given
+        What x is, as ``--input`` says it; None: bytes, which x then must be.
+
+    Raises
+    ------
+    InputError
+        If arrays are missing, or do not fit each other or the input.
+    FormatError
+        If a file is no .npz file.
+    """
+    files = [_read(data)] if test is None else [_read(data), _read(test)]
+    spec = _spec(given, files)
+    classes = int(files[0].y.max()) + 1
+    train, *rest = (_samples(file, spec, classes) for file in files)
+    nothing = train.take(slice(0))
+    return Task("arrays", spec, classes, train, nothing, rest[0] if rest else nothing)
+
+
+def _read(path: str | os.PathLike[str]) -> _Arrays:
+    found, _ = read_npz(as_path(path, "data"), ("x", "y"), ("lengths",))
+    x, y, lengths = found["x"], found["y"], found.get("lengths")
+    if x.ndim not in (2, 3) or not x.size:
+        raise InputError(f"{path}: x is {x.shape}; expected (samples, steps, values)")
+    for name, values in (("y", y), ("lengths", lengths)):
+        if values is not None and (values.shape != (len(x),) or values.dtype.kind not in "iu"):
+            raise InputError(
+                f"{path}: {name} is {values.dtype} {values.shape}; expected {len(x)} integers"
+            )
+    if y.min() < 0:
+        raise InputError(f"{path}: y holds {y.min()}; classes are counted from 0")
+    if lengths is not None and not 1 <= lengths.min() <= lengths.max() <= x.shape[1]:
+        raise InputError(
+            f"{path}: lengths from {lengths.min()} to {lengths.max()}; x has {x.shape[1]} steps"
+        )
+    return _Arrays(str(path), x, y, lengths)
+
+
+def _spec(given: str | None, files: list[_Arrays]) -> InputSpec:
+    x = files[0].x
+    size = x.shape[2] if x.ndim == 3 else 1
+    low, high = min(f.x.min() for f in files), max(f.x.max() for f in files)
+    if given is None:
+        if x.dtype == np.uint8:
+            return InputSpec.uint8(size)
+        raise InputError(
+            f"{files[0].path}: x is {x.dtype} from {low:g} to {high:g}: say what it is by {_HOW}"
+        )
+    kind, *rest = given.split(":")
+    try:
+        if kind == "float" and len(rest) == 2:
+            spec = InputSpec.real(size, float(rest[0]), float(rest[1]))
+        elif kind == "counts" and len(rest) == 1:
+            spec = InputSpec.counts(size, int(rest[0]))
+        elif kind == "tokens" and len(rest) < 2:
+            spec = InputSpec.tokens(int(rest[0]) if rest else int(high) + 1)
+        elif kind == "uint8" and not rest:
+            spec = InputSpec.uint8(size)
+        else:
+            raise ValueError
+    except ValueError:
+        raise InputError(f"--input {given}: not understood; expected {_HOW}") from None
+    if not spec.low <= low <= high <= spec.high:  # NaN, too
+        raise InputError(f"--input {given}: x goes from {low:g} to {high:g}")
+    return spec
+
+
+def _samples(file: _Arrays, spec: InputSpec, classes: int) -> Samples:
+    x = file.x
+    good = {"float": "f", "uint8": "u", "tokens": "iu", "counts": "iu"}[spec.kind]
+    if x.dtype.kind not in good or (spec.kind == "uint8" and x.dtype != np.uint8):
+        raise InputError(f"{file.path}: x is {x.dtype}; the input is {spec.kind}")
+    if spec.kind == "tokens":
+        if x.ndim == 3:
+            raise InputError(f"{file.path}: x is {x.shape}; tokens are (samples, steps)")
+    else:
+        x = x if x.ndim == 3 else x[:, :, None]
+        if x.shape[2] != spec.size:
+            raise InputError(f"{file.path}: x has {x.shape[2]} values a step, not {spec.size}")
+    if file.y.max() >= classes:
+        raise InputError(f"{file.path}: y holds {file.y.max()}; there are {classes} classes")
+    kind: Any = {"float": np.float32, "uint8": np.uint8}.get(spec.kind, np.int64)
+    lengths = None if file.lengths is None else torch.from_numpy(file.lengths.astype(np.int64))
+    return Samples(
+        torch.from_numpy(np.ascontiguousarray(x, kind)),
+        torch.from_numpy(file.y.astype(np.int64)),
+        lengths,
+    )
