@@ -47,7 +47,12 @@ def test_own_data_of_different_lengths(tmp_path: Path) -> None:
     assert outcome.training["held_out_samples"] == 80  # a fifth of 400
     assert outcome.training["test_samples"] == 100
     assert outcome.training["test_accuracy"] > 0.95
-    config = load(tmp_path / "model.pt").config
+    found = load(tmp_path / "model.pt")
+    config = found.config
+    held = array_task(data, test, "float:-3:3").holding_out(0.2)
+    assert held.train.lengths is not None
+    assert found.calibration_lengths is not None
+    assert found.calibration_lengths.tolist() == held.train.lengths[:64].tolist()
     assert (config.input, config.classes) == (InputSpec.real(2, -3, 3), 2)
 
 

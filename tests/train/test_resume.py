@@ -20,7 +20,7 @@ from neurossm.train import Outcome, TrainLimits, TrainSettings, settings_of, tra
 from neurossm.train import loop as loop_module
 from neurossm.train.objective import accuracy
 from neurossm.train.store import Store
-from neurossm.train.tasks import Task, token_order
+from neurossm.train.tasks import Samples, Task, token_order
 from neurossm.train.watch import CsvLog
 
 SRC = Path(__file__).parents[2] / "src"
@@ -144,7 +144,7 @@ def test_what_cannot_be_resumed_is_refused(tmp_path: Path) -> None:
         train(tiny(lr=0.02), path, resume=True)
     with pytest.raises(InputError, match="seed 0"):
         train(tiny(seed=1), path, resume=True)
-    store = Store(path, tiny().tables(), torch.zeros(1))
+    store = Store(path, tiny().tables(), Samples(torch.zeros(1), torch.zeros(1)))
     store.save_last(begun.model, {}, {}, finished=False)
     with pytest.raises(InputError, match="unfinished training; --resume goes on"):
         train(tiny(), path)

@@ -147,7 +147,7 @@ def _store(
 ) -> Store | None:
     if output is None or not processes.first:
         return None
-    return Store(output, settings.tables(), task.train.x[:CALIBRATION_SAMPLES])
+    return Store(output, settings.tables(), task.train.take(slice(CALIBRATION_SAMPLES)))
 
 
 def _describe(

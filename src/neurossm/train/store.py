@@ -11,12 +11,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor
-
 from neurossm.errors import FormatError, InputError
 from neurossm.files import require_writable
 from neurossm.models.checkpoint import read_pickled, save
 from neurossm.models.network import Network
+from neurossm.train.tasks import Samples
 
 
 class Store:
@@ -29,7 +28,7 @@ class Store:
     settings
         Plain values: a training goes on with the ones that it began with.
     calibration
-        Raw training samples that travel in the checkpoints.
+        Training samples that travel in the checkpoints.
 
     Raises
     ------
@@ -38,7 +37,7 @@ class Store:
     """
 
     def __init__(
-        self, path: str | os.PathLike[str], settings: Mapping[str, Any], calibration: Tensor
+        self, path: str | os.PathLike[str], settings: Mapping[str, Any], calibration: Samples
     ) -> None:
         require_writable(path)
         self.path = Path(path)
@@ -83,11 +82,21 @@ class Store:
     ) -> None:
         """Write the last network with the state to go on from."""
         resume = {**state, "settings": self.settings, "finished": finished}
-        save(self.last, network, self.calibration, training, resume=resume)
+        self._save(self.last, network, training, resume)
 
     def save_kept(self, network: Network, training: Mapping[str, Any]) -> None:
         """Write the checkpoint to use."""
-        save(self.path, network, self.calibration, training)
+        self._save(self.path, network, training)
+
+    def _save(
+        self,
+        path: Path,
+        network: Network,
+        training: Mapping[str, Any],
+        resume: Mapping[str, Any] | None = None,
+    ) -> None:
+        samples = self.calibration
+        save(path, network, samples.x, training, resume, calibration_lengths=samples.lengths)
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
