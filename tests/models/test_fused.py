@@ -21,8 +21,9 @@ def test_a_step_equals_that_of_the_modules() -> None:
     environment = os.environ | {"TRITON_INTERPRET": "1", "PYTHONPATH": str(SOURCES)}
     script = str(HERE / "fused_gradients.py")
     done = subprocess.run(
-        [sys.executable, script], env=environment, capture_output=True, text=True, check=True
+        [sys.executable, script], env=environment, capture_output=True, text=True, check=False
     )
+    assert done.returncode == 0, done.stderr
     # float64 but for eps and momentum of the norms, which kernels take in float32
     assert float(done.stdout) < 1e-7
 
@@ -43,4 +44,4 @@ def test_is_as_exact_as_float32_on_a_gpu(layer: str) -> None:
     found = model(x)
     expected = model.double()(x)
     # H100: 7e-5 here, 1.3e-4 with the modules in float32 (a spike near its threshold may flip)
-    assert float((found - expected).abs().max()) < 2e-3
+    assert float((found - expected).detach().abs().max()) < 2e-3

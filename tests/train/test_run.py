@@ -63,6 +63,7 @@ def test_unknown_names() -> None:
 
 
 @pytest.mark.gpu
+@pytest.mark.filterwarnings("ignore:.*script_method:DeprecationWarning")  # within torch.compile
 @pytest.mark.parametrize("model", ["binary-s4d", "gsu"])
 def test_captured_steps_train_as_plain_ones_do(model: str) -> None:
     from neurossm.train.config import TrainConfig

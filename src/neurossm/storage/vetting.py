@@ -8,6 +8,7 @@ which can be read within the limits. Run as a script, this file is that process.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import math
 import os
@@ -60,7 +61,17 @@ class Outline:
 
 
 def outline(path: Path) -> Outline:
-    """Return what an HDF5 file is and what is wrong with it, read in another process."""
+    """Return what an HDF5 file is and what is wrong with it, read in another process.
+
+    The same bytes are read once in the life of this process.
+    """
+    from neurossm.files import sha256_of  # not where this file runs as a script
+
+    return _outline(path, sha256_of(path))
+
+
+@functools.lru_cache(maxsize=256)
+def _outline(path: Path, _: str) -> Outline:
     code, printed = _read_elsewhere(path)
     head, _, rest = printed.partition("\n")
     known = json.loads(head) if head.startswith("{") else {}
