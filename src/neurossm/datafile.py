@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
-from neurossm.errors import FormatError, InputError
+from neurossm.errors import InputError
 from neurossm.files import as_path, atomic_path
 from neurossm.graph.data import DeclaredInput, check_labels, check_lengths, check_sequences
 from neurossm.graph.sequences import Sequences
+from neurossm.npz import read_npz
 from neurossm.program import Program, Run
 
 _OTHER_LABELS = ("labels", "label", "targets", "target", "Y")
@@ -77,29 +77,14 @@ def load_data(path: str | os.PathLike[str]) -> Data:
         Not an npz file, truncated, or holding pickled objects.
     """
     path = as_path(path, "data")
-    if not path.is_file():
-        raise InputError(f"{path}: no such file")
-    try:
-        # NumPy leaves a file it opened itself open when it turns out to be truncated
-        with open(path, "rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise FormatError(f"{path}: a single array; expected an .npz file with x")
-            if "x" not in archive.files:
-                found = ", ".join(archive.files) or "nothing"
-                raise InputError(f"{path}: holds {found}; expected samples under the name x")
-            other = next((name for name in _OTHER_LABELS if name in archive.files), None)
-            if other is not None and "y" not in archive.files:
-                raise InputError(
-                    f"{path}: holds {other} but no y; class numbers are read under the name y: "
-                    "save them as y, or leave them out"
-                )
-            x = archive["x"]
-            y = archive["y"] if "y" in archive.files else None
-            lengths = archive["lengths"] if "lengths" in archive.files else None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        reason = " ".join(str(error).split())
-        raise FormatError(f"{path}: not a readable .npz file: {reason}") from error
+    found, names = read_npz(path, ("x",), ("y", "lengths"))
+    other = next((name for name in _OTHER_LABELS if name in names), None)
+    if other is not None and "y" not in found:
+        raise InputError(
+            f"{path}: holds {other} but no y; class numbers are read under the name y: "
+            "save them as y, or leave them out"
+        )
+    x, y, lengths = found["x"], found.get("y"), found.get("lengths")
     if y is not None:
         y = check_labels(y, len(x) if x.ndim else 0, None, str(path))
     if lengths is not None:

@@ -209,7 +209,7 @@ DATA = {
     "flat.npz": "shape",
     "no-steps.npz": "0",
     "no-samples.npz": "0|no samples",
-    "no-x.npz": "expected samples under the name x",
+    "no-x.npz": "expected x",
     "other-name.npz": "holds labels but no y; class numbers are read under the name y",
     "labels-short.npz": "labels",
     "labels-float.npz": "labels",
