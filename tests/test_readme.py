@@ -103,7 +103,7 @@ def test_the_tasks_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyP
         text=True,
     )
     assert child.returncode == 0, child.stderr
-    assert child.stdout.endswith("nowhere.pt: cannot be read: No such file or directory\n")
+    assert child.stdout.endswith("nowhere.pt: no such file\n")
     one, two = (Program.load(tmp_path / way / "small.loihi2-sim.h5") for way in ("shell", "python"))
     assert one.same_as(two)
 

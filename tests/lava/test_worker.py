@@ -199,7 +199,7 @@ def test_models_that_are_slow_to_start_end_too(own, fails_early):
     )
     for _ in range(4):
         with pytest.raises(RunError, match=r"^matrix: ValueError: "):
-            own.execute(replace(fails_early, period=First(slow, 1)), timeout=60)
+            own.execute(replace(fails_early, lengths=First(slow, 1)), timeout=60)
         wait_for(lambda: left_of_a_job(own) == ([], []), 1)
 
 
@@ -218,7 +218,7 @@ def test_memory_that_python_does_not_track_is_freed(own, job):
     )
     seen: list[str] = []
     own.execute(
-        replace(job(np.zeros(3000)), period=First(forgetful, 1)),
+        replace(job(np.zeros(3000)), lengths=First(forgetful, 1)),
         watch=lambda: seen.extend(blocks(own.folder)),
         timeout=60,
     )
