@@ -262,3 +262,36 @@ def test_names_of_any_kind(networks: ModuleType, compared: object) -> None:
     ]
     strange = program.with_ops(ops)
     assert compared(strange, networks.random_data(program.input, 5))  # type: ignore[operator]
+
+
+@pytest.mark.parametrize(
+    ("lengths", "limit", "message"),
+    [
+        ([3, 2], (), "holds lengths, which data.bin cannot"),
+        (None, ("--limit", "0"), "limit 0, but there are 2 samples"),
+        (None, ("--limit", "3"), "limit 3, but there are 2 samples"),
+    ],
+)
+def test_samples_that_cannot_be_written(
+    lengths: list[int] | None, limit: tuple[str, ...], message: str, tmp_path: Path
+) -> None:
+    arrays = {"x": np.zeros((2, 3, 1), np.uint8)}
+    np.savez(tmp_path / "d.npz", **arrays, **({} if lengths is None else {"lengths": lengths}))
+    words = ("emit", str(GOLDEN / "binary-bytes.h5"), "-o", str(tmp_path / "out"))
+    outcome = CliRunner().invoke(cli, [*words, "--data", str(tmp_path / "d.npz"), *limit])
+    assert outcome.exit_code == 1, outcome.output
+    assert message in outcome.stderr
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("lengths", [None, [3, 3]])
+def test_fewer_samples_than_are_written_by_default(
+    lengths: list[int] | None, tmp_path: Path
+) -> None:
+    size = Program.load(GOLDEN / "binary-bytes.h5").input.out.channels
+    arrays = {"x": np.zeros((2, 3, size), np.uint8)}
+    np.savez(tmp_path / "d.npz", **arrays, **({} if lengths is None else {"lengths": lengths}))
+    words = ("emit", str(GOLDEN / "binary-bytes.h5"), "-o", str(tmp_path / "out"))
+    outcome = CliRunner().invoke(cli, [*words, "--data", str(tmp_path / "d.npz")])
+    assert outcome.exit_code == 0, outcome.output
+    assert (tmp_path / "out" / "data.bin").stat().st_size > 0

@@ -224,3 +224,22 @@ def test_a_missing_configuration(
 ) -> None:
     absent = tmp_path / "absent.yaml"
     assert "absent.yaml: no such file" in refused(write(changed({})), "--config", str(absent))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: &a [1, 2]\nb: *a\n", "holds references"),
+        ("&a a: 1\nmodel:\n  <<: *a\n", "holds references"),
+        ("[" * 5000, "no YAML"),
+        ("# " + "x" * (1 << 20), "longer than 1024 KB"),
+    ],
+)
+def test_a_configuration_that_unfolds_without_end(
+    text: str, message: str, changed: Changed, write: Write, refused: Refused, tmp_path: Path
+) -> None:
+    config = tmp_path / "bomb.yaml"
+    config.write_text(text)
+    line = refused(write(changed({})), "--config", str(config))
+    assert f"{config}: " in line
+    assert message in line

@@ -170,3 +170,63 @@ def test_calibration_samples_keep_their_lengths(tmp_path):
     assert loaded.calibration_lengths.tolist() == [5, 2, 1]
     save(tmp_path / "m.pt", Network(config), x)
     assert load(tmp_path / "m.pt").calibration_lengths is None
+
+
+def sparse(values: torch.Tensor) -> torch.Tensor:
+    return values.reshape(-1).to_sparse()
+
+
+@pytest.mark.parametrize(
+    ("calibration", "message"),
+    [
+        ([1, 2], "calibration: expected a tensor"),
+        (sparse(torch.ones(2, 3)), "kind torch.sparse_coo"),
+        (torch.zeros(2, 3, device="meta"), "kind meta"),
+        (torch.zeros(1).expand(1 << 40), "repeats fewer stored values"),
+        (torch.zeros(2, 5, 1, dtype=torch.bfloat16), "torch.bfloat16"),
+        (torch.zeros(2, 5, 1, dtype=torch.complex64), "torch.complex64"),
+    ],
+)
+def test_a_calibration_batch_that_is_no_plain_tensor(
+    content: dict[str, Any], tmp_path: Path, calibration: object, message: str
+) -> None:
+    assert message in refused(tmp_path, content | {"calibration": calibration})
+
+
+def test_weights_that_repeat_fewer_values(content: dict[str, Any], tmp_path: Path) -> None:
+    state = content["state"] | {"blocks.0.mixer.weight": torch.zeros(1).expand(6, 6)}
+    message = refused(tmp_path, content | {"state": state})
+    assert "blocks.0.mixer.weight: shape (6, 6) repeats" in message
+
+
+@pytest.mark.parametrize("version", [True, 0, -5, "1", None, 1.0])
+def test_versions_never_written(content: dict[str, Any], tmp_path: Path, version: object) -> None:
+    message = refused(tmp_path, content | {"version": version})
+    assert f"checkpoint version {version!r} is not one ever written" in message
+
+
+@pytest.mark.parametrize(
+    "size", [{"n_layers": 10**9}, {"d_model": 10**9}, {"d_state": 10**9}, {"classes": 10**9}]
+)
+def test_a_network_far_larger_than_its_weights_is_not_built(
+    content: dict[str, Any], tmp_path: Path, size: dict[str, int]
+) -> None:
+    message = refused(tmp_path, content | {"config": content["config"] | size})
+    assert "need far more than" in message
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "shown"),
+    [
+        ("prenorm", "x", "'x'"),
+        ("prenorm", 1, "1"),
+        ("n_layers", 1.0, "1.0"),
+        ("n_layers", torch.ones(2), "a Tensor"),
+        ("dropout", "0", "'0'"),
+    ],
+)
+def test_values_of_another_type(
+    content: dict[str, Any], tmp_path: Path, field: str, value: object, shown: str
+) -> None:
+    message = refused(tmp_path, content | {"config": content["config"] | {field: value}})
+    assert f"configuration: {field} is {shown}, which is of another type" in message

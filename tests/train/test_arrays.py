@@ -11,9 +11,11 @@ import torch
 
 from neurossm.errors import InputError
 from neurossm.models import InputSpec, ModelConfig, Network, load
-from neurossm.train import settings_of, train
+from neurossm.train import TrainLimits, settings_of, train
 from neurossm.train.arrays import array_task
 from neurossm.train.objective import accuracy, predict
+from neurossm.train.tasks import Samples
+from neurossm.train.watch import Watch
 
 
 def write(path: Path, **arrays: Any) -> Path:
@@ -124,3 +126,52 @@ def test_a_test_of_other_classes_or_sizes(tmp_path: Path) -> None:
     wide = write(tmp_path / "c.npz", x=np.zeros((3, 7, 3), np.uint8), y=[0, 1, 1])
     with pytest.raises(InputError, match=r"c\.npz: x has 3 values a step, not 2"):
         array_task(good, wide, None)
+
+
+@pytest.mark.parametrize("filling", [np.nan, np.inf, -99.0])
+def test_what_fills_up_short_samples_is_never_read(tmp_path: Path, filling: float) -> None:
+    arrays = tones(0, 40)
+    spoilt = {**arrays, "x": arrays["x"].copy()}
+    spoilt["x"][np.arange(12) >= arrays["lengths"][:, None]] = filling
+    tasks = [
+        array_task(write(tmp_path / f"{index}.npz", **each), None, "float:-3:3")
+        for index, each in enumerate((arrays, spoilt))
+    ]
+    assert torch.equal(tasks[0].train.x, tasks[1].train.x)
+    assert bool(tasks[1].train.x.isfinite().all())
+
+
+@pytest.mark.parametrize(
+    ("preset", "norm", "named"),
+    [
+        ("binary-s4d-small", "batch", "BatchNorm"),
+        ("binary-s4d-small", "layer", None),
+        ("gsu-small", "layer", "the GSU's threshold"),
+    ],
+)
+def test_statistics_that_take_in_the_filling_are_named(
+    tmp_path: Path, preset: str, norm: str, named: str | None
+) -> None:
+    class Seen(Watch):
+        settings = ""
+
+        def begin(self, settings: str) -> None:
+            self.settings = settings
+
+    data = write(tmp_path / "train.npz", **tones(0, 40))
+    given: dict[tuple[str, str], Any] = {("", "data"): str(data), ("", "input"): "float:-3:3"}
+    given |= {("model", "norm"): norm, ("model", "d_model"): 4, ("training", "batch_size"): 8}
+    seen = Seen()
+    train(settings_of(preset, given=given), watches=[seen], limits=TrainLimits(steps=1))
+    wanted = "" if named is None else f"# note: statistics of {named} take in what fills up"
+    assert ("# note" in seen.settings) == (named is not None)
+    assert wanted in seen.settings
+
+
+def test_samples_with_and_without_lengths_are_joined(tmp_path: Path) -> None:
+    some = array_task(write(tmp_path / "a.npz", **tones(0, 5)), None, "float:-3:3").train
+    whole = Samples(some.x, some.y)
+    joined = some.joined(whole).lengths
+    assert joined is not None
+    assert joined.tolist() == [*tones(0, 5)["lengths"], *[12] * 5]
+    assert whole.joined(whole).lengths is None

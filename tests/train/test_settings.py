@@ -150,3 +150,13 @@ def test_model_and_size_are_short_for_a_preset(capsys: pytest.CaptureFixture[str
     assert "give one of them" in capsys.readouterr().err
     assert main(["--model", "gsu", "--size", "huge", *task]) == 1
     assert "size 'huge' is unknown" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"\x89HDF\r\n", "it is not UTF-8 text"), (b"a = " + b"[" * 9999, "not TOML")],
+)
+def test_files_of_another_kind(tmp_path: Path, content: bytes, message: str) -> None:
+    (tmp_path / "bad.toml").write_bytes(content)
+    with pytest.raises(FormatError, match=message):
+        read_tables(tmp_path / "bad.toml")

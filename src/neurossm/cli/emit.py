@@ -4,15 +4,26 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+import numpy as np
+from numpy.typing import NDArray
 
+from neurossm.cli.options import file_argument, file_option, limit_option
 from neurossm.cli.output import json_option, open_output
+from neurossm.errors import InputError
 from neurossm.registry import languages
+
+if TYPE_CHECKING:
+    from neurossm.datafile import Data
+
+SAMPLES = 10
+"""Samples that are written unless told otherwise."""
 
 
 @click.command("emit")
-@click.argument("program", type=click.Path(path_type=Path))
+@file_argument("program")
 @click.option("--language", type=click.Choice(list(languages())), default="c", show_default=True)
 @click.option(
     "--style",
@@ -20,22 +31,20 @@ from neurossm.registry import languages
     help="portable: C99 in integers, for any chip; vector: with GNU C's vectors and doubles, for "
     "the cores of a computer. [default: portable]",
 )
-@click.option(
+@file_option(
     "-o",
     "--output",
     "folder",
     required=True,
-    type=click.Path(path_type=Path),
     help="Folder to write; files in it that were edited are not overwritten.",
 )
 @click.option("--name", help="What files and functions begin with. [default: as PROGRAM is called]")
-@click.option(
+@file_option(
     "--data",
     "data_path",
-    type=click.Path(path_type=Path),
     help="DATA.npz with x: written as data.bin, with all that follows from it, for `make check`.",
 )
-@click.option("--limit", type=int, help="Only the first N samples.  [default: 10]")
+@limit_option(f" [default: {SAMPLES}]")
 @json_option
 def command(
     program: Path,
@@ -55,7 +64,7 @@ def command(
         from neurossm.program import Program
 
         loaded = Program.load(program)
-        data = None if data_path is None else load_data(data_path).limited(limit or 10).x
+        data = None if data_path is None else _samples(load_data(data_path), limit)
         source = loaded.emit(
             folder, language, style=style, name=name or identifier_of(program.stem), data=data
         )
@@ -75,6 +84,17 @@ def command(
                 "state_bytes": source.state_bytes,
             }
         )
+
+
+def _samples(data: Data, limit: int | None) -> NDArray[np.generic]:
+    """Return the samples to write; the format of data.bin gives all of them the same steps."""
+    chosen = data.limited(min(SAMPLES, len(data.x)) if limit is None else limit)
+    if chosen.lengths is not None and (chosen.lengths != chosen.x.shape[1]).any():
+        raise InputError(
+            f"{data.where}: holds lengths, which data.bin cannot; give samples of one length, "
+            "cut to it"
+        )
+    return chosen.x
 
 
 def identifier_of(stem: str) -> str:

@@ -74,6 +74,10 @@ def _read(path: str | os.PathLike[str]) -> _Arrays:
         raise InputError(
             f"{path}: lengths from {lengths.min()} to {lengths.max()}; x has {x.shape[1]} steps"
         )
+    if lengths is not None:  # what stands behind the end may be anything, NaN too
+        x = x.copy()
+        behind = np.arange(x.shape[1]) >= lengths[:, None]
+        x[behind] = x[0, 0]
     return _Arrays(str(path), x, y, lengths)
 
 

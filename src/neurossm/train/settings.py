@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 
 from neurossm.errors import FormatError, InputError
-from neurossm.files import as_path
+from neurossm.files import as_path, read_text
 from neurossm.models.config import ModelConfig
 from neurossm.train.augment import Augmentation
 from neurossm.train.config import TrainConfig
@@ -125,15 +125,15 @@ def read_tables(path: str | os.PathLike[str]) -> Tables:
         If it is not TOML, or a key is unknown or of the wrong type.
     """
     path = as_path(path, "config")
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file; --print-config shows what such a file holds")
-    return _parse(path.read_text(encoding="utf-8"), str(path))
+    return _parse(read_text(path, "TOML"), str(path))
 
 
 def _parse(text: str, where: str) -> Tables:
     try:
         content = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise FormatError(f"{where}: not TOML: {error}") from error
     known = {(option.table, option.name): option for option in options()}
     tables: Tables = {}

@@ -47,6 +47,11 @@ class Samples:
     def __len__(self) -> int:
         return len(self.y)
 
+    def steps(self) -> Tensor:
+        """Return the steps of each sample."""
+        whole = self.x.shape[1]
+        return self.y.new_full(self.y.shape, whole) if self.lengths is None else self.lengths
+
     def map(self, function: Callable[[Tensor], Tensor]) -> Samples:
         """Return the samples with a function applied to each tensor; the first axis is theirs."""
         lengths = None if self.lengths is None else function(self.lengths)
@@ -63,8 +68,8 @@ class Samples:
     def joined(self, other: Samples) -> Samples:
         """Return these samples, then others of as many steps."""
         lengths = None
-        if self.lengths is not None and other.lengths is not None:
-            lengths = torch.cat([self.lengths, other.lengths])
+        if self.lengths is not None or other.lengths is not None:
+            lengths = torch.cat([self.steps(), other.steps()])
         return Samples(torch.cat([self.x, other.x]), torch.cat([self.y, other.y]), lengths)
 
     def split(self, count: int) -> list[Samples]:
