@@ -97,7 +97,7 @@ BAD: dict[str, tuple[Callable[[Path], object], str]] = {
     "record": (lambda path: np.savez(path, x=np.zeros(1, "i4,f4")), "never read"),
     "short": (lambda path: _zip(path, _npy(np.zeros(9))[:-8]), "damaged: holds other than"),
     "lying": (_lying, "damaged: holds other than"),
-    "encrypted": (_encrypted, "encrypted"),
+    "encrypted": (_encrypted, "save it without a password"),
     "damaged": (_damaged, "not a readable .npz file"),
     "bomb": (_bomb, "unpack to"),
 }

@@ -34,7 +34,7 @@ from neurossm.models.feedforward import Feedforward, FeedforwardConfig
 from neurossm.models.network import Network
 
 FORMAT = "neurossm-checkpoint"
-VERSION = 1
+VERSION = 2
 
 Path = str | os.PathLike[str]
 
@@ -106,7 +106,7 @@ def save(
         raise InputError(f"{path}: not written: {problem}")
     content = {
         "format": FORMAT,
-        "version": VERSION,
+        "version": 1 if calibration_lengths is None else VERSION,
         "config": model.config.to_dict(),
         "state": state,
         "calibration": None if calibration is None else _tensor(calibration),
@@ -114,7 +114,7 @@ def save(
     }
     if resume is not None:
         content["resume"] = dict(resume)
-    if calibration_lengths is not None:  # older releases read files without
+    if calibration_lengths is not None:  # version 1 would calibrate on what fills up short samples
         content["calibration_lengths"] = _tensor(calibration_lengths)
     with atomic_path(path) as temporary:
         torch.save(content, temporary)
