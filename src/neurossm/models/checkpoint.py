@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import warnings
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -172,7 +173,9 @@ def read_pickled(path: Path) -> object:
     if not zipfile.is_zipfile(path):
         raise FormatError(f"{path}: not a checkpoint: no archive written by torch.save")
     try:
-        content: object = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():  # a file with sparse tensors is refused in one line
+            warnings.filterwarnings("ignore", message="Validating sparse tensor")
+            content: object = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         raise FormatError(
             f"{path}: holds pickled Python objects, which are not loaded because they can run "
