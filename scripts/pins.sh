@@ -22,7 +22,7 @@ resolve() {
     rm "$target.new"
 }
 
-resolve 3.10 "--extra lava --extra neurobench --extra dev" requirements/main.txt \
+resolve 3.10 "--extra lava --extra neurobench --extra nir --extra dev" requirements/main.txt \
     "Python 3.10 with Lava: what \`make setup\` installs. Written by \`make pins\`."
-resolve 3.12 "--extra dev" requirements/modern.txt \
+resolve 3.12 "--extra nir --extra dev" requirements/modern.txt \
     "Python 3.12 and 3.13, without Lava and NeuroBench. Written by \`make pins\`."
