@@ -63,12 +63,12 @@ def test_resumed_between_and_within_epochs(tmp_path: Path, monkeypatch: pytest.M
     class KilledError(Exception):
         pass
 
-    def dying(self: Any, chosen: Any) -> float:
+    def dying(self: Any, chosen: Any, read: int) -> float:
         nonlocal steps
         steps += 1
         if steps in (2, 6, 9):  # 3 steps an epoch: within the first one, after the first, later
             raise KilledError
-        return step(self, chosen)
+        return step(self, chosen, read)
 
     monkeypatch.setattr(loop_module.Trainer, "_step", dying)
     settings = tiny(save_minutes=1e-9)  # after every step

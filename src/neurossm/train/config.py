@@ -28,6 +28,9 @@ class TrainConfig:
     accumulate
         Parts that a batch is worked through in, one after the other, to save memory; each part has
         its own statistics in BatchNorm.
+    bucket
+        Steps: samples of like lengths come together, and a batch is cut to the least multiple of
+        these steps that holds it. Saves the time that filled-up steps take.
     lr
         Peak learning rate.
     ssm_lr
@@ -69,6 +72,7 @@ class TrainConfig:
     epochs: int
     batch_size: int = 128
     accumulate: int = 1
+    bucket: int = 0
     lr: float = 0.01
     ssm_lr: float = 0.001
     weight_decay: float = 0.01
@@ -98,7 +102,7 @@ class TrainConfig:
             self._check(name, getattr(self, name) >= 1, "must be at least 1")
         for name in ("lr", "save_minutes"):
             self._check(name, getattr(self, name) > 0, "must be above 0")
-        for name in ("ssm_lr", "weight_decay", "clip", "patience", "seed"):
+        for name in ("bucket", "ssm_lr", "weight_decay", "clip", "patience", "seed"):
             self._check(name, getattr(self, name) >= 0, "must not be negative")
         for name in ("warmup", "label_smoothing", "ema", "validation"):
             value = getattr(self, name)

@@ -16,6 +16,7 @@ from torch.optim import swa_utils
 from neurossm.errors import InputError
 from neurossm.models.network import Network
 from neurossm.train.augment import distort
+from neurossm.train.batches import bucket_steps, epoch_batches
 from neurossm.train.config import TrainConfig
 from neurossm.train.freeze import hold_frozen
 from neurossm.train.objective import count_right
@@ -94,6 +95,7 @@ class Trainer:
         self.processes = processes or Processes()
         self.model, self.task, self.config = model, task, config
         self.train, self.held_out = task.train.to(self.device), task.held_out.to(self.device)
+        self.lengths = task.train.steps().cpu()  # asked for each batch, without waiting for a GPU
         self.order = None if task.order is None else task.order.to(self.device)
         self.per_epoch = len(self.train) // config.batch_size
         self._check()
@@ -124,6 +126,8 @@ class Trainer:
                 f"batch size {size} is no multiple of {processes} processes times "
                 f"{self.config.accumulate} parts"
             )
+        if self.config.bucket and self.train.lengths is None:
+            raise InputError("bucket: the data have no lengths, no sample ends early; leave it out")
         if not len(self.held_out) and (self.config.patience or self.config.keep == "best"):
             raise InputError(
                 "keep = best and patience need held-out samples: --validation 0.1 takes a tenth "
@@ -246,15 +250,18 @@ class Trainer:
         self.model.train()
         hold_frozen(self.model)
         generator = torch.Generator().manual_seed(derived_seed(self.config.seed, "order", epoch))
-        order = torch.randperm(len(self.train), generator=generator).to(self.device)
+        size, bucket = self.config.batch_size, self.config.bucket
+        batches = epoch_batches(self.lengths, size, bucket, generator)
+        longest = self.lengths[batches].amax(dim=1).tolist()
+        order = batches.to(self.device)
         begin = saved = time.monotonic()
         before, factor = self.seconds, 0.0
         with self.stepper.epoch():
             for number in range(first, self.per_epoch):
                 if steps is not None and self.done >= steps:
                     break
-                size = self.config.batch_size
-                factor = self._step(order[number * size : (number + 1) * size])
+                read = bucket_steps(longest[number], bucket, self.train.x.shape[1])
+                factor = self._step(order[number], read)
                 for watch in watches:
                     watch.step(self.done, self.steps)
                 now = time.monotonic()
@@ -267,7 +274,7 @@ class Trainer:
         if not math.isfinite(loss):
             raise InputError(f"epoch {epoch + 1}: the mean loss is {loss}; lower --lr, or --clip 1")
         self.seconds = before + time.monotonic() - begin
-        rate = count * self.config.batch_size / self.seconds
+        rate = count * size / self.seconds
         accuracy = self._evaluate()
         self.reports.append(
             EpochReport(epoch + 1, self.done, loss, accuracy, factor, self.seconds, rate)
@@ -275,15 +282,15 @@ class Trainer:
         self.total = torch.zeros_like(self.total)
         self.seconds = 0.0
 
-    def _step(self, chosen: Tensor) -> float:
-        """Train on a batch and return the share of the peak learning rate."""
+    def _step(self, chosen: Tensor, steps: int) -> float:
+        """Train on so many steps of a batch; return the share of the peak learning rate."""
         seed, rank, size = self.config.seed, self.processes.rank, self.processes.size
         factor = schedule_factor(
             self.config.schedule, self.done / self.steps, self.config.warmup or 0.0
         )
         set_learning_rate(self.optimizer, factor)
         self.generator.manual_seed(derived_seed(seed, "augmentation", self.done))
-        batch = self._augmented(self.train.take(chosen))
+        batch = self._augmented(self.train.take(chosen).first(steps))
         # interleaved, so that parts of an accumulated batch hold the same samples for any size
         part = batch.take(slice(rank, None, size))
         torch.manual_seed(derived_seed(seed, "dropout", self.done, rank))

@@ -1,9 +1,11 @@
-"""One training step; on a single GPU captured as a CUDA graph and replayed."""
+"""One training step; on a single GPU captured as CUDA graphs, one per length, and replayed."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -31,10 +33,26 @@ def fused_mixers(model: Network) -> Iterator[None]:
             del mixer.mix  # the class's own method is found again
 
 
-class Stepper:
-    """Runs training steps; on one GPU the steps after the first few replay one CUDA graph.
+@dataclass(frozen=True)
+class CapturedStep:
+    """A step on a GPU, recorded with the batch that it reads and the loss that it writes."""
 
-    Several processes run every step eagerly: their exchange is not captured.
+    graph: torch.cuda.CUDAGraph
+    batch: Samples
+    loss: Tensor
+
+    def __call__(self, batch: Samples) -> Tensor:
+        """Do the step on another batch of as many steps."""
+        self.batch.copy_(batch)
+        self.graph.replay()
+        return self.loss
+
+
+class Stepper:
+    """Runs training steps; on one GPU those after the first few of each length replay a CUDA graph.
+
+    The graphs share their memory: each leaves nothing but its loss, which must be read before the
+    next step. Several processes run every step eagerly: their exchange is not captured.
 
     Parameters
     ----------
@@ -55,25 +73,21 @@ class Stepper:
         self.processes = processes or Processes()
         self.on_gpu = next(model.parameters()).is_cuda
         self.parallel = self.processes.parallel(model)
-        self.graph: torch.cuda.CUDAGraph | None = None
-        self.steps = 0
-        self.batch: Samples | None = None
-        self.loss = torch.empty(0)
+        self.captured: dict[int, CapturedStep] = {}
+        self.eager: Counter[int] = Counter()
 
     def __call__(self, batch: Samples) -> Tensor:
         """Do one step on this process's part of a batch; return the loss of the whole batch."""
-        self.steps += 1
         if not self.on_gpu or self.processes.size > 1:
             return self.processes.mean(self._step(batch))
-        if self.graph is None:
+        length = batch.x.shape[1]
+        if length not in self.captured:
             with fused_mixers(self.model):
-                if self.steps <= EAGER_STEPS:
+                if self.eager[length] < EAGER_STEPS:
+                    self.eager[length] += 1
                     return self._step_aside(batch)
-                self.graph = self._capture(batch)
-        assert self.batch is not None
-        self.batch.copy_(batch)
-        self.graph.replay()
-        return self.loss
+                self.captured[length] = self._capture(batch)
+        return self.captured[length](batch)
 
     def epoch(self) -> AbstractContextManager[None]:
         """Return what the steps of an epoch run in: uncaptured ones on GPUs have fused mixers."""
@@ -111,10 +125,11 @@ class Stepper:
         torch.cuda.current_stream().wait_stream(stream)
         return loss
 
-    def _capture(self, batch: Samples) -> torch.cuda.CUDAGraph:
-        self.batch = batch.map(Tensor.clone)
+    def _capture(self, batch: Samples) -> CapturedStep:
+        batch = batch.map(Tensor.clone)
         self.optimizer.zero_grad(set_to_none=True)
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph):
-            self.loss = self._step(self.batch)
-        return graph
+        others = next(iter(self.captured.values()), None)
+        with torch.cuda.graph(graph, pool=None if others is None else others.graph.pool()):
+            loss = self._step(batch)
+        return CapturedStep(graph, batch, loss)

@@ -65,6 +65,10 @@ class Samples:
         """Return some of the samples."""
         return self.map(lambda values: values[chosen])
 
+    def first(self, steps: int) -> Samples:
+        """Return the samples with no more than their first steps; none may be longer."""
+        return replace(self, x=self.x[:, :steps])
+
     def joined(self, other: Samples) -> Samples:
         """Return these samples, then others of as many steps."""
         lengths = None
