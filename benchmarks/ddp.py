@@ -26,7 +26,9 @@ from neurossm.train.augment import Augmentation
 from neurossm.train.config import TrainConfig
 from neurossm.train.loop import Trainer
 from neurossm.train.processes import join, leave
-from neurossm.train.tasks import Samples, Task, sequential_mnist, token_order
+from neurossm.train.tasks import Samples, Task
+from neurossm.train.tasks.mnist import sequential_mnist
+from neurossm.train.tasks.token_order import token_order
 
 STEPS_PER_EPOCH = 20
 

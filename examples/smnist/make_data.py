@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from neurossm.files import atomic_path
-from neurossm.train.tasks import MNIST_SHA256, read_idx
+from neurossm.train.tasks.mnist import MNIST_SHA256, read_idx
 
 
 def main() -> None:

@@ -13,7 +13,8 @@ from neurossm.train.loop import fit
 from neurossm.train.objective import accuracy, predict
 from neurossm.train.optimizer import make_optimizer, schedule_factor, set_learning_rate
 from neurossm.train.start import start
-from neurossm.train.tasks import Samples, Task, token_order
+from neurossm.train.tasks import Samples, Task
+from neurossm.train.tasks.token_order import token_order
 
 
 def small(model: str, **values: Any) -> TrainSettings:

@@ -15,7 +15,7 @@ from neurossm.models import InputSpec, ModelConfig, Network
 from neurossm.train.config import TrainConfig
 from neurossm.train.loop import Trainer
 from neurossm.train.processes import Processes
-from neurossm.train.tasks import token_order
+from neurossm.train.tasks.token_order import token_order
 
 WORKER = """
 import json, sys
@@ -24,7 +24,7 @@ from neurossm.models import InputSpec, ModelConfig, Network
 from neurossm.train.config import TrainConfig
 from neurossm.train.loop import Trainer
 from neurossm.train.processes import join, leave
-from neurossm.train.tasks import token_order
+from neurossm.train.tasks.token_order import token_order
 
 processes, device = join("cpu")
 torch.manual_seed(0)  # float64: sums in another order differ by 1e-16, and flip no spike

@@ -20,7 +20,8 @@ from neurossm.train import Outcome, TrainLimits, TrainSettings, settings_of, tra
 from neurossm.train import loop as loop_module
 from neurossm.train.objective import accuracy
 from neurossm.train.store import Store
-from neurossm.train.tasks import Samples, Task, token_order
+from neurossm.train.tasks import Samples, Task
+from neurossm.train.tasks.token_order import token_order
 from neurossm.train.watch import CsvLog
 
 SRC = Path(__file__).parents[2] / "src"
@@ -41,7 +42,7 @@ def short_task(monkeypatch: pytest.MonkeyPatch) -> None:
     def task(*_: object) -> Task:
         return token_order(length=10, vocabulary=4, samples=512)
 
-    monkeypatch.setattr("neurossm.train.run.token_order", task)
+    monkeypatch.setattr("neurossm.train.tasks.registry.token_order", task)
 
 
 def numbers(outcome: Outcome) -> list[tuple[float, float | None]]:

@@ -14,7 +14,7 @@ from neurossm.train import TrainLimits, TrainSettings, settings_of, train
 from neurossm.train.freeze import freeze, hold_frozen
 from neurossm.train.objective import accuracy
 from neurossm.train.start import start
-from neurossm.train.tasks import token_order
+from neurossm.train.tasks.token_order import token_order
 
 TOKENS = InputSpec.tokens(4)
 
@@ -87,7 +87,7 @@ def test_what_does_not_fit_is_refused(checkpoint: Path) -> None:
 
 def test_frozen_parts_stay(checkpoint: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     small = token_order(length=9, vocabulary=4, samples=128)
-    monkeypatch.setattr("neurossm.train.run.token_order", lambda: small)
+    monkeypatch.setattr("neurossm.train.tasks.registry.token_order", lambda: small)
     patterns = ("encoder.*", "*.ssm.A_*", "blocks.0.norm.*")
     outcome = train(chosen(checkpoint, freeze=patterns), limits=TrainLimits(steps=3))
     before = graded().state_dict()
@@ -125,7 +125,7 @@ def test_fine_tuning_improves_on_the_plain_swap(
     """GELU by spikes: the accuracy drops at once, and comes back in a tenth of the training."""
     easy = token_order(length=12, vocabulary=3, samples=1024)
 
-    monkeypatch.setattr("neurossm.train.run.token_order", lambda: easy)
+    monkeypatch.setattr("neurossm.train.tasks.registry.token_order", lambda: easy)
     given: dict[tuple[str, str], Any] = {("", "task"): "token-order", ("training", "epochs"): 10}
     given |= {("training", "batch_size"): 32, ("model", "d_model"): 16, ("model", "d_state"): 8}
     graded_one = train(settings_of("s4d-gelu-small", given=given), tmp_path / "graded.pt")

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from neurossm.errors import FormatError, InputError
-from neurossm.train.tasks import read_idx, sequential_mnist, token_order
+from neurossm.train.tasks.mnist import read_idx, sequential_mnist
+from neurossm.train.tasks.token_order import token_order
 
 HEADER = bytes([0, 0, 8, 2]) + (2).to_bytes(4, "big") + (3).to_bytes(4, "big")
 
@@ -54,7 +55,7 @@ def test_other_files_are_not_taken_for_mnist(tmp_path: Path) -> None:
 def test_mnist_is_split_and_flattened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     images = np.arange(5 * 784, dtype=np.uint32).astype(np.uint8).reshape(5, 28, 28)
     arrays = iter([images, np.arange(5), images[:2], np.arange(2)])
-    monkeypatch.setattr("neurossm.train.tasks.read_idx", lambda *_: next(arrays))
+    monkeypatch.setattr("neurossm.train.tasks.mnist.read_idx", lambda *_: next(arrays))
     task = sequential_mnist(tmp_path, held_out=2)
     assert [len(part) for part in (task.train, task.held_out, task.test)] == [3, 2, 2]
     assert task.held_out.y.tolist() == [3, 4]  # the last ones of the file

@@ -17,6 +17,7 @@ __all__ = ["cli", "main"]
 
 _SUMMARIES = {
     "import": "Turn somebody else's checkpoint into a NeuroSSM model.",
+    "data": "Write the samples of a task, to train, run or verify on.",
     "train": "Train a spiking state-space model.",
     "export": "Write a model's float graph (HDF5).",
     "compile": "Compile a model to a fixed-point program.",

@@ -1,4 +1,4 @@
-"""A task from a user's own arrays: DATA.npz as `neurossm run` takes it, with labels."""
+"""A task from arrays: DATA.npz as `neurossm run` takes it, with labels, or as `data` writes it."""
 
 from __future__ import annotations
 
@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from neurossm.errors import InputError
 from neurossm.files import as_path
 from neurossm.models.config import InputSpec
 from neurossm.npz import read_npz
+from neurossm.train.prepared import Description, read_description, read_order
 from neurossm.train.tasks import Samples, Task
 
 _HOW = "--input float:LOW:HIGH, counts:HIGH, tokens, or uint8"
@@ -27,6 +29,8 @@ class _Arrays:
     x: NDArray[Any]
     y: NDArray[Any]
     lengths: NDArray[Any] | None
+    described: Description | None
+    order: Tensor | None
 
 
 def array_task(
@@ -39,9 +43,10 @@ def array_task(
     data, test
         Files with x (samples, steps, values), or (samples, steps) for tokens or one value a step;
         class numbers y (samples); and, where samples end early, lengths (samples): their steps.
-        Without a test file nothing is tested at the end.
+        A file that `write_task` made brings its parts, a test file replaces its own test samples;
+        else nothing is held out, and nothing tested without a test file.
     given
-        What x is, as ``--input`` says it; None: bytes, which x then must be.
+        What x is, as ``--input`` says it; None: what the file says, or bytes, which x then must be.
 
     Raises
     ------
@@ -51,15 +56,28 @@ def array_task(
         If a file is no .npz file.
     """
     files = [_read(data)] if test is None else [_read(data), _read(test)]
-    spec = _spec(given, files)
-    classes = int(files[0].y.max()) + 1
+    described = files[0].described
+    spec = _spec(given or (described.input if described else None), files)
+    classes = described.classes if described else int(files[0].y.max()) + 1
     train, *rest = (_samples(file, spec, classes) for file in files)
-    nothing = train.take(slice(0))
-    return Task("arrays", spec, classes, train, nothing, rest[0] if rest else nothing)
+    if described is None:
+        nothing = train.take(slice(0))
+        return Task("arrays", spec, classes, train, nothing, rest[0] if rest else nothing)
+    train, held_out, own = described.cut(train)
+    return Task(
+        described.name,
+        spec,
+        classes,
+        train,
+        held_out,
+        rest[0] if rest else own,
+        described.image_side,
+        files[0].order,
+    )
 
 
 def _read(path: str | os.PathLike[str]) -> _Arrays:
-    found, _ = read_npz(as_path(path, "data"), ("x", "y"), ("lengths",))
+    found, _ = read_npz(as_path(path, "data"), ("x", "y"), ("lengths", "task", "order"))
     x, y, lengths = found["x"], found["y"], found.get("lengths")
     if x.ndim not in (2, 3) or not x.size:
         raise InputError(f"{path}: x is {x.shape}; expected (samples, steps, values)")
@@ -78,7 +96,9 @@ def _read(path: str | os.PathLike[str]) -> _Arrays:
         x = x.copy()
         behind = np.arange(x.shape[1]) >= lengths[:, None]
         x[behind] = x[0, 0]
-    return _Arrays(str(path), x, y, lengths)
+    described = read_description(found["task"], str(path), len(x)) if "task" in found else None
+    order = read_order(found.get("order"), str(path), x.shape[1])
+    return _Arrays(str(path), x, y, lengths, described, order)
 
 
 def _spec(given: str | None, files: list[_Arrays]) -> InputSpec:
@@ -125,6 +145,8 @@ def _samples(file: _Arrays, spec: InputSpec, classes: int) -> Samples:
     if file.y.max() >= classes:
         raise InputError(f"{file.path}: y holds {file.y.max()}; there are {classes} classes")
     kind: Any = {"float": np.float32, "uint8": np.uint8}.get(spec.kind, np.int64)
+    if spec.kind == "tokens":  # kept narrow: long tasks stay small in a GPU's memory
+        kind = next(t for t in (np.uint8, np.int16, np.int64) if spec.high <= np.iinfo(t).max)
     lengths = None if file.lengths is None else torch.from_numpy(file.lengths.astype(np.int64))
     return Samples(
         torch.from_numpy(np.ascontiguousarray(x, kind)),

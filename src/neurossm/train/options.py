@@ -27,10 +27,10 @@ class TrainSource:
     Attributes
     ----------
     task
-        ``smnist``, ``psmnist``, ``token-order``, or ``arrays`` of your own.
+        One of `neurossm data`, or ``arrays`` of your own.
     data
-        Folder with the MNIST IDX files; for arrays DATA.npz with x, y and, where samples end early,
-        lengths, their numbers of steps.
+        Folder with the task's original files, or what `neurossm data` made of them; for arrays
+        DATA.npz with x, y and, where samples end early, lengths, their numbers of steps.
     eval
         DATA.npz to test on, once, at the end.
     input

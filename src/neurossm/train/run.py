@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -19,11 +20,10 @@ from neurossm.train.processes import Processes
 from neurossm.train.settings import TrainSettings
 from neurossm.train.start import start
 from neurossm.train.store import Store
-from neurossm.train.tasks import Task, sequential_mnist, token_order
+from neurossm.train.tasks import Task, TaskRequest, named_task
 from neurossm.train.watch import EpochReport, Watch
 
 CALIBRATION_SAMPLES = 64
-TASKS = ("smnist", "psmnist", "token-order", "arrays")
 
 
 @dataclass(frozen=True)
@@ -56,19 +56,19 @@ def make_task(source: TrainSource) -> Task:
     InputError
         If its name is unknown, or it needs a folder with data.
     """
-    if source.task == "token-order":
-        return token_order()
     if source.task == "arrays":
         if source.data is None:
             raise InputError("--data must name DATA.npz to train on, or --task a task")
         return array_task(source.data, source.eval, source.input)
-    if source.task in ("smnist", "psmnist"):
-        if source.data is None:
-            raise InputError(
-                f"task {source.task}: --data must name the folder with the MNIST files"
-            )
-        return sequential_mnist(source.data, permuted=source.task == "psmnist")
-    raise InputError(f"task {source.task!r} is unknown; known are {', '.join(TASKS)}")
+    if source.data is None or not Path(source.data).is_file():
+        for name in ("eval", "input"):
+            if getattr(source, name) is not None:
+                raise InputError(f"--{name} is for arrays; task {source.task} has its own")
+        return named_task(source.task, TaskRequest(source.data))
+    task = array_task(source.data, source.eval, source.input)
+    if task.name != source.task:
+        raise InputError(f"{source.data}: holds the task {task.name}, not {source.task}")
+    return task
 
 
 def train(
