@@ -13,7 +13,8 @@ from neurossm.train.batches import bucket_steps, epoch_batches
 from neurossm.train.config import TrainConfig
 from neurossm.train.loop import Trainer
 from neurossm.train.objective import loss_of
-from neurossm.train.tasks import Samples, Task, token_order
+from neurossm.train.tasks import Samples, Task
+from neurossm.train.tasks.token_order import token_order
 
 
 def generator(seed: int = 0) -> torch.Generator:
