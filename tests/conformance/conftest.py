@@ -17,7 +17,7 @@ import pytest
 HERE = Path(__file__).parent
 MODULES = (
     *("branches", "programs", "sandbox", "emulation", "checks", "replay", "probes", "mutants"),
-    *("mutation", "equations", "equivalents", "printed_c", "mutants_c"),
+    *("campaign", "mutation", "equations", "equivalents", "printed_c", "mutants_c"),
 )
 
 
@@ -84,6 +84,12 @@ def mutants() -> ModuleType:
 def mutation() -> ModuleType:
     """Altered engines: `prepare`, `loaded`, `as_python`, `of_reference`."""
     return sys.modules["mutation"]
+
+
+@pytest.fixture(scope="session")
+def campaign() -> ModuleType:
+    """Commands in parallel: `answers`, `Log`."""
+    return sys.modules["campaign"]
 
 
 @pytest.fixture(scope="session")

@@ -1,30 +1,41 @@
 """Tries altered engines on a small part of the suite: golden vectors, corners, random programs.
 
-    PYTHONPATH=tests python tests/conformance/mutation.py --compiled [WORD ...]
+    PYTHONPATH=src:tests python tests/conformance/mutation.py --compiled --processes 32 \
+        --log mutation.jsonl [WORD ...]
 
 compiles every alteration whose name contains a word (all without one) for real, which takes half
-a minute each; the tests run the same alterations as plain Python.
+a minute of a processor each; the tests run the same alterations as plain Python. A run that was cut
+off goes on with the same log. The status is 0 if all are noticed, 1 if one is not or has no answer,
+and 2 if nothing could be tried.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
+import contextlib
+import hashlib
 import importlib
-import subprocess
+import os
+import platform
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import campaign
 import checks
 import emulation
 import mutants
+import numba
 import numpy as np
 import probes
 import programs
-from sandbox import Edit, sandbox
+from sandbox import SOURCES, Edit, sandbox
 
+UNALTERED = "nothing altered"
 GOLDEN = Path(__file__).resolve().parents[1] / "golden"
 SHAPED = (
     {"seed": 1, "channels": 33, "modes": 5, "blocks": 1, "saturating": 0.5, "inputs": 3},
@@ -114,13 +125,6 @@ def of_reference(edit: Edit, paths: Iterable[Path]) -> str | None:
         return difference(loaded(paths), checks.reference)
 
 
-def compiled(name: str, edit: Edit, folder: Path) -> str | None:
-    """Return what notices an engine that is compiled for real, in a process of its own."""
-    command = [sys.executable, __file__, "--one", name, "--cases", str(folder)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    return done.stdout.strip() or None
-
-
 def uncached() -> Edit:
     """Return the edit that keeps altered kernels from the cache on disk."""
     old, new = "return compiled(function, _OPTIONS)", "return njit(**_OPTIONS)(function)"
@@ -133,39 +137,106 @@ def every() -> dict[str, Edit]:
     return {f"{kind}, {name}": e for kind, table in kinds.items() for name, e in table.items()}
 
 
-def main() -> int:
-    """Compile altered engines one after another; return 1 if one is not noticed."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("words", nargs="*")
+def about() -> dict[str, str]:
+    """Return what the answers hold for: these sources, on this kind of machine."""
+    digest = hashlib.sha256()
+    for folder, pattern in ((SOURCES, "*.py"), (Path(__file__).parents[1], "conformance/*.py")):
+        for path in sorted(folder.rglob(pattern)):
+            digest.update(path.read_bytes())
+    dot = importlib.import_module("neurossm.engine.cpu.kernels.dot")
+    return {
+        "sources": digest.hexdigest()[:16],
+        "python": platform.python_version(),
+        "numba": numba.__version__,
+        "fast": " ".join(kind for kind in ("FAST_SHORTS", "FAST_BYTES") if getattr(dot, kind)),
+    }
+
+
+def main(words: list[str] | None = None) -> int:
+    """Compile altered engines, several at a time; return the status."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("words", nargs="*", help="of the names of edits; all without one")
     parser.add_argument("--compiled", action="store_true", required="--one" not in sys.argv)
+    parser.add_argument(
+        "--processes",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        help="how many at a time (default: %(default)s, the processors at hand)",
+    )
+    parser.add_argument("--log", type=Path, help="keep answers here, and go on with those it has")
+    parser.add_argument(
+        "--limit", type=float, default=900, help="seconds for each edit (default: %(default)s)"
+    )
     parser.add_argument("--one", help=argparse.SUPPRESS)
     parser.add_argument("--cases", type=Path, help=argparse.SUPPRESS)
-    chosen = parser.parse_args()
+    chosen = parser.parse_args(words)
     if chosen.one is not None:
-        cases = likely_first(loaded(found(chosen.cases)), chosen.one)
-        edit = every()[chosen.one]
-        # What is not in the kernels runs with those on disk.
-        compiles = "kernels" in edit.file or "derive" in edit.file
-        edits = (edit, uncached()) if compiles else (edit,)
-        with sandbox(("neurossm.derive", "neurossm.engine"), edits):
-            place = probes.difference() or difference(cases, checks.fast)
-            print(place or "", flush=True)  # noqa: T201
+        print(_noticed(chosen.one, chosen.cases) or "", flush=True)  # noqa: T201
         return 0
-    return _compile_all(chosen.words)
+    names = [n for n in every() if not chosen.words or any(word in n for word in chosen.words)]
+    if not names or chosen.processes < 1:
+        parser.error("no edit has a name with these words" if not names else "--processes 1 ...")
+    # A run that is told to end takes its processes along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        log = campaign.Log(chosen.log, about())
+    except ValueError as error:
+        parser.error(f"{error}; name another log")
+    return _compile_all(names, log, chosen.processes, chosen.limit)
 
 
-def _compile_all(words: list[str]) -> int:
-    survivors = []
+def _noticed(name: str, folder: Path) -> str | None:
+    """Return what notices an engine that is compiled for real, or None."""
+    cases = likely_first(loaded(found(folder)), name)
+    edits = () if name == UNALTERED else (every()[name],)
+    # What is not in the kernels runs with those on disk.
+    if any("kernels" in edit.file or "derive" in edit.file for edit in edits):
+        edits = (*edits, uncached())
+    with sandbox(("neurossm.derive", "neurossm.engine"), edits):
+        try:
+            place = probes.difference()
+        except Exception as error:  # it may fail to compile
+            place = f"{type(error).__name__}: {error}".splitlines()[0]
+        return place or difference(cases, checks.fast)
+
+
+def _compile_all(names: list[str], log: campaign.Log, processes: int, limit_s: float) -> int:
+    """Try the engine as it is, then every edit; print each answer, and their numbers."""
     with tempfile.TemporaryDirectory() as folder:
         prepare(Path(folder))
-        for name, edit in every().items():
-            if words and not any(word in name for word in words):
-                continue
-            place = compiled(name, edit, Path(folder))
-            print(f"{name}: {place or 'NOT NOTICED'}", flush=True)  # noqa: T201
-            survivors += [name] if place is None else []
-    print(f"not noticed: {len(survivors)} {survivors}")  # noqa: T201
-    return len(survivors) > 0
+        script = (sys.executable, __file__, "--cases", folder, "--one")
+        # alone and first: this also compiles the kernels on disk, which other edits run with
+        (unaltered,) = campaign.answers({UNALTERED: (*script, UNALTERED)}, 1, limit_s)
+        if unaltered.by != "nothing":
+            _say(f"the engine as it is: {unaltered.text or unaltered.by}")
+            return 2
+        done = sum(name in log.answers for name in names)
+        _say(f"{len(names)} edits, {done} of them in the log; {processes} at a time; {about()}")
+        rest = {name: (*script, name) for name in names if name not in log.answers}
+        with contextlib.closing(campaign.answers(rest, processes, limit_s)) as answers:
+            for n, answer in enumerate(answers, done + 1):
+                log.add(answer)
+                _say(f"[{n}/{len(names)}] {answer}")
+    return _summary([log.answers[name] for name in names])
+
+
+def _summary(answers: list[campaign.Answer]) -> int:
+    """Print how many edits were noticed by what, and name the others; return the status."""
+    by = collections.Counter(answer.by for answer in answers)
+    _say(
+        f"{len(answers)} edits: {by['integer']} noticed by an integer, {by['error']} by an error, "
+        f"{by['crash']} by a crash, {by['nothing']} not noticed, {by['none']} without an answer"
+    )
+    for answer in answers:
+        if answer.by != "integer":
+            _say(f"  {answer}")
+    return int(by["nothing"] + by["none"] > 0)
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":
