@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from neurossm import graph as g
+from neurossm.compile.frontier import Frontier
 from neurossm.compile.thresholds import freeze_thresholds
 from neurossm.errors import InputError
 from neurossm.graph.evaluate import evaluate
@@ -29,6 +30,20 @@ def test_the_threshold_is_the_scaled_mean_of_the_dynamic_one():
     )
     # Above their step's threshold: 4; -2; -6; 8, 8. Above 5: -6; 8, 8. Two of eight change.
     assert "25.00% of the spikes change" in approximation.description
+
+
+def test_statistics_are_those_of_the_valid_steps_joined():
+    data = np.random.default_rng(0).normal(1.0, 2.0, (5, 9, 2))
+    lengths = np.array([9, 9, 2, 1, 6])
+    joined = np.concatenate([sample[:steps] for sample, steps in zip(data, lengths, strict=True)])
+    data[np.arange(9) >= lengths[:, None]] = np.nan
+    frontier = Frontier(GRAPH, Sequences(data, lengths))
+    frontier.take(SOURCE)
+    moments = frontier.watch("input", moments=True).moments
+    np.testing.assert_allclose(moments.mean, joined.mean(axis=0))
+    np.testing.assert_allclose(moments.deviation, joined.std(axis=0))
+    frozen, _ = freeze_thresholds(GRAPH, 1.0, Sequences(data, lengths))
+    np.testing.assert_allclose(frozen["t"].threshold, 0.5 * np.abs(joined).max(axis=1).mean())
 
 
 def test_static_thresholds_stay():

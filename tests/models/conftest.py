@@ -66,9 +66,14 @@ def record_y() -> Callable[[Network], list[list[Tensor]]]:
         seen: list[list[Tensor]] = [[] for _ in model.blocks]
         for block, kept in zip(model.blocks, seen, strict=True):
 
-            def mix(y: Tensor, kept: list[Tensor] = kept, mixer: Any = block.mixer) -> Tensor:
+            def mix(
+                y: Tensor,
+                valid: Tensor | None = None,
+                kept: list[Tensor] = kept,
+                mixer: Any = block.mixer,
+            ) -> Tensor:
                 kept.append(y.detach().clone())
-                return type(mixer).mix(mixer, y)
+                return type(mixer).mix(mixer, y, valid)
 
             block.mixer.mix = mix
         return seen

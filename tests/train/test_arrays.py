@@ -11,11 +11,10 @@ import torch
 
 from neurossm.errors import InputError
 from neurossm.models import InputSpec, ModelConfig, Network, load
-from neurossm.train import TrainLimits, settings_of, train
+from neurossm.train import settings_of, train
 from neurossm.train.arrays import array_task
 from neurossm.train.objective import accuracy, predict
 from neurossm.train.tasks import Samples
-from neurossm.train.watch import Watch
 
 
 def write(path: Path, **arrays: Any) -> Path:
@@ -139,33 +138,6 @@ def test_what_fills_up_short_samples_is_never_read(tmp_path: Path, filling: floa
     ]
     assert torch.equal(tasks[0].train.x, tasks[1].train.x)
     assert bool(tasks[1].train.x.isfinite().all())
-
-
-@pytest.mark.parametrize(
-    ("preset", "norm", "named"),
-    [
-        ("binary-s4d-small", "batch", "BatchNorm"),
-        ("binary-s4d-small", "layer", None),
-        ("gsu-small", "layer", "the GSU's threshold"),
-    ],
-)
-def test_statistics_that_take_in_the_filling_are_named(
-    tmp_path: Path, preset: str, norm: str, named: str | None
-) -> None:
-    class Seen(Watch):
-        settings = ""
-
-        def begin(self, settings: str) -> None:
-            self.settings = settings
-
-    data = write(tmp_path / "train.npz", **tones(0, 40))
-    given: dict[tuple[str, str], Any] = {("", "data"): str(data), ("", "input"): "float:-3:3"}
-    given |= {("model", "norm"): norm, ("model", "d_model"): 4, ("training", "batch_size"): 8}
-    seen = Seen()
-    train(settings_of(preset, given=given), watches=[seen], limits=TrainLimits(steps=1))
-    wanted = "" if named is None else f"# note: statistics of {named} take in what fills up"
-    assert ("# note" in seen.settings) == (named is not None)
-    assert wanted in seen.settings
 
 
 def test_samples_with_and_without_lengths_are_joined(tmp_path: Path) -> None:

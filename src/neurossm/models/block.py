@@ -11,6 +11,7 @@ from neurossm.models.graded_s4d import GradedS4D
 from neurossm.models.gsu import GSU
 from neurossm.models.mixer import Mixer
 from neurossm.models.spiking_ssm import SpikingSSM
+from neurossm.models.valid import normed
 
 _MIXERS: dict[LayerKind, type[Mixer]] = {
     "binary-s4d": BinaryS4D,
@@ -61,12 +62,17 @@ class Block(nn.Module):
         self.mixer = make_mixer(config)
         self.dropout = nn.Dropout(config.dropout)
 
-    def forward(self, x: Tensor, kernel: Tensor | None = None) -> Tensor:
-        """Apply the block to whole sequences (B, H, L); the SSM's kernel may be at hand."""
+    def forward(
+        self, x: Tensor, kernel: Tensor | None = None, valid: Tensor | None = None
+    ) -> Tensor:
+        """Apply the block to whole sequences (B, H, L); the SSM's kernel may be at hand.
+
+        In training, statistics count the steps that valid (B, L) names; None: all.
+        """
         if self.prenorm:
-            out: Tensor = x + self.dropout(self.mixer(self.norm(x), kernel))
+            out: Tensor = x + self.dropout(self.mixer(normed(self.norm, x, valid), kernel, valid))
         else:
-            out = self.norm(x + self.dropout(self.mixer(x, kernel)))
+            out = normed(self.norm, x + self.dropout(self.mixer(x, kernel, valid)), valid)
         return out
 
     def step(self, x: Tensor, state: Tensor) -> tuple[Tensor, Tensor]:

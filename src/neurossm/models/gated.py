@@ -31,7 +31,7 @@ class GatedMixer(Mixer):
     def activate(self, y: Tensor) -> Tensor:
         """Return f(y), value by value."""
 
-    def mix(self, y: Tensor) -> Tensor:
+    def mix(self, y: Tensor, valid: Tensor | None = None) -> Tensor:
         """Turn SSM outputs (B, H, L) into layer outputs (B, H, L)."""
         return self.gate(self.activate(y))
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from neurossm.models.config import ModelConfig
 from neurossm.models.mixer import Mixer
 from neurossm.models.surrogate import ternary
+from neurossm.models.valid import normed
 
 MOMENTUM = 0.1
 
@@ -19,8 +20,8 @@ MOMENTUM = 0.1
 class StaticThreshold(nn.Module):
     """One threshold per layer that stands in for a threshold per time step.
 
-    In training: the mean over batch and time of ``factor * max_h |y_h|``, which also updates a
-    running estimate, as BatchNorm does with its statistics (momentum 0.1). In evaluation: that
+    In training: the mean of ``factor * max_h |y_h|`` over the batch's valid steps, which also
+    updates a running estimate, as BatchNorm does (momentum 0.1). In evaluation: that
     estimate, frozen, so that no step needs a maximum over all channels.
 
     Parameters
@@ -44,17 +45,23 @@ class StaticThreshold(nn.Module):
         self.average: Callable[[Tensor], Tensor] | None = None
         self.register_buffer("running", torch.ones(()))
 
-    def forward(self, y: Tensor) -> Tensor:
-        """Return the threshold, a scalar, for y (B, L, H)."""
+    def forward(self, y: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Return the threshold, a scalar, for y (B, L, H); valid (B, L) tells which steps count."""
         if not self.training:
             return self.running
         largest: Tensor = torch.linalg.vector_norm(y.detach(), ord=math.inf, dim=-1)  # in one pass
-        current = self.factor * largest.mean()
-        if self.average is not None:
-            current = self.average(current)
+        current = self.factor * self._mean(largest, valid)
         with torch.no_grad():
             self.running.lerp_(current.to(self.running.dtype), MOMENTUM)
         return current
+
+    def _mean(self, largest: Tensor, valid: Tensor | None) -> Tensor:
+        average = self.average or torch.clone
+        if valid is None:
+            return average(largest.mean())
+        sums = torch.stack([torch.where(valid, largest, 0).sum(), valid.sum().to(largest.dtype)])
+        total, count = average(sums).unbind()  # processes may have different numbers of steps
+        return total / count
 
 
 class DynamicThreshold(nn.Module):
@@ -70,8 +77,8 @@ class DynamicThreshold(nn.Module):
         super().__init__()
         self.factor = factor
 
-    def forward(self, y: Tensor) -> Tensor:
-        """Return thresholds (B, L, 1) for y (B, L, H)."""
+    def forward(self, y: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Return thresholds (B, L, 1) for y (B, L, H), each step's from that step alone."""
         return self.factor * y.abs().amax(dim=-1, keepdim=True)
 
 
@@ -112,12 +119,18 @@ class GSU(Mixer):
         """Return ``T_{d_W}(W)`` (H, H), values -1, 0 and 1."""
         return ternary(self.weight, self.factor * self.weight.abs().max())
 
-    def mix(self, y: Tensor) -> Tensor:
+    def mix(self, y: Tensor, valid: Tensor | None = None) -> Tensor:
         """Turn SSM outputs (B, H, L) into layer outputs (B, H, L)."""
         y = y.transpose(1, 2).contiguous()  # (B, L, H)
-        first = ternary(y, self.threshold(y)) @ self.weight + self.bias
+        first = ternary(y, self.threshold(y, valid)) @ self.weight + self.bias
         product = first * (y @ self.ternary_weight())  # (B, L, H)
-        normed: Tensor = self.norm(product.flatten(0, 1)).view_as(product)
+        out = self._normed(product, valid)
         if self.activation == "gelu":
-            normed = F.gelu(normed)
-        return normed.transpose(1, 2)
+            out = F.gelu(out)
+        return out.transpose(1, 2)
+
+    def _normed(self, product: Tensor, valid: Tensor | None) -> Tensor:
+        if valid is None or isinstance(self.norm, nn.LayerNorm):
+            flat: Tensor = self.norm(product.flatten(0, 1))
+            return flat.view_as(product)
+        return normed(self.norm, product.transpose(1, 2), valid).transpose(1, 2)

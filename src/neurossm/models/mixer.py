@@ -24,12 +24,17 @@ class Mixer(nn.Module):
         self.ssm = S4D(config)
 
     @abstractmethod
-    def mix(self, y: Tensor) -> Tensor:
-        """Turn SSM outputs (B, H, L) into layer outputs (B, H, L), each step on its own."""
+    def mix(self, y: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Turn SSM outputs (B, H, L) into layer outputs (B, H, L), each step on its own.
 
-    def forward(self, u: Tensor, kernel: Tensor | None = None) -> Tensor:
+        Statistics of a batch count the steps that valid (B, L) names; None: all.
+        """
+
+    def forward(
+        self, u: Tensor, kernel: Tensor | None = None, valid: Tensor | None = None
+    ) -> Tensor:
         """Apply the layer to whole sequences (B, H, L); the SSM's kernel may be at hand."""
-        return self.mix(self.ssm(u, kernel))
+        return self.mix(self.ssm(u, kernel), valid)
 
     def initial_state(self, batch: int) -> Tensor:
         """Return the state before the first step, complex128 (batch, H, ...)."""

@@ -12,6 +12,7 @@ from neurossm.models import fused
 from neurossm.models.block import Block, make_norm
 from neurossm.models.config import InputSpec, ModelConfig
 from neurossm.models.ssm import kernels
+from neurossm.models.valid import normed, valid_steps
 
 UINT8_SCALE = 1.0 / 255.0
 
@@ -92,21 +93,26 @@ class Network(nn.Module):
         encoded: Tensor = self.encoder(values)
         return encoded
 
-    def features(self, x: Tensor) -> Tensor:
-        """Return what the decoder reads the mean of, (B, H, L), for raw input (B, L, size)."""
+    def features(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
+        """Return what the decoder reads the mean of, (B, H, L), for raw input (B, L, size).
+
+        What stands at steps that valid (B, L) does not name may be anything; None: all are valid.
+        """
+        if valid is not None:  # before anything is computed: NaN has no gradient of zero
+            check_input(x, self.config.input)
+            x = torch.where(valid if x.ndim == 2 else valid.unsqueeze(2), x, 0)
         hidden = self.encode(x).transpose(1, 2).contiguous()  # (B, H, L)
         if self.training and fused.usable(hidden, self.config.modes):
-            hidden = fused.run_blocks(list(self.blocks), hidden)
+            hidden = fused.run_blocks(list(self.blocks), hidden, valid)
         else:
-            hidden = self._run_blocks(hidden)
-        normed: Tensor = self.norm(hidden)
-        return normed
+            hidden = self._run_blocks(hidden, valid)
+        return normed(self.norm, hidden, valid)
 
-    def _run_blocks(self, hidden: Tensor) -> Tensor:
+    def _run_blocks(self, hidden: Tensor, valid: Tensor | None) -> Tensor:
         layers = [block.mixer.ssm for block in self.blocks]
         responses = kernels(layers, hidden.shape[-1]).to(hidden.dtype)  # (layers, H, L)
         for block, response in zip(self.blocks, responses, strict=True):
-            hidden = block(hidden, response)
+            hidden = block(hidden, response, valid)
         return hidden
 
     def forward(self, x: Tensor, lengths: Tensor | None = None) -> Tensor:
@@ -117,19 +123,19 @@ class Network(nn.Module):
         x
             Raw input: (B, L, size), or (B, L) for tokens.
         lengths
-            Steps (B) of each sequence, which the mean is over; None: all.
+            Steps (B) of each sequence, which the mean and, in training, all statistics are over;
+            None: all. What stands behind them may be anything.
 
         Returns
         -------
         Tensor
             Logits (B, classes).
         """
-        features = self.features(x)  # (B, H, L)
         if lengths is None:
-            mean = features.mean(dim=-1)
+            mean = self.features(x).mean(dim=-1)
         else:
-            steps = torch.arange(features.shape[-1], device=features.device)
-            valid = steps < lengths.unsqueeze(1)  # (B, L)
+            valid = valid_steps(lengths, x.shape[1])  # (B, L)
+            features = self.features(x, valid)  # (B, H, L)
             mean = (features * valid.unsqueeze(1)).sum(dim=-1) / lengths.unsqueeze(1)
         logits: Tensor = self.decoder(mean)
         return logits

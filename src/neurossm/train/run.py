@@ -117,7 +117,7 @@ def train(
     if state is not None:
         trainer.restore(state)
     for watch in watches if processes.first else ():
-        watch.begin(settings.toml() + "".join(f"# {note}\n" for note in _notes(network, task)))
+        watch.begin(settings.toml())
 
     def described() -> dict[str, Any]:
         return _describe(trainer, settings, fresh, frozen)
@@ -140,20 +140,6 @@ def train(
         store.save_kept(network, training)
     processes.wait()
     return Outcome(network.eval(), trainer.reports, training, trainer.finished)
-
-
-def _notes(network: Network, task: Task) -> list[str]:
-    """Return what a user should know of how these samples are trained on."""
-    if task.train.lengths is None:
-        return []
-    config, gsu = network.config, network.config.layer == "gsu"
-    counted = {
-        "BatchNorm": config.norm == "batch",
-        "the GSU's BatchNorm": gsu and config.gate_norm == "batch",
-        "the GSU's threshold": gsu and config.threshold == "static",
-    }
-    names = ", ".join(name for name, counts in counted.items() if counts)
-    return [f"note: statistics of {names} take in what fills up short samples"] if names else []
 
 
 def _store(

@@ -14,6 +14,7 @@ from neurossm.models.binary_s4d import BinaryS4D
 from neurossm.models.block import Block
 from neurossm.models.gsu import GSU, StaticThreshold
 from neurossm.models.ssm import discretise_layers
+from neurossm.models.valid import normed
 
 OLDEST = 3, 4
 """Older releases of Triton are not tested."""
@@ -38,27 +39,36 @@ def has_triton() -> bool:
     return (int(major), int(minor)) >= OLDEST
 
 
-def run_blocks(blocks: Sequence[Block], hidden: Tensor) -> Tensor:
-    """Return what blocks in training mode make of (B, H, L), one after the other."""
+def run_blocks(blocks: Sequence[Block], hidden: Tensor, valid: Tensor | None = None) -> Tensor:
+    """Return what blocks in training mode make of (B, H, L), one after the other.
+
+    Statistics count the steps that valid (B, L) names, the first ones of each sequence; None: all.
+    """
+    batch, _, length = hidden.shape
+    lengths = hidden.new_full((batch,), length, dtype=torch.int64)
+    if valid is not None:
+        lengths = valid.sum(dim=1)
     a_bar, weight = discretise_layers([block.mixer.ssm for block in blocks])
     for block, poles, readout in zip(blocks, a_bar, weight, strict=True):
-        hidden = _run_block(block, hidden, poles, readout)
+        hidden = _run_block(block, hidden, poles, readout, lengths, valid)
     return hidden
 
 
-def _run_block(block: Block, x: Tensor, a_bar: Tensor, weight: Tensor) -> Tensor:
+def _run_block(
+    block: Block, x: Tensor, a_bar: Tensor, weight: Tensor, lengths: Tensor, valid: Tensor | None
+) -> Tensor:
     scan = _kernels("scan")
     direct = block.mixer.ssm.D
     if not block.prenorm or isinstance(block.norm, nn.Identity):
         y, residual = scan.normed_response(x, None, a_bar, weight, direct)
     elif _follows_batch(block.norm):
-        y, residual = scan.normed_response(x, block.norm, a_bar, weight, direct)
+        y, residual = scan.normed_response(x, block.norm, a_bar, weight, direct, lengths)
     else:
-        residual = x
-        y, _ = scan.normed_response(block.norm(x).contiguous(), None, a_bar, weight, direct)
-    out = _mix(block, y, residual)
+        residual, own = x, normed(block.norm, x, valid).contiguous()
+        y, _ = scan.normed_response(own, None, a_bar, weight, direct)
+    out = _mix(block, y, residual, valid)
     if not block.prenorm:
-        out = block.norm(out).contiguous()
+        out = normed(block.norm, out, valid).contiguous()
     return out
 
 
@@ -68,23 +78,23 @@ def _follows_batch(norm: nn.Module) -> bool:
     return usual and norm.track_running_stats and norm.momentum is not None
 
 
-def _mix(block: Block, y: Tensor, residual: Tensor) -> Tensor:
+def _mix(block: Block, y: Tensor, residual: Tensor, valid: Tensor | None) -> Tensor:
     """Return ``residual + dropout(mixer(y))``."""
     mixer, dropout = block.mixer, block.dropout.p if block.dropout.training else 0.0
     result: Tensor
     if y.shape[1] > WIDEST:
-        result = residual + block.dropout(mixer.mix(y))
+        result = residual + block.dropout(mixer.mix(y, valid))
     elif isinstance(mixer, BinaryS4D):
         weight, bias = mixer.dense.weight, mixer.dense.bias
         result = _kernels("gated").gated_spikes(y, residual, weight, bias, dropout)
     elif _is_plain_gsu(mixer):
-        threshold = mixer.threshold(y.transpose(1, 2))
+        threshold = mixer.threshold(y.transpose(1, 2), valid)
         result = _kernels("unit").gated_unit(
             y, residual, threshold, mixer.weight, mixer.ternary_weight(), mixer.bias, mixer.norm,
             mixer.activation == "gelu", dropout,
         )  # fmt: skip
     else:
-        result = residual + block.dropout(mixer.mix(y))
+        result = residual + block.dropout(mixer.mix(y, valid))
     return result
 
 

@@ -21,25 +21,37 @@ PARTS = 16
 
 
 class Statistics(NamedTuple):
-    """Mean and reciprocal standard deviation of each channel, (H)."""
+    """Of a batch's valid steps.
+
+    Attributes
+    ----------
+    mean, inverse_deviation
+        Mean and reciprocal standard deviation of each channel, (H).
+    lengths, count
+        Valid steps of each sequence (B), the first ones; and of all, float64.
+    """
 
     mean: Tensor
     inverse_deviation: Tensor
+    lengths: Tensor
+    count: Tensor
 
 
-def statistics(x: Tensor, norm: nn.BatchNorm1d) -> Statistics:
+def statistics(x: Tensor, norm: nn.BatchNorm1d, lengths: Tensor) -> Statistics:
     """Return the statistics of a batch (B, H, L) and let the norm's running ones follow.
 
+    They count the first steps of each sequence, as many as `lengths` (B) says.
     Sums are formed in float64: no cancellation is felt where the mean is large.
     """
     batch, channels, length = x.shape
     parts = min(batch, PARTS)
     sums = x.new_empty(parts, 2, channels, dtype=torch.float64)
-    found = Statistics(x.new_empty(channels), x.new_empty(channels))
-    _sums[(channels, parts)](x, sums, batch, channels, length, parts, BLOCK, num_warps=4)
+    count = lengths.sum().double()
+    found = Statistics(x.new_empty(channels), x.new_empty(channels), lengths, count)
+    _sums[(channels, parts)](x, lengths, sums, batch, channels, length, parts, BLOCK, num_warps=4)
     _conclude[(triton.cdiv(channels, 16),)](
-        sums, *found, norm.running_mean, norm.running_var, norm.num_batches_tracked,
-        parts, channels, batch * length, norm.eps, norm.momentum, 64, 16, num_warps=4,
+        sums, *found[:2], norm.running_mean, norm.running_var, norm.num_batches_tracked, count,
+        parts, channels, norm.eps, norm.momentum, 64, 16, num_warps=4,
     )  # fmt: skip
     return found
 
@@ -64,22 +76,23 @@ def input_gradient(
     d_x, d_gamma, d_beta = torch.empty_like(x), torch.empty_like(gamma), torch.empty_like(gamma)
     _input_gradient[(batch * channels, triton.cdiv(length, BLOCK))](
         x, d_normed, d_residual, *found, gamma, sums, d_x, d_gamma, d_beta,
-        channels, length, sums.shape[1], batch * length, BLOCK, num_warps=4,
+        channels, length, sums.shape[1], BLOCK, num_warps=4,
     )  # fmt: skip
     return d_x, d_gamma, d_beta
 
 
 @triton.jit
-def _sums(x, sums, batch, channels, length, parts, BLOCK: tl.constexpr):
+def _sums(x, lengths, sums, batch, channels, length, parts, BLOCK: tl.constexpr):
     channel, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
     offsets = tl.arange(0, BLOCK)
     total = tl.zeros((BLOCK,), tl.float64)
     squares = tl.zeros((BLOCK,), tl.float64)
     for row in range(part, batch, parts):
         base = x + (row * channels + channel) * length
-        for start in range(0, length, BLOCK):
+        steps = tl.load(lengths + row)
+        for start in range(0, steps, BLOCK):
             t = start + offsets
-            value = tl.load(base + t, mask=t < length, other=0.0).to(tl.float64)
+            value = tl.load(base + t, mask=t < steps, other=0.0).to(tl.float64)
             total += value
             squares += value * value
     place = sums + part * 2 * channels + channel
@@ -89,8 +102,8 @@ def _sums(x, sums, batch, channels, length, parts, BLOCK: tl.constexpr):
 
 @triton.jit
 def _conclude(
-    sums, mean, inverse_deviation, running_mean, running_var, tracked,
-    parts, channels, count, eps, momentum, PARTS: tl.constexpr, WIDTH: tl.constexpr,
+    sums, mean, inverse_deviation, running_mean, running_var, tracked, steps,
+    parts, channels, eps, momentum, PARTS: tl.constexpr, WIDTH: tl.constexpr,
 ):  # fmt: skip
     channel = tl.program_id(0) * WIDTH + tl.arange(0, WIDTH)
     some = channel < channels
@@ -102,13 +115,14 @@ def _conclude(
         mask = (part < parts) & some[None, :]
         total += tl.sum(tl.load(place, mask=mask, other=0.0), axis=0)
         squares += tl.sum(tl.load(place + channels, mask=mask, other=0.0), axis=0)
+    count = tl.load(steps)
     average = total / count
     variance = tl.maximum(squares / count - average * average, 0.0)
     tl.store(mean + channel, average.to(mean.dtype.element_ty), mask=some)
     inverse = 1.0 / tl.sqrt(variance + eps)
     tl.store(inverse_deviation + channel, inverse.to(mean.dtype.element_ty), mask=some)
 
-    unbiased = variance * (count / (count - 1.0))
+    unbiased = variance * (count / tl.maximum(count - 1.0, 1.0))
     old = tl.load(running_mean + channel, mask=some, other=0.0).to(tl.float64)
     new = old + momentum * (average - old)
     tl.store(running_mean + channel, new.to(running_mean.dtype.element_ty), mask=some)
@@ -121,8 +135,8 @@ def _conclude(
 
 @triton.jit
 def _input_gradient(
-    x, d_normed, d_residual, mean, inverse_deviation, gamma, sums, d_x, d_gamma, d_beta,
-    channels, length, parts, count, BLOCK: tl.constexpr,
+    x, d_normed, d_residual, mean, inverse_deviation, lengths, steps, gamma, sums,
+    d_x, d_gamma, d_beta, channels, length, parts, BLOCK: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     channel = row % channels
@@ -140,6 +154,9 @@ def _input_gradient(
     at, some = row * length + t, t < length
     centred = (tl.load(x + at, mask=some, other=0.0) - average) * inverse
     slope = tl.load(d_normed + at, mask=some, other=0.0)
-    slope = (slope - d_shift / count - centred * (d_scale / count)) * inverse
+    count = tl.load(steps).to(inverse.dtype)
+    through = d_shift / count + centred * (d_scale / count)  # mean and deviation
+    counted = t < tl.load(lengths + row // channels)
+    slope = (slope - tl.where(counted, through, 0.0)) * inverse
     slope = slope * tl.load(gamma + channel) + tl.load(d_residual + at, mask=some, other=0.0)
     tl.store(d_x + at, slope, mask=some)

@@ -32,8 +32,9 @@ GRADIENT_ROWS, GRADIENT_OPTIONS = 32, {"num_warps": 8, "num_stages": 1}
 
 
 def normed_response(
-    x: Tensor, norm: nn.BatchNorm1d | None, a_bar: Tensor, weight: Tensor, direct: Tensor
-) -> tuple[Tensor, Tensor]:
+    x: Tensor, norm: nn.BatchNorm1d | None, a_bar: Tensor, weight: Tensor, direct: Tensor,
+    lengths: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Return the SSM's output for a normalised batch, and the batch for the residual path.
 
     The second is x itself; that its gradient comes back here spares a pass over memory.
@@ -46,10 +47,12 @@ def normed_response(
         Normalises x by the statistics of the batch; its running ones follow. None: no norm.
     a_bar, weight, direct
         A_bar and B_bar C, complex128 (H, N), and D (H).
+    lengths
+        Steps (B) of each sequence that the statistics are over; unread without a norm.
     """
     found, gamma, beta = None, None, None
     if norm is not None:
-        found, gamma, beta = statistics(x.detach(), norm), norm.weight, norm.bias
+        found, gamma, beta = statistics(x.detach(), norm, lengths), norm.weight, norm.bias
     return _NormedResponse.apply(x, a_bar, weight, direct, gamma, beta, found)
 
 
@@ -64,13 +67,13 @@ class _NormedResponse(torch.autograd.Function):
         tables = tabulate(a_bar, weight, direct, CHUNK, x)
         y = torch.empty_like(x)
         states = x.new_empty(batch, channels, triton.cdiv(length, CHUNK), 2 * modes)
-        norm = (x, x, x, x) if found is None else (*found, gamma, beta)  # unread without a norm
+        norm = (x, x, x, x) if found is None else (*found[:2], gamma, beta)  # unread without a norm
         _scan[(triton.cdiv(batch, rows), channels)](
             x, *norm, *tables, y, states, x, x, x, batch, channels, length,
             found is not None, False, rows, CHUNK, modes, PRECISION, **SCAN_OPTIONS,
         )  # fmt: skip
         ctx.save_for_backward(x, a_bar, weight, states, *norm, *tables)
-        ctx.normed = found is not None
+        ctx.found = found
         return y, x.view_as(x)
 
     @staticmethod
@@ -85,7 +88,7 @@ class _NormedResponse(torch.autograd.Function):
         _scan[(parts, channels)](
             d_y, *norm, tables.outward, tables.inward, tables.carry, tables.response, d_u, states,
             x, d_residual, sums, batch, channels, length,
-            ctx.normed, True, rows, CHUNK, modes, PRECISION, **SCAN_OPTIONS,
+            ctx.found is not None, True, rows, CHUNK, modes, PRECISION, **SCAN_OPTIONS,
         )  # fmt: skip
         rows = _rows(batch, GRADIENT_ROWS)
         parts = triton.cdiv(batch, rows)
@@ -97,13 +100,13 @@ class _NormedResponse(torch.autograd.Function):
         )
         _table_gradients[(parts, channels)](
             d_y, x, *norm, tables.outward, tables.carry, states, *gradients,
-            batch, channels, length, ctx.normed, rows, CHUNK, modes, PRECISION, **GRADIENT_OPTIONS,
+            batch, channels, length, ctx.found is not None, rows, CHUNK, modes, PRECISION,
+            **GRADIENT_OPTIONS,
         )  # fmt: skip
         d_parameters = gather(a_bar, weight, gradients)
-        if not ctx.normed:
+        if ctx.found is None:
             return d_u, *d_parameters, None, None, None
-        found = Statistics(*norm[:2])
-        d_x, d_gamma, d_beta = input_gradient(x, d_u, d_residual, found, norm[2], sums)
+        d_x, d_gamma, d_beta = input_gradient(x, d_u, d_residual, ctx.found, norm[2], sums)
         return d_x, *d_parameters, d_gamma, d_beta, None
 
 
