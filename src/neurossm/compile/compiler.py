@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,7 +25,7 @@ from neurossm.compile.rounding import InputStatistics, StatisticsObserver
 from neurossm.datafile import Data
 from neurossm.errors import InputError, LimitError
 from neurossm.files import as_path
-from neurossm.graph import Graph, LinearNode
+from neurossm.graph import Graph, LinearNode, Node
 from neurossm.hw_profiles import Profile, load_profile
 from neurossm.naming import SEPARATOR
 from neurossm.place.placement import Placement, place
@@ -32,6 +33,7 @@ from neurossm.program import Program
 from neurossm.program.certificate import certify
 from neurossm.program.program import Approximation
 from neurossm.progress import Meter, Progress
+from neurossm.refusals import Refusals
 from neurossm.storage import is_hdf5
 
 if TYPE_CHECKING:
@@ -119,11 +121,15 @@ class Prepared:
         return self.placed(widths, layers)[0]
 
     def placed(
-        self, widths: Widths | None = None, layers: Mapping[str, Mapping[str, int]] | None = None
+        self,
+        widths: Widths | None = None,
+        layers: Mapping[str, Mapping[str, int]] | None = None,
+        refusals: Refusals | None = None,
     ) -> tuple[Program, Placement]:
         """Return the program with these widths, and where it fits the target.
 
-        The widths are those of the options where None.
+        The widths are those of the options where None. `refusals` may gather what is refused; the
+        first is raised in the end all the same.
 
         Raises
         ------
@@ -132,15 +138,27 @@ class Prepared:
         LimitError, UnsupportedError
             As `compile_model`.
         """
-        options = self.options
+        program = self.program(widths, layers, refusals)
+        return program, place(program, self.profile, refusals)  # refuses what does not fit
+
+    def program(
+        self,
+        widths: Widths | None = None,
+        layers: Mapping[str, Mapping[str, int]] | None = None,
+        refusals: Refusals | None = None,
+    ) -> Program:
+        """Return the program of `placed`, wherever it fits."""
+        options, refusals = self.options, Refusals() if refusals is None else refusals
         if widths is not None:
             options = replace(options, widths=widths)
         if layers is not None:
             options = replace(options, layers=layers)
-        _check_widths(options, self.profile)
+        _check_widths(options, self.profile, refusals)
         check_layers(self.graph, options.layers)
         limit = self.profile.compile_limits().accumulator_bits
-        ops = emit_program(self.graph, self.ranges, options, limit, self.statistics, self.memory)
+        ops = emit_program(
+            self.graph, self.ranges, options, limit, self.statistics, self.memory, refusals
+        )
         provenance = {
             **self.source,
             "options": asdict(options),
@@ -156,8 +174,7 @@ class Prepared:
             provenance,
             self.profile.text,
         )
-        program = certify(draft)
-        return program, place(program, self.profile)  # refuses what does not fit
+        return certify(draft)
 
 
 def prepare(
@@ -166,19 +183,23 @@ def prepare(
     options: CompileOptions | None = None,
     calibration: ArrayLike | Data | None = None,
     progress: Progress | None = None,
+    refusals: Refusals | None = None,
 ) -> Prepared:
     """Do what `compile_model` does before it needs the widths.
 
-    Arguments and errors are those of `compile_model`.
+    Arguments and errors are those of `compile_model`; `refusals` may gather what is refused of
+    names and widths, which are looked at first.
     """
+    refusals = Refusals() if refusals is None else refusals
     options = checked_type(
         "options", CompileOptions() if options is None else options, CompileOptions
     )
     profile = load_profile(target)
     profile.compile_limits()  # refuses a target that cannot run programs
     graph, own_calibration = load_graph(model)
-    _check_names(graph)
-    _check_widths(options, profile)
+    for node in graph.nodes:
+        refusals.attempt(node.name, partial(_check_name, node))
+    _check_widths(options, profile, refusals)
     given = own_calibration if calibration is None else calibration
     data = None if given is None else Calibration.of(graph, given, progress)
     moments = StatisticsObserver(graph) if options.rounding == "adjusted" else None
@@ -233,27 +254,30 @@ def _of_merged(
     return found
 
 
-def _check_names(graph: Graph) -> None:
-    """Refuse nodes whose names could be those of tensors that the compiler makes."""
-    for node in graph.nodes:
-        if SEPARATOR in node.name:
-            raise InputError(
-                f"node {node.name!r}: names with {SEPARATOR!r} are the compiler's own; rename it"
-            )
+def _check_name(node: Node) -> None:
+    """Refuse a node whose name could be that of a tensor that the compiler makes."""
+    if SEPARATOR in node.name:
+        raise InputError(
+            f"node {node.name!r}: names with {SEPARATOR!r} are the compiler's own; rename it"
+        )
 
 
-def _check_widths(options: CompileOptions, profile: Profile) -> None:
+def _check_widths(options: CompileOptions, profile: Profile, refusals: Refusals) -> None:
     limits = profile.compile_limits()
     for name, limit in (("weight", limits.weight_bits), ("residual", limits.message_bits)):
         everywhere = {"": options.widths} | {key: options.widths_of(key) for key in options.layers}
         for layer, widths in everywhere.items():
-            bits = getattr(widths, name)
-            if bits > limit:
-                where = f" in layer {layer}" if layer else ""
-                raise LimitError(
-                    f"width of {name}{where}: {bits} bits, but target {profile.name!r} has {limit}"
-                    "; use fewer bits or another target"
-                )
+            where = f"width of {name}" + (f" in layer {layer}" if layer else "")
+            work = partial(_check_width, where, getattr(widths, name), limit, profile.name)
+            refusals.attempt(where, work)
+
+
+def _check_width(where: str, bits: int, limit: int, target: str) -> None:
+    if bits > limit:
+        raise LimitError(
+            f"{where}: {bits} bits, but target {target!r} has {limit}"
+            "; use fewer bits or another target"
+        )
 
 
 def load_graph(model: object) -> tuple[Graph, Data | None]:

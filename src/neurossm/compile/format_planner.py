@@ -13,6 +13,7 @@ output, and a bit less where the proved bound of a rounded tensor exceeds its wi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 import numpy as np
 
@@ -43,6 +44,7 @@ from neurossm.compile.soft_reset import fitting, quantised
 from neurossm.errors import LimitError
 from neurossm.graph import Graph
 from neurossm.graph import nodes as n
+from neurossm.refusals import Refusals
 
 _SEGMENT_LOG2 = 4
 """A table's segments are at least 2**4 integers wide."""
@@ -58,6 +60,7 @@ def plan_formats(
     weights: Mapping[str, Weights],
     poles: Mapping[str, Poles],
     spare_bits: int = 0,
+    refusals: Refusals | None = None,
 ) -> Formats:
     """Choose the formats of all tensors.
 
@@ -75,6 +78,8 @@ def plan_formats(
         Integer weights of Linear nodes and integer poles of SSMs, by node.
     spare_bits
         Bits of the residual stream left unused, beside what its range leaves.
+    refusals
+        Gathers what is refused, node by node; the first is raised in the end all the same.
 
     Raises
     ------
@@ -82,8 +87,10 @@ def plan_formats(
         A tensor would have to be wider than the accumulator, or values beyond double precision.
     """
     planner = _FormatPlanner(graph, ranges, options, accumulator_bits, weights, spare_bits)
+    refusals = Refusals() if refusals is None else refusals
     for node in graph.nodes:
-        planner.plan(node)
+        refusals.attempt(node.name, partial(planner.plan, node))
+    refusals.stop()
     drive = {
         node.name: drive_format(graph, node, ranges, options, poles[node.name])
         for node in graph.nodes

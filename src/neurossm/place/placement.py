@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
+from typing import TypeVar
 
 from neurossm.errors import LimitError, UnsupportedError
 from neurossm.hw_profiles import Limits, Profile
@@ -22,8 +24,12 @@ from neurossm.place.plan import (
     cores_per_group,
     fan_outs,
     fewest_cores,
+    most_neurons,
 )
-from neurossm.program import Program
+from neurossm.program import Op, Program
+from neurossm.refusals import Refusals
+
+Result = TypeVar("Result")
 
 
 @dataclass(frozen=True)
@@ -126,7 +132,7 @@ class Placement:
         return tuple(core for core in self.cores if core.group == group)
 
 
-def place(program: Program, profile: Profile) -> Placement:
+def place(program: Program, profile: Profile, refusals: Refusals | None = None) -> Placement:
     """Place a program on the cores of a target.
 
     Parameters
@@ -135,6 +141,9 @@ def place(program: Program, profile: Profile) -> Placement:
         The integer program.
     profile
         The target.
+    refusals
+        Gathers what is refused, by message, operation and group of neurons; the first is raised in
+        the end all the same.
 
     Raises
     ------
@@ -145,25 +154,21 @@ def place(program: Program, profile: Profile) -> Placement:
         fit.
     """
     limits = profile.compile_limits()
-    _check_widths(program, limits, profile.name)
-    unknown = [op.name for op in program.ops if op.channel_maximum]
-    if unknown and not profile.support.channel_maximum:
-        raise UnsupportedError(
-            f"{unknown[0]}: compares with the largest of all channels, which target "
-            f"{profile.name!r} does not know ([support] channel_maximum); compile for it with "
-            "--calibration DATA.npz"
-        )
+    refusals = Refusals() if refusals is None else refusals
+    _check_widths(program, limits, profile.name, refusals)
+    for op in program.ops:
+        refusals.attempt(op.name, partial(_check_maximum, op, profile))
     groups = neuron_groups(program, limits.accumulator_bits)
     if profile.support.in_turn:
-        return _in_turn(groups, limits, profile.name)
-    try:
-        cores = cores_per_group(groups, limits, profile.name)
-    except DoesNotFitError as error:
-        ways_out = alternatives(program, limits)
-        if error.chips is not None:
-            ways_out.insert(0, f"{error.chips} chips (chips_per_system of a profile of your own)")
-        advice = ", or ".join(ways_out) or "only a smaller model (fewer channels)"
-        raise LimitError(f"{error}; would fit: {advice}") from None
+        placed = _in_turn(groups, limits, profile.name, refusals)
+        refusals.stop()
+        return placed
+    alone = fan_outs(groups, {group.name: 1 for group in groups})
+    for group in groups:
+        single = partial(most_neurons, group, alone[group.name], limits, profile.name)
+        refusals.attempt(group.name, partial(_advised, program, limits, single))
+    refusals.stop()
+    cores = _advised(program, limits, partial(cores_per_group, groups, limits, profile.name))
     fan_out = fan_outs(groups, cores)
     loads = [
         _core(index, group, first, neurons, fan_out[group.name], limits)
@@ -173,7 +178,30 @@ def place(program: Program, profile: Profile) -> Placement:
     return Placement(profile.name, groups, tuple(loads), least)
 
 
-def _in_turn(groups: Sequence[NeuronGroup], limits: Limits, target: str) -> Placement:
+def _advised(program: Program, limits: Limits, work: Callable[[], Result]) -> Result:
+    """Return what work returns; what it finds not to fit is refused with what would fit."""
+    try:
+        return work()
+    except DoesNotFitError as error:
+        ways_out = alternatives(program, limits)
+        if error.chips is not None:
+            ways_out.insert(0, f"{error.chips} chips (chips_per_system of a profile of your own)")
+        advice = ", or ".join(ways_out) or "only a smaller model (fewer channels)"
+        raise LimitError(f"{error}; would fit: {advice}") from None
+
+
+def _check_maximum(op: Op, profile: Profile) -> None:
+    if op.channel_maximum and not profile.support.channel_maximum:
+        raise UnsupportedError(
+            f"{op.name}: compares with the largest of all channels, which target "
+            f"{profile.name!r} does not know ([support] channel_maximum); compile for it with "
+            "--calibration DATA.npz"
+        )
+
+
+def _in_turn(
+    groups: Sequence[NeuronGroup], limits: Limits, target: str, refusals: Refusals
+) -> Placement:
     """Return all groups on the one core that works through them."""
     fan_out = fan_outs(groups, {group.name: 1 for group in groups})
     demands = [Demand.of(group, group.neurons, fan_out[group.name]) for group in groups]
@@ -184,14 +212,18 @@ def _in_turn(groups: Sequence[NeuronGroup], limits: Limits, target: str) -> Plac
     }
     for limit, needed in needs.items():
         most = getattr(limits, limit)
-        if most is not None and needed > most:
-            raise LimitError(
-                f"the network needs {limit} = {needed}, {needed - most} more than the {most} of "
-                f"target {target!r}; would help: fewer channels or modes, narrower weights, or a "
-                "profile of more memory"
-            )
+        refusals.attempt(limit, partial(_check_memory, limit, needed, most, target))
     cores = (_core(0, g, 0, g.neurons, fan_out[g.name], limits) for g in groups)
     return Placement(target, tuple(groups), tuple(cores), 1)
+
+
+def _check_memory(limit: str, needed: int, most: int | None, target: str) -> None:
+    if most is not None and needed > most:
+        raise LimitError(
+            f"the network needs {limit} = {needed}, {needed - most} more than the {most} of "
+            f"target {target!r}; would help: fewer channels or modes, narrower weights, or a "
+            "profile of more memory"
+        )
 
 
 def _split(
@@ -228,20 +260,29 @@ def _core(
     )
 
 
-def _check_widths(program: Program, limits: Limits, target: str) -> None:
-    for name in sent_tensors(program) - {program.input.name}:
-        bits = program[name].message_bits
-        if bits > limits.message_bits:
-            raise LimitError(
-                f"{name}: messages of {bits} bits, {bits - limits.message_bits} more than target "
-                f"{target!r} sends ({limits.message_bits}); compile with a narrower residual"
-            )
+def _check_widths(program: Program, limits: Limits, target: str, refusals: Refusals) -> None:
+    sent = sent_tensors(program) - {program.input.name}
     for op in program.ops:
-        if op.sums and (bits := signed_bits(op.synapses)) > limits.weight_bits:
-            raise LimitError(
-                f"{op.name}: weights of {bits} bits, target {target!r} has "
-                f"{limits.weight_bits}; compile with narrower weights"
-            )
+        if op.name in sent:
+            refusals.attempt(op.name, partial(_check_message, op, limits, target))
+        if op.sums:
+            refusals.attempt(op.name, partial(_check_weights, op, limits, target))
+
+
+def _check_message(op: Op, limits: Limits, target: str) -> None:
+    if (bits := op.message_bits) > limits.message_bits:
+        raise LimitError(
+            f"{op.name}: messages of {bits} bits, {bits - limits.message_bits} more than target "
+            f"{target!r} sends ({limits.message_bits}); compile with a narrower residual"
+        )
+
+
+def _check_weights(op: Op, limits: Limits, target: str) -> None:
+    if (bits := signed_bits(op.synapses)) > limits.weight_bits:
+        raise LimitError(
+            f"{op.name}: weights of {bits} bits, target {target!r} has "
+            f"{limits.weight_bits}; compile with narrower weights"
+        )
 
 
 def alternatives(program: Program, limits: Limits) -> list[str]:

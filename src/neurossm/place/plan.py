@@ -81,7 +81,7 @@ def cores_per_group(groups: Sequence[NeuronGroup], limits: Limits, target: str) 
     cores = {group.name: 1 for group in groups}
     for _ in range(_ROUNDS):
         fan_out = fan_outs(groups, cores)
-        most = {g.name: _most_neurons(g, fan_out[g.name], limits, target) for g in groups}
+        most = {g.name: most_neurons(g, fan_out[g.name], limits, target) for g in groups}
         planned = _balanced(groups, most, limits, target)
         if planned == cores or limits.axons_out_per_core is None:
             return planned
@@ -103,7 +103,7 @@ def fewest_cores(
     `cores` decides the outgoing axons.
     """
     fan_out = fan_outs(groups, cores)
-    most = {g.name: _most_neurons(g, fan_out[g.name], limits, "") for g in groups}
+    most = {g.name: most_neurons(g, fan_out[g.name], limits, "") for g in groups}
     return {g.name: -(-g.neurons // most[g.name]) for g in groups}
 
 
@@ -124,8 +124,14 @@ def _fits(group: NeuronGroup, cores: int, fan_out: int, limits: Limits) -> bool:
     return Demand.of(group, -(-group.neurons // cores), fan_out).fits(limits)
 
 
-def _most_neurons(group: NeuronGroup, fan_out: int, limits: Limits, target: str) -> int:
-    """Return how many neurons of a group one core can hold, by bisection."""
+def most_neurons(group: NeuronGroup, fan_out: int, limits: Limits, target: str) -> int:
+    """Return how many neurons of a group one core can hold, by bisection.
+
+    Raises
+    ------
+    DoesNotFitError
+        Not one.
+    """
     single = Demand.of(group, 1, fan_out)
     if not single.fits(limits):
         raise DoesNotFitError(_too_large(group, single, limits, target))

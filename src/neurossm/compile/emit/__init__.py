@@ -8,6 +8,7 @@ kind of neuron a file beside `ssm`, imported here.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,7 @@ from neurossm.errors import LimitError, UnsupportedError
 from neurossm.graph import Graph
 from neurossm.graph import nodes as n
 from neurossm.program import Op
+from neurossm.refusals import Refusals
 
 Memory = dict[tuple[str, str, int], Any]
 """Results that the compilations of one graph with other widths share: poles and weights."""
@@ -43,6 +45,7 @@ def emit_program(
     accumulator_bits: int,
     statistics: Mapping[str, InputStatistics] | None = None,
     memory: Memory | None = None,
+    refusals: Refusals | None = None,
 ) -> tuple[Op, ...]:
     """Return the operations of the integer program, bounds filled in.
 
@@ -61,6 +64,8 @@ def emit_program(
     memory
         What earlier calls with the same graph, ranges and statistics, and with options that
         differ in widths only, computed already.
+    refusals
+        Gathers what is refused, node by node; the first is raised in the end all the same.
 
     Raises
     ------
@@ -69,16 +74,21 @@ def emit_program(
     LimitError
         A sum that the accumulator cannot hold, or states too narrow.
     """
-    _check_shape(graph)
+    refusals = Refusals() if refusals is None else refusals
     memory = {} if memory is None else memory
-    weights = _weights(graph, options, statistics or {}, memory)
-    poles = _poles(graph, options, memory)
+    _check_nodes(graph, refusals)
+    weights = _weights(graph, options, statistics or {}, memory, refusals)
+    poles = _poles(graph, options, memory, refusals)
+    refusals.stop()
     spare = 0
     for _ in range(2):  # again only where roundings take the residual stream beyond its width
-        formats = plan_formats(graph, ranges, options, accumulator_bits, weights, poles, spare)
+        formats = plan_formats(
+            graph, ranges, options, accumulator_bits, weights, poles, spare, refusals
+        )
         builder = Builder(graph, ranges, options, accumulator_bits, formats, weights, poles)
         for node in graph.nodes:
-            rule_of(node).emit(node, builder)
+            refusals.attempt(node.name, partial(rule_of(node).emit, node, builder), node.inputs)
+        refusals.stop()
         if builder.missing_bits == 0:
             return tuple(builder.ops.values())
         spare = builder.missing_bits
@@ -88,7 +98,17 @@ def emit_program(
     )
 
 
-def _check_shape(graph: Graph) -> None:
+def _check_nodes(graph: Graph, refusals: Refusals) -> None:
+    """Refuse nodes without an integer form, and graphs of another shape."""
+    for node in graph.nodes:
+        refusals.attempt(node.name, partial(rule_of, node))
+    refusals.attempt(graph.output.name, partial(_check_end, graph))
+    for node in graph.nodes[:-1]:
+        refusals.attempt(node.name, partial(_check_inputs, graph, node))
+    refusals.stop()
+
+
+def _check_end(graph: Graph) -> None:
     """Refuse a graph that does not end in a mean over time and a decoder."""
     output = graph.output
     reads_mean = bool(output.inputs) and isinstance(graph[output.inputs[0]], n.MeanNode)
@@ -97,13 +117,16 @@ def _check_shape(graph: Graph) -> None:
             f"{output.name}: a network must end in a mean over time and a linear decoder, not in a "
             f"{type(output).__name__}"
         )
-    for node in graph.nodes[:-1]:
-        for name in node.inputs:
-            if isinstance(graph[name], n.MeanNode):
-                raise UnsupportedError(
-                    f"{node.name}: reads {name!r}, a mean over time, which only the decoder at the "
-                    "end may"
-                )
+
+
+def _check_inputs(graph: Graph, node: n.Node) -> None:
+    """Refuse a mean over time in the middle."""
+    for name in node.inputs:
+        if isinstance(graph[name], n.MeanNode):
+            raise UnsupportedError(
+                f"{node.name}: reads {name!r}, a mean over time, which only the decoder at the "
+                "end may"
+            )
 
 
 def _weights(
@@ -111,6 +134,7 @@ def _weights(
     options: CompileOptions,
     statistics: Mapping[str, InputStatistics],
     memory: Memory,
+    refusals: Refusals,
 ) -> dict[str, Weights]:
     """Round the weights of all layers but the decoder, whose width is the logits'."""
     found: dict[str, Weights] = {}
@@ -118,24 +142,47 @@ def _weights(
         if not isinstance(node, n.LinearNode) or isinstance(graph[node.inputs[0]], n.MeanNode):
             continue
         key = ("weights", node.name, options.widths_of(node.layer).weight)
-        if key not in memory and sums_are_read_raw(graph, node):
-            ones = np.ones(len(node.bias))
-            memory[key] = Weights(to_mantissa(node.weight, 0), ones, node.bias)
-        elif key not in memory:
+        if key not in memory:
             seen = statistics.get(node.name)
-            memory[key] = integer_weights(node, key[2], options.row_scale, seen)
+            work = partial(_rounded, graph, node, key[2], options, seen)
+            rounded = refusals.attempt(node.name, work)
+            if rounded is None:
+                continue
+            memory[key] = rounded
         found[node.name] = memory[key]
     return found
 
 
-def _poles(graph: Graph, options: CompileOptions, memory: Memory) -> dict[str, Poles]:
+def _rounded(
+    graph: Graph,
+    node: n.LinearNode,
+    bits: int,
+    options: CompileOptions,
+    seen: InputStatistics | None,
+) -> Weights:
+    if sums_are_read_raw(graph, node):
+        return Weights(to_mantissa(node.weight, 0), np.ones(len(node.bias)), node.bias)
+    return integer_weights(node, bits, options.row_scale, seen)
+
+
+def _poles(
+    graph: Graph, options: CompileOptions, memory: Memory, refusals: Refusals
+) -> dict[str, Poles]:
     found: dict[str, Poles] = {}
     for node in graph.nodes:
         if isinstance(node, n.SSMNode):
-            key = ("poles", node.name, options.widths_of(node.layer).pole)
-            if key not in memory:
-                memory[key] = prepare_poles(node, key[2], options.pole_margin_log2)
-            found[node.name] = memory[key]
-            if options.scaling == "proved":
-                check_drift(node.name, memory[key], options.widths_of(node.layer).state)
+            work = partial(_prepared, node, options, memory)
+            poles = refusals.attempt(node.name, work)
+            found |= {} if poles is None else {node.name: poles}
     return found
+
+
+def _prepared(node: n.SSMNode, options: CompileOptions, memory: Memory) -> Poles:
+    widths = options.widths_of(node.layer)
+    key = ("poles", node.name, widths.pole)
+    if key not in memory:
+        memory[key] = prepare_poles(node, key[2], options.pole_margin_log2)
+    poles: Poles = memory[key]
+    if options.scaling == "proved":
+        check_drift(node.name, poles, widths.state)
+    return poles
