@@ -22,6 +22,7 @@ PARAMETERS = {
     "norm_eps residual mean std which neuron",
     "TuneOptions": "max_drop min_agreement samples confirming only trim seed",
     "Widths": "weight decoder pole readout state drive residual mix graded gain",
+    "check": "path target options data hw progress",
     "compile_model": "model target options calibration progress",
     "export": "source",
     "import_checkpoint": "path config options calibration",
@@ -75,7 +76,7 @@ def test_what_a_public_name_takes(name: str) -> None:
     parameters = inspect.signature(value).parameters  # type: ignore[arg-type]
     assert list(parameters) == PARAMETERS[name].split()
     for parameter, default in DEFAULTS.items():
-        if parameter in parameters:
+        if parameter in parameters and name != "check":  # a program has its own target
             assert parameters[parameter].default == default, parameter
 
 

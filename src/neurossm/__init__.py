@@ -1,7 +1,8 @@
 """NeuroSSM compiles PyTorch spiking state-space models to fixed-point Lava and Loihi programs.
 
 What the commands do, functions of the same names do: `import_checkpoint`, `load`, `export`,
-`compile_model`, `verify`, `profile`, `tune`, `report`, `inspect`, `targets`, and `Program.run`.
+`check`, `compile_model`, `verify`, `profile`, `tune`, `report`, `inspect`, `targets`, and
+`Program.run`.
 
 The public names are loaded on first use: `import neurossm` alone imports neither PyTorch, nor
 Lava, nor Numba.
@@ -13,6 +14,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from neurossm.checking import check as check
     from neurossm.compile import CompileOptions as CompileOptions
     from neurossm.compile import Widths as Widths
     from neurossm.compile import compile_model as compile_model
@@ -53,6 +55,7 @@ _HOMES = {
     "TuneOptions": "neurossm.tuning",
     "UnsupportedError": "neurossm.errors",
     "Widths": "neurossm.compile",
+    "check": "neurossm.checking",
     "compile_model": "neurossm.compile",
     "export": "neurossm.models.export",
     "import_checkpoint": "neurossm.importers",

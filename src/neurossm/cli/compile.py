@@ -150,7 +150,7 @@ def command(
             **numbers,
         )
         if precision is not None:
-            options = _with_precision(options, precision)
+            options = with_precision(options, precision)
         samples = None if calibration is None else load_data(calibration)
         with output.progress() as progress:
             prepared = prepare(model, target, options, samples, progress)
@@ -162,7 +162,7 @@ def command(
         output.json(results)
 
 
-def _with_precision(options: CompileOptions, path: Path) -> CompileOptions:
+def with_precision(options: CompileOptions, path: Path) -> CompileOptions:
     """Return the options with a file's widths; what it says must not be said again otherwise."""
     from neurossm.compile.precision import load_precision
 

@@ -162,6 +162,15 @@ def load(path: Path) -> Checkpoint:
     return Checkpoint(model, samples, content.get("training") or {}, digest, path.name, lengths)
 
 
+def is_checkpoint(path: Path) -> bool:
+    """Tell whether a file is one of ours, be it sound or of a newer version."""
+    try:
+        content = read_pickled(path)
+    except FormatError:
+        return False
+    return isinstance(content, dict) and content.get("format") == FORMAT
+
+
 def read_pickled(path: Path) -> object:
     """Return what ``torch.save`` put into a file, if that is tensors and plain containers only.
 
