@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from neurossm.arrays import FloatArray
-from neurossm.checking.record import SpikeActivity, Finding, LayerActivity
+from neurossm.checking.record import Finding, LayerActivity, SpikeActivity
 from neurossm.compile.calibration import Calibration, walk
 from neurossm.datafile import Data
 from neurossm.graph import Graph, Node, ReLUNode

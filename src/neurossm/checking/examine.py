@@ -16,7 +16,7 @@ from neurossm.checking.compiling import (
 )
 from neurossm.checking.fit import fit_of
 from neurossm.checking.ledger import ledger_of
-from neurossm.checking.record import SpikeActivity, Examination, Finding, Problem
+from neurossm.checking.record import Examination, Finding, Problem, SpikeActivity
 from neurossm.checking.subject import Subject, kind_of, open_subject
 from neurossm.checking.unusual import unusual_findings
 from neurossm.checks import checked_type

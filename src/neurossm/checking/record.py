@@ -72,7 +72,7 @@ class LayerActivity:
 
 @dataclass(frozen=True)
 class SpikeActivity:
-    """SpikeActivity of all such tensors on so many samples and steps."""
+    """How active all such tensors are on so many samples and steps."""
 
     samples: int
     steps: int
