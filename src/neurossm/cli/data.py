@@ -30,7 +30,7 @@ _LISTED = "\n".join(
 @shown_option("--part", type=click.Choice(PARTS), default="all", help="Which samples.")
 @click.option("--limit", type=int, help="At most N samples of each part.")
 @shown_option("--seed", type=int, default=0, help="Of generated samples.")
-@click.option("--compact", is_flag=True, help="Pack as small as can be, which takes longer.")
+@click.option("--compact", is_flag=True, help="Pack with bzip2: smaller, slower.")
 @json_option
 def command(
     task: str,

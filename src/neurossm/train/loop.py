@@ -6,7 +6,7 @@ import hashlib
 import math
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
@@ -15,7 +15,7 @@ from torch.optim import swa_utils
 
 from neurossm.errors import InputError
 from neurossm.models.network import Network
-from neurossm.train.augment import distort
+from neurossm.train.augment import augmented
 from neurossm.train.batches import bucket_steps, epoch_batches
 from neurossm.train.config import TrainConfig
 from neurossm.train.freeze import hold_frozen
@@ -126,6 +126,8 @@ class Trainer:
                 f"batch size {size} is no multiple of {processes} processes times "
                 f"{self.config.accumulate} parts"
             )
+        if self.config.augmentation is not None:
+            self.config.augmentation.check(self.task)
         if self.config.bucket and self.train.lengths is None:
             raise InputError("bucket: the data have no lengths, no sample ends early; leave it out")
         if not len(self.held_out) and (self.config.patience or self.config.keep == "best"):
@@ -301,11 +303,10 @@ class Trainer:
         return factor
 
     def _augmented(self, batch: Samples) -> Samples:
-        bounds, side = self.config.augmentation, self.task.image_side
-        if bounds is None or side is None:
+        bounds = self.config.augmentation
+        if bounds is None:
             return batch
-        x = distort(batch.x, side, bounds, self.order, self.generator)
-        return replace(batch, x=x)
+        return augmented(batch, self.task, bounds, self.order, self.generator)
 
     def _evaluate(self) -> float | None:
         """Return the accuracy on the held-out samples; remember the best network."""

@@ -17,15 +17,31 @@ def loss_of(model: nn.Module, batch: Samples, label_smoothing: float = 0.0) -> T
     return loss
 
 
+MOST_STEPS = 1 << 19
+"""Steps of all samples that are classified together, so that a batch of long ones fits a GPU."""
+
+_CUT = 256
+"""Batches of samples that end early are cut to a multiple of so many steps."""
+
+
 @torch.no_grad()
 def predict(
     model: Network, x: Tensor, batch_size: int = 500, lengths: Tensor | None = None
 ) -> Tensor:
-    """Return the classes (S,) that a network in evaluation mode gives to raw inputs."""
+    """Return the classes (S,) that a network in evaluation mode gives to raw inputs.
+
+    Samples that end early are taken by their lengths, and read as far as the longest of a batch.
+    """
     model.eval()
-    inputs = x.split(batch_size)
-    steps = [None] * len(inputs) if lengths is None else lengths.split(batch_size)
-    return torch.cat([model(*part).argmax(dim=-1) for part in zip(inputs, steps, strict=True)])
+    size = max(1, min(batch_size, MOST_STEPS // x.shape[1]))
+    if lengths is None:
+        return torch.cat([model(part).argmax(dim=-1) for part in x.split(size)])
+    order = lengths.argsort()
+    classes = torch.empty_like(lengths)
+    for chosen in order.split(size):
+        read = min(x.shape[1], -(-int(lengths[chosen[-1]]) // _CUT) * _CUT)
+        classes[chosen] = model(x[chosen, :read], lengths[chosen]).argmax(dim=-1)
+    return classes
 
 
 def count_right(model: Network, samples: Samples, batch_size: int = 500) -> int:

@@ -68,7 +68,7 @@ def write_task(
     part
         Which of them; a file of one part can be run and verified on.
     compact
-        Whether to pack with LZMA, which takes minutes for large tasks, instead of zlib.
+        Whether to pack with bzip2, which is slower and smaller, instead of zlib.
 
     Raises
     ------
@@ -91,7 +91,7 @@ def write_task(
     if task.order is not None:
         arrays["order"] = task.order.numpy()
     arrays["task"] = np.array(json.dumps(asdict(described)))
-    method = zipfile.ZIP_LZMA if compact else zipfile.ZIP_DEFLATED
+    method = zipfile.ZIP_BZIP2 if compact else zipfile.ZIP_DEFLATED
     with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", method) as archive:
         for name, values in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,16 +20,21 @@ from neurossm.train.processes import Processes
 from neurossm.train.tasks import Samples
 
 EAGER_STEPS = 3
+COMPILED_LENGTHS = 64
 
 
 @contextmanager
 def fused_mixers(model: Network) -> Iterator[None]:
     """Let the compiler fuse what each layer does after its SSM, while the block runs."""
+    compiler: Any = importlib.import_module("torch._dynamo.config")  # takes seconds
     mixers = [block.mixer for block in model.blocks]
     for mixer in mixers:
         mixer.mix = torch.compile(mixer.mix, dynamic=False)
+    # each length of samples is compiled for itself; beyond the limit layers would run unfused
+    limit = "recompile_limit" if hasattr(compiler, "recompile_limit") else "cache_size_limit"
     try:
-        yield
+        with compiler.patch({limit: COMPILED_LENGTHS * len(mixers)}):
+            yield
     finally:
         for mixer in mixers:
             del mixer.mix  # the class's own method is found again

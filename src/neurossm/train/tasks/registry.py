@@ -10,8 +10,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from neurossm.errors import InputError
+from neurossm.train.tasks.image import image
+from neurossm.train.tasks.listops import generated_listops, read_listops
 from neurossm.train.tasks.mnist import sequential_mnist
 from neurossm.train.tasks.samples import Task
+from neurossm.train.tasks.text import text
 from neurossm.train.tasks.token_order import token_order
 
 
@@ -65,6 +68,12 @@ class TaskSource:
     needs: str = ""
 
 
+def _listops(request: TaskRequest) -> Task:
+    if request.data is not None:
+        return read_listops(request.data)
+    return generated_listops(request.seed, request.limit)
+
+
 TASKS: Mapping[str, TaskSource] = {
     "smnist": TaskSource(
         lambda request: sequential_mnist(request.folder),
@@ -75,6 +84,20 @@ TASKS: Mapping[str, TaskSource] = {
         lambda request: sequential_mnist(request.folder, permuted=True),
         "permuted sequential MNIST",
         "the folder with the four MNIST files",
+    ),
+    "listops": TaskSource(
+        _listops,
+        "nested lists of digits, generated, or from the published basic_*.tsv in --data",
+    ),
+    "text": TaskSource(
+        lambda request: text(request.folder, request.limit),
+        "film reviews byte by byte, favourable or not",
+        "the folder aclImdb",
+    ),
+    "image": TaskSource(
+        lambda request: image(request.folder, request.limit),
+        "grey CIFAR-10, a pixel per step",
+        "cifar-10-batches-bin, or a folder with train/CLASS and test/CLASS of picture files",
     ),
     "token-order": TaskSource(
         lambda request: token_order(),
