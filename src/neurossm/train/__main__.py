@@ -12,30 +12,31 @@ from neurossm.train.options import options
 from neurossm.train.settings import presets
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m neurossm.train", description=__doc__)
+def parser() -> argparse.ArgumentParser:
+    """Return the parser of the command line."""
+    found = argparse.ArgumentParser(prog="python -m neurossm.train", description=__doc__)
     for argument in ARGUMENTS:
         names = ["-o", argument.flag] if argument.name == "output" else [argument.flag]
         text = argument.help.format(presets=", ".join(presets())).replace("%", "%%")
         if argument.kind is bool:
-            parser.add_argument(*names, action="store_true", help=text)
+            found.add_argument(*names, action="store_true", help=text)
         else:
-            parser.add_argument(*names, type=argument.kind, help=text)
+            found.add_argument(*names, type=argument.kind, help=text)
     for option in options():
         text = option.help.replace("%", "%%")
         if option.kind is bool:
-            parser.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=text)
+            found.add_argument(option.flag, action=argparse.BooleanOptionalAction, help=text)
         elif option.many:
-            parser.add_argument(option.flag, action="append", help=text)
+            found.add_argument(option.flag, action="append", help=text)
         else:
             choices = option.choices or None
-            parser.add_argument(option.flag, type=option.kind, choices=choices, help=text)
-    return parser
+            found.add_argument(option.flag, type=option.kind, choices=choices, help=text)
+    return found
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Train, write the checkpoint, and print how it was made as one line of JSON."""
-    values = vars(_parser().parse_args(arguments))
+    values = vars(parser().parse_args(arguments))
     try:
         if values["print_config"]:
             sys.stdout.write(chosen_settings(values).toml())
