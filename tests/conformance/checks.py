@@ -18,15 +18,20 @@ import numpy as np
 Vectors = dict[str, np.ndarray]
 
 
-def write(folder: Path, name: str, program: Any, data: np.ndarray) -> None:
-    """Write a program and all that the reference computes, as golden vectors."""
+def vectors(program: Any, data: np.ndarray) -> Vectors:
+    """Return all that the reference computes, as `read` does."""
     from neurossm.program.reference import run
 
     ran = run(program, data, record=tuple(program.recordings))
     arrays = {f"tensors/{tensor}": values for tensor, values in ran.tensors.items()}
-    arrays |= {f"saturations/{tensor}": np.int64(n) for tensor, n in ran.saturations.items()}
+    arrays |= {f"saturations/{tensor}": np.asarray(n) for tensor, n in ran.saturations.items()}
+    return {"data": data, "logits": ran.logits, **arrays}
+
+
+def write(folder: Path, name: str, program: Any, known: Vectors) -> None:
+    """Write a program and what it leads to, as golden vectors."""
     program.save(folder / f"{name}.h5")
-    np.savez(folder / f"{name}.npz", data=data, logits=ran.logits, **arrays)
+    np.savez(folder / f"{name}.npz", **known)
 
 
 def read(path: Path) -> Vectors:

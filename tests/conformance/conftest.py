@@ -82,7 +82,7 @@ def mutants() -> ModuleType:
 
 @pytest.fixture(scope="session")
 def mutation() -> ModuleType:
-    """Altered engines: `prepare`, `loaded`, `as_python`, `of_reference`."""
+    """Altered engines: `every_case`, `as_python`, `of_reference`."""
     return sys.modules["mutation"]
 
 

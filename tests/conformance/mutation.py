@@ -21,7 +21,7 @@ import platform
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -60,22 +60,31 @@ class Loaded(NamedTuple):
     program: Any
     vectors: checks.Vectors
 
+    @property
+    def size(self) -> int:
+        """How many integers there are to compare."""
+        return sum(values.size for values in self.vectors.values())
 
-def prepare(folder: Path) -> list[Path]:
-    """Write the cases, with what the unaltered reference computes; return their files."""
+
+def made() -> Iterator[Loaded]:
+    """Yield the cases that are no golden vectors, with what the unaltered reference computes."""
     for case in programs.corners():
-        checks.write(folder, case.name, case.program, case.data)
+        yield Loaded(case.name, case.program, checks.vectors(case.program, case.data))
     for fields in SHAPED:
         program = programs.networks.random_program(**fields)
         long = fields is SHAPED[-1]
         data = programs.networks.random_data(program.input, 1, 3 if long else 2, 70 if long else 9)
-        checks.write(folder, f"shaped {fields['seed']}", program, data)
-    return found(folder)
+        yield Loaded(f"shaped {fields['seed']}", program, checks.vectors(program, data))
 
 
-def found(folder: Path) -> list[Path]:
-    """Return the files of all cases, the golden vectors first."""
-    return [*sorted(GOLDEN.glob("*.h5")), *sorted(folder.glob("*.h5"))]
+def every_case() -> list[Loaded]:
+    """Return all cases, the golden vectors first."""
+    return [*loaded(golden()), *made()]
+
+
+def golden(*folders: Path) -> list[Path]:
+    """Return the files of the golden vectors, and of cases in other folders behind them."""
+    return [path for folder in (GOLDEN, *folders) for path in sorted(folder.glob("*.h5"))]
 
 
 def loaded(paths: Iterable[Path]) -> list[Loaded]:
@@ -85,9 +94,9 @@ def loaded(paths: Iterable[Path]) -> list[Loaded]:
 
 
 def likely_first(cases: Iterable[Loaded], name: str) -> list[Loaded]:
-    """Return the cases with those first that are named like the altered operation."""
+    """Return the cases named like the altered operation, then the others, small ones first."""
     words = name.lower().replace(":", " ").replace(",", " ").replace("'s", " ").split()
-    return sorted(cases, key=lambda case: case.name.split()[0] not in words)
+    return sorted(cases, key=lambda case: (case.name.split()[0] not in words, case.size))
 
 
 def difference(cases: Iterable[Loaded], check: Callable[..., str | None]) -> str | None:
@@ -189,7 +198,7 @@ def main(words: list[str] | None = None) -> int:
 
 def _noticed(name: str, folder: Path) -> str | None:
     """Return what notices an engine that is compiled for real, or None."""
-    cases = likely_first(loaded(found(folder)), name)
+    cases = likely_first(loaded(golden(folder)), name)
     edits = () if name == UNALTERED else (every()[name],)
     # What is not in the kernels runs with those on disk.
     if any("kernels" in edit.file or "derive" in edit.file for edit in edits):
@@ -205,7 +214,8 @@ def _noticed(name: str, folder: Path) -> str | None:
 def _compile_all(names: list[str], log: campaign.Log, processes: int, limit_s: float) -> int:
     """Try the engine as it is, then every edit; print each answer, and their numbers."""
     with tempfile.TemporaryDirectory() as folder:
-        prepare(Path(folder))
+        for case in made():
+            checks.write(Path(folder), *case)
         script = (sys.executable, __file__, "--cases", folder, "--one")
         # alone and first: this also compiles the kernels on disk, which other edits run with
         (unaltered,) = campaign.answers({UNALTERED: (*script, UNALTERED)}, 1, limit_s)

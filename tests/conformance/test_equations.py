@@ -22,11 +22,9 @@ KINDS = tuple(name for name, kind in OP_TYPES.items() if kind.traced() is not No
 
 
 @pytest.fixture(scope="module")
-def parts(
-    mutation: ModuleType, replay: ModuleType, tmp_path_factory: pytest.TempPathFactory
-) -> dict[Any, list[Any]]:
+def parts(mutation: ModuleType, replay: ModuleType) -> dict[Any, list[Any]]:
     """Operations of golden vectors, corners and random programs, with what they got and gave."""
-    return replay.parts(mutation.loaded(mutation.prepare(tmp_path_factory.mktemp("cases"))))
+    return replay.parts(mutation.every_case())
 
 
 @pytest.mark.parametrize("name", KINDS)

@@ -16,14 +16,15 @@ Say = Callable[[str], None]
 
 
 @pytest.fixture(scope="module")
-def cases(mutation: ModuleType, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+def cases(mutation: ModuleType) -> list[Any]:
     """Golden vectors, corners and random programs, with what the unaltered reference computes."""
-    return mutation.loaded(mutation.prepare(tmp_path_factory.mktemp("cases")))
+    return mutation.every_case()
 
 
 @pytest.fixture(scope="module")
 def golden(mutation: ModuleType) -> list[Path]:
-    return sorted(mutation.GOLDEN.glob("*.h5"))
+    found: list[Path] = mutation.golden()
+    return found
 
 
 @pytest.mark.parametrize("processor", ["bytes", "shorts", "neither"])

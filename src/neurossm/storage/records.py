@@ -8,6 +8,7 @@ that a file can be read with any HDF5 viewer. A field that is None is left out.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import types
 import typing
@@ -91,7 +92,7 @@ def read_record(
     InputError
         The dataclass refuses its fields.
     """
-    hints = typing.get_type_hints(kind)
+    hints = _hints(kind)
     fields = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type]
     unknown = (set(group.attrs) | set(group)) - set(fields) - {"type"}
     if unknown:
@@ -103,6 +104,12 @@ def read_record(
             for name in fields
         }
     )
+
+
+@functools.cache
+def _hints(kind: type) -> Mapping[str, Any]:
+    """Return the types of a dataclass's fields, which take a while to look up."""
+    return typing.get_type_hints(kind)
 
 
 def write_named(group: h5py.Group, records: Iterable[Any], types: Mapping[str, type]) -> None:
