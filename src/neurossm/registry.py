@@ -11,6 +11,7 @@ It may have, besides,
 - `warm_up(program[, device])`: compile what the first run would compile;
 - `run_to(program, data, record, sink, *, progress, lengths[, threads][, device])`: as `run`, but
   recorded pieces go to `sink(name, first sample, first step, values)`;
+- `kept()`: a context in which runs share what takes time to start;
 - `Session(program, streams, record)`: the program step by step.
 
 Engines of other packages register an `Engine` in the entry-point group `neurossm.engines`.
@@ -25,7 +26,8 @@ from __future__ import annotations
 import importlib
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from importlib.metadata import entry_points
@@ -375,6 +377,20 @@ def _counted(run: Run, record: tuple[str, ...], count: tuple[str, ...], last: st
         nonzeros={name: np.count_nonzero(run.tensors[name], axis=1) for name in count},
         totals=run.tensors[last].sum(axis=1),
     )
+
+
+@contextmanager
+def kept(names: Iterable[str]) -> Iterator[None]:
+    """Let runs of these engines in this block share what takes them time to start: Lava's worker.
+
+    Nothing of it is left when the block ends.
+    """
+    with ExitStack() as stack:
+        for chosen, place in map(check_options, names):
+            module = chosen.module(place)
+            if hasattr(module, "kept"):
+                stack.enter_context(module.kept())
+        yield
 
 
 def warm_up(program: Program, engine: str = DEFAULT_ENGINE, device: str | None = None) -> float:

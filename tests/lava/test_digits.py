@@ -27,7 +27,7 @@ def digits():
 
 
 @pytest.mark.slow
-def test_every_spike_residual_and_logit_of_20_digits_in_one_stream(digits, say):
+def test_every_spike_residual_and_logit_of_20_digits_in_one_stream(digits, worker, say):
     x, labels = digits
     program = compile_model(FOLDER / "binary_s4d.pt")
     # spikes, the residual stream, and what enters every SSM
@@ -35,7 +35,7 @@ def test_every_spike_residual_and_logit_of_20_digits_in_one_stream(digits, say):
     kinds |= {"encoder": "Affine"}
     kinds |= {f"blocks.{i}.norm": "Affine" for i in range(4)}
     assert all(isinstance(program[n], Affine) for n, kind in kinds.items() if kind == "Affine")
-    got = lava.run(program, x, record=kinds)
+    got = lava.run(program, x, record=kinds, worker=worker)
     expected = reference.run(program, x, record=kinds)
     compared = Counter()
     for name, kind in kinds.items():
@@ -56,7 +56,7 @@ def test_every_spike_residual_and_logit_of_20_digits_in_one_stream(digits, say):
 
 
 @pytest.mark.slow
-def test_floating_lava_equals_pytorch_in_float64(digits):
+def test_floating_lava_equals_pytorch_in_float64(digits, worker):
     x = digits[0][:FLOAT_DIGITS]
     checkpoint = load(FOLDER / "binary_s4d.pt")
     model = checkpoint.model.double().eval()
@@ -68,7 +68,7 @@ def test_floating_lava_equals_pytorch_in_float64(digits):
         expected = model(torch.from_numpy(x)).numpy()
     graph = export(checkpoint)
     names = [f"blocks.{i}.{part}" for i in range(4) for part in ("spike", "add")]
-    got = lava.run_graph(graph, x, record=names)
+    got = lava.run_graph(graph, x, record=names, worker=worker)
     for i in range(4):  # PyTorch's are (B, H, L)
         spiked = spikes[i].numpy().transpose(0, 2, 1)
         assert np.array_equal(got[f"blocks.{i}.spike"], spiked), f"spikes of layer {i}"
@@ -79,11 +79,11 @@ def test_floating_lava_equals_pytorch_in_float64(digits):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("model", "count"), [("gsu_small", 4), ("gsu", 2)])
-def test_every_engine_gives_the_same_gsu_on_digits_in_one_stream(digits, model, count, say):
+def test_every_engine_gives_the_same_gsu_on_digits_in_one_stream(digits, model, count, worker, say):
     x, labels = digits[0][:count], digits[1][:count]
     program = compile_model(FOLDER / f"{model}.pt")
     names = [op.name for op in program.ops if isinstance(op, (Ternary, Add, Affine))]
-    got = lava.run(program, x, record=names)
+    got = lava.run(program, x, record=names, worker=worker)
     expected = reference.run(program, x, record=names)
     other = fast.run(program, x, record=names)
     compared = Counter()
@@ -108,12 +108,12 @@ def test_every_engine_gives_the_same_gsu_on_digits_in_one_stream(digits, model, 
 
 
 @pytest.mark.slow
-def test_floating_lava_equals_the_float_graph_of_gsu(digits):
+def test_floating_lava_equals_the_float_graph_of_gsu(digits, worker):
     x = digits[0][:FLOAT_DIGITS]
     graph = export(FOLDER / "gsu_small.pt")
     names = [node.name for node in graph.nodes if node.name.endswith(("ternary", "add"))]
     expected = evaluate(graph, x, record=names)
-    got = lava.run_graph(graph, x, record=names)
+    got = lava.run_graph(graph, x, record=names, worker=worker)
     for name in names:
         if name.endswith("ternary"):
             assert np.array_equal(got[name], expected[name]), name

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, assume, given, settings
 from hypothesis import strategies as st
 
-from neurossm import lava
+from neurossm import lava, registry
 from neurossm.compile import CompileOptions, Widths, compile_model
 from neurossm.errors import (
     InputError,
@@ -151,8 +151,38 @@ def test_time_out_says_how_far_it_came(networks):
         lava.run(program, data, timeout=4)
 
 
+def test_runs_of_a_block_share_a_worker_which_ends_with_it(networks, monkeypatch):
+    """It is started when it is needed, and again after a run that ended it."""
+    started = []
+
+    class Counted(lava.Worker):
+        def __init__(self) -> None:
+            super().__init__()
+            started.append(self)
+
+    monkeypatch.setattr(lava.worker, "Worker", Counted)
+    program = networks.random_program(14, blocks=1)
+    data = networks.random_data(program.input, 1, batch=200, steps=500)
+    expected = reference.run(program, data[:2, :9]).logits
+    with registry.kept(["fast", "lava"]):
+        assert not started
+        with registry.kept(["lava"]):
+            assert np.array_equal(lava.run(program, data[:2, :9]).logits, expected)
+        assert np.array_equal(lava.run(program, data[:2, :9]).logits, expected)
+        assert len(started) == 1
+        with pytest.raises(RunError, match="did not finish in time"):
+            lava.run(program, data, timeout=0.2)
+        assert np.array_equal(lava.run(program, data[:2, :9]).logits, expected)
+        assert started[0].process.returncode == 0
+        assert started[1].process.poll() is None
+    assert len(started) == 2
+    for worker in started:
+        assert worker.process.returncode == 0
+        assert not worker.folder.exists()
+
+
 def test_what_is_wrong_with_the_input_is_said_before_lava_starts(networks, monkeypatch):
-    monkeypatch.setattr(lava.engine, "Worker", None)
+    monkeypatch.setattr(lava.worker, "Worker", None)
     program = networks.random_program(15)
     data = networks.random_data(program.input, 1)
     with pytest.raises(InputError, match="no tensor 'nothing'"):

@@ -16,7 +16,7 @@ from neurossm.lava.engine import plan_graph, plan_program, run, run_graph
 from neurossm.lava.plan import Plan
 from neurossm.lava.schedule import Schedule
 from neurossm.lava.unit import Inlet, Unit
-from neurossm.lava.worker import Worker
+from neurossm.lava.worker import Worker, kept
 
 if TYPE_CHECKING:
     from neurossm.lava.network import LavaNetwork, build
@@ -35,6 +35,7 @@ __all__ = [
     "Unit",
     "Worker",
     "build",
+    "kept",
     "plan_graph",
     "plan_program",
     "require_lava",

@@ -19,7 +19,7 @@ from neurossm.lava.job import Job
 from neurossm.lava.parts import parts_of_graph, parts_of_program
 from neurossm.lava.plan import CLOCK, Plan
 from neurossm.lava.planner import make_plan
-from neurossm.lava.worker import Worker
+from neurossm.lava.worker import Worker, borrowed
 from neurossm.program.running import Run, check_recordable
 from neurossm.progress import Progress
 
@@ -85,7 +85,8 @@ def run(
     timeout
         Seconds after which to give up.
     worker
-        A running worker to use, which saves two seconds; None starts one and ends it.
+        A running worker to use, which saves two seconds; None takes that of a block of `kept`, or
+        starts one and ends it.
 
     Raises
     ------
@@ -168,7 +169,7 @@ class _Stream:
     ) -> dict[str, int]:
         """Run to the end, read the results, and return the saturations."""
         with (
-            Worker() if worker is None else nullcontext(worker) as active,
+            borrowed() if worker is None else nullcontext(worker) as active,
             active.new_folder() as folder,
         ):
             job, clock = self._job(folder)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,47 @@ class Worker:
             if words:
                 return f": {words[-1]}"
         return f" (exit code {code})"
+
+
+class _Slot:
+    """Where runs keep the worker that they share."""
+
+    worker: Worker | None = None
+
+
+_slot: ContextVar[_Slot | None] = ContextVar("_slot", default=None)
+
+
+@contextlib.contextmanager
+def kept() -> Iterator[None]:
+    """Let runs in this block share a worker, which the first that needs one starts.
+
+    It ends with the outermost block. Other threads than the block's start workers of their own.
+    """
+    if _slot.get() is not None:
+        yield
+        return
+    slot = _Slot()
+    token = _slot.set(slot)
+    try:
+        yield
+    finally:
+        _slot.reset(token)
+        if slot.worker is not None:
+            slot.worker.close()
+
+
+@contextlib.contextmanager
+def borrowed() -> Iterator[Worker]:
+    """Return a worker for one run: that of a block of `kept`, or one that ends with the run."""
+    slot = _slot.get()
+    if slot is None:
+        with Worker() as worker:
+            yield worker
+        return
+    if slot.worker is None or slot.worker.process.poll() is not None:  # one that failed has ended
+        slot.worker = Worker()
+    yield slot.worker
 
 
 def _start(folder: Path) -> subprocess.Popen[bytes]:

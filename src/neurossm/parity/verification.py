@@ -29,7 +29,7 @@ from neurossm.parity.comparison import Comparison
 from neurossm.parity.outcome import Verification
 from neurossm.program import Program, as_program
 from neurossm.progress import Progress
-from neurossm.registry import DEFAULT_ENGINE, check_engines
+from neurossm.registry import DEFAULT_ENGINE, check_engines, kept
 
 if TYPE_CHECKING:
     from neurossm.models.checkpoint import Checkpoint
@@ -112,10 +112,11 @@ def verify(
     folder = None if reproducers is None else as_path(reproducers, "reproducers")
     chosen = generator(seed).permutation(len(x))
     comparison = Comparison(program, trained, engines, samples.sequences)
-    comparison.run(progress)
-    comparison.compare_states(np.sort(chosen[:state_samples]))
-    full = np.arange(len(x)) if integers == "all" else np.sort(chosen[:FULL_SAMPLES])
-    comparison.compare_engines(full, folder)
+    with kept(engines):
+        comparison.run(progress)
+        comparison.compare_states(np.sort(chosen[:state_samples]))
+        full = np.arange(len(x)) if integers == "all" else np.sort(chosen[:FULL_SAMPLES])
+        comparison.compare_engines(full, folder)
     return _outcome(comparison, y, min_agreement, max_drop)
 
 

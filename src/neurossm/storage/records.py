@@ -12,7 +12,7 @@ import functools
 import json
 import types
 import typing
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
 import h5py
@@ -25,6 +25,8 @@ from neurossm.naming import layer_in_version_1
 Record = TypeVar("Record")
 _ARRAY_KINDS = {"b", "i", "u", "f", "c"}
 _COMPRESS_FROM_BYTES = 4096
+_hints: Callable[[Any], Mapping[str, Any]] = functools.cache(typing.get_type_hints)
+"""Types of a dataclass's fields, which take long to look up."""
 
 
 def subgroup(group: h5py.Group, name: str) -> h5py.Group:
@@ -104,12 +106,6 @@ def read_record(
             for name in fields
         }
     )
-
-
-@functools.cache
-def _hints(kind: type) -> Mapping[str, Any]:
-    """Return the types of a dataclass's fields, which take a while to look up."""
-    return typing.get_type_hints(kind)
 
 
 def write_named(group: h5py.Group, records: Iterable[Any], types: Mapping[str, type]) -> None:
