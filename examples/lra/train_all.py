@@ -3,13 +3,13 @@
 Usage: python examples/lra/train_all.py PRESET [--data FILE] --minutes M --out FOLDER [-- OPTIONS]
 
 Run it again until it says that all is done: it goes on where it was stopped. The epochs that fit
-the minutes are found by a short trial at the first call (--epochs E asks for a number instead) and kept
-in FOLDER/PRESET.plan.json. FOLDER gets PRESET.pt and PRESET.last.pt, PRESET.csv (a row per epoch),
-PRESET.training.json, PRESET.h5 (the program) and PRESET.json: accuracies of float, approximated and
-fixed, their paired difference, same top-1, spikes by layer, cost and cores. Nothing but the
-checkpoint is given to the compiler. --copy FOLDER2 copies what is small there after each call, in
-pieces of 15 MB; pieces that lie in FOLDER are joined at the next. Options after -- are those of
-`python -m neurossm.train`. It needs PyTorch, NumPy, SciPy, Numba and h5py alone.
+the minutes are found by a short trial at the first call (--epochs E asks for a number instead) and
+kept in FOLDER/PRESET.plan.json. FOLDER gets PRESET.pt and PRESET.last.pt, PRESET.csv (a row per
+epoch), PRESET.training.json, PRESET.h5 (the program) and PRESET.json: accuracies of float,
+approximated and fixed, their paired difference, same top-1, spikes by layer, cost and cores.
+Nothing but the checkpoint is given to the compiler. --copy FOLDER2 copies what is small there after
+each call, in pieces of 15 MB; pieces that lie in FOLDER are joined at the next. Options after --
+are those of `python -m neurossm.train`. It needs PyTorch, NumPy, SciPy, Numba and h5py alone.
 """
 
 from __future__ import annotations
