@@ -95,12 +95,12 @@ def settings_for(options: argparse.Namespace, rest: list[str], stem: Path) -> Tr
     if options.data is not None:
         command += ["--data", options.data]
     settings = chosen_settings(vars(training_parser().parse_args(command)))
-    if not options.smoke:
-        return settings
-    few = Path(f"{stem}.smoke.npz")
-    if not few.exists():
-        write_task(few, make_task(settings.source).limited(64))
-    return replace(settings, source=replace(settings.source, data=str(few)))
+    ready = stem.with_name(f"{stem.name}.data.npz")  # made once, for all that reads it
+    if not ready.exists():
+        task = make_task(settings.source)
+        write_task(ready, task.limited(64) if options.smoke else task, packing="none")
+        say(f"{len(task.train):,} training samples: {ready}")
+    return replace(settings, source=replace(settings.source, data=str(ready)))
 
 
 def train_one(options: argparse.Namespace, rest: list[str], stem: Path) -> bool:

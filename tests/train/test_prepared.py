@@ -17,7 +17,7 @@ from neurossm.errors import FormatError, InputError
 from neurossm.models import InputSpec
 from neurossm.train import TrainSource, make_task
 from neurossm.train.arrays import array_task
-from neurossm.train.prepared import write_task
+from neurossm.train.prepared import Packing, write_task
 from neurossm.train.tasks import Samples, Task, TaskRequest, named_task
 
 ORDER = torch.tensor([2, 0, 3, 1])
@@ -31,10 +31,10 @@ def small() -> Task:
     return Task("some", InputSpec.uint8(1), 4, *parts, image_side=2, order=ORDER)
 
 
-@pytest.mark.parametrize("compact", [False, True])
-def test_a_task_comes_back(tmp_path: Path, compact: bool) -> None:
+@pytest.mark.parametrize("packing", ["none", "zlib", "bzip2"])
+def test_a_task_comes_back(tmp_path: Path, packing: Packing) -> None:
     task = small()
-    write_task(tmp_path / "a.npz", task, compact=compact)
+    write_task(tmp_path / "a.npz", task, packing=packing)
     found = array_task(tmp_path / "a.npz", None, None)
     assert (found.name, found.input, found.classes) == ("some", task.input, 4)
     assert found.image_side == 2
@@ -111,7 +111,7 @@ def test_a_damaged_order(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("source", "message"),
     [
-        (TrainSource("sort"), "task 'sort' is unknown; known are smnist, psmnist, token-order"),
+        (TrainSource("sort"), "task 'sort' is unknown; known are smnist, psmnist"),
         (TrainSource("smnist"), "task smnist: --data must name the folder with the four MNIST"),
         (TrainSource("token-order", input="tokens"), "--input is for arrays"),
     ],

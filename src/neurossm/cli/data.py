@@ -8,7 +8,7 @@ import click
 
 from neurossm.cli.options import file_option, output_option, shown_option
 from neurossm.cli.output import json_option, open_output
-from neurossm.train.prepared import PARTS, Part, write_task
+from neurossm.train.prepared import PACKINGS, PARTS, Packing, Part, write_task
 from neurossm.train.tasks import TASKS, TaskRequest, named_task
 
 _LISTED = "\n".join(
@@ -30,7 +30,9 @@ _LISTED = "\n".join(
 @shown_option("--part", type=click.Choice(PARTS), default="all", help="Which samples.")
 @click.option("--limit", type=int, help="At most N samples of each part.")
 @shown_option("--seed", type=int, default=0, help="Of generated samples.")
-@click.option("--compact", is_flag=True, help="Pack with bzip2: smaller, slower.")
+@shown_option(
+    "--packing", type=click.Choice(list(PACKINGS)), default="zlib", help="How to pack it."
+)
 @json_option
 def command(
     task: str,
@@ -39,13 +41,13 @@ def command(
     part: Part,
     limit: int | None,
     seed: int,
-    compact: bool,
+    packing: Packing,
     json_path: str | None,
 ) -> None:
     """Write the samples of a task."""
     with open_output(json_path) as output:
         made = named_task(task, TaskRequest(None if folder is None else str(folder), limit, seed))
-        write_task(path, made, part, compact)
+        write_task(path, made, part, packing)
         counts = {
             name: len(samples)
             for name, samples in zip(PARTS[1:], (made.train, made.held_out, made.test), strict=True)

@@ -31,6 +31,12 @@ from neurossm.train.tasks import Samples, Task
 
 Part = Literal["all", "train", "held-out", "test"]
 PARTS: tuple[Part, ...] = ("all", "train", "held-out", "test")
+Packing = Literal["none", "zlib", "bzip2"]
+PACKINGS: dict[Packing, int] = {
+    "none": zipfile.ZIP_STORED,
+    "zlib": zipfile.ZIP_DEFLATED,
+    "bzip2": zipfile.ZIP_BZIP2,
+}
 
 
 @dataclass(frozen=True)
@@ -55,7 +61,7 @@ class Description:
 
 
 def write_task(
-    path: str | os.PathLike[str], task: Task, part: Part = "all", compact: bool = False
+    path: str | os.PathLike[str], task: Task, part: Part = "all", packing: Packing = "zlib"
 ) -> None:
     """Write a task's samples, whole or not at all.
 
@@ -67,8 +73,8 @@ def write_task(
         Its samples are written as they are.
     part
         Which of them; a file of one part can be run and verified on.
-    compact
-        Whether to pack with bzip2, which is slower and smaller, instead of zlib.
+    packing
+        ``bzip2`` is the smallest and slowest, ``none`` the largest and quickest.
 
     Raises
     ------
@@ -91,8 +97,10 @@ def write_task(
     if task.order is not None:
         arrays["order"] = task.order.numpy()
     arrays["task"] = np.array(json.dumps(asdict(described)))
-    method = zipfile.ZIP_BZIP2 if compact else zipfile.ZIP_DEFLATED
-    with atomic_path(path) as temporary, zipfile.ZipFile(temporary, "w", method) as archive:
+    with (
+        atomic_path(path) as temporary,
+        zipfile.ZipFile(temporary, "w", PACKINGS[packing]) as archive,
+    ):
         for name, values in arrays.items():
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
                 np.lib.format.write_array(member, values, allow_pickle=False)  # type: ignore[no-untyped-call]
