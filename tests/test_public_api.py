@@ -41,7 +41,7 @@ PARAMETERS = {
     "Program.save": "self path",
     "Program.run": "self data engine record progress device threads count lengths",
     "Program.session": "self streams record engine",
-    "Program.to_lava": "self data traces lengths",
+    "Program.to_lava": "self data traces lengths output schedule name",
 }
 ERRORS = {
     "FormatError",

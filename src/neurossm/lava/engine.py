@@ -28,18 +28,20 @@ if TYPE_CHECKING:
     from neurossm.program import Program
 
 
-def plan_program(program: Program) -> Plan:
+def plan_program(program: Program, output: str | None = None) -> Plan:
     """Return the Lava processes a program needs, their wires and `latency_steps`; needs no Lava.
+
+    With `output`, a tensor, the network ends with it instead of the logits.
 
     Raises
     ------
     LimitError
         Lava's Dense or messages cannot hold an integer exactly.
     """
-    return make_plan(parts_of_program(program))
+    return make_plan(parts_of_program(program), output)
 
 
-def plan_graph(graph: Graph) -> Plan:
+def plan_graph(graph: Graph, output: str | None = None) -> Plan:
     """Return the Lava processes a float graph needs; see `plan_program`.
 
     Raises
@@ -47,7 +49,7 @@ def plan_graph(graph: Graph) -> Plan:
     UnsupportedError
         The graph does not end in one mean over time and functions of it.
     """
-    return make_plan(parts_of_graph(graph))
+    return make_plan(parts_of_graph(graph), output)
 
 
 def encode(graph: Graph, data: ArrayLike) -> FloatArray:

@@ -7,12 +7,10 @@ kills the group.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from typing import Any
 
@@ -20,7 +18,7 @@ from lava.magma.compiler import compiler as _compiler  # noqa: F401 - imported o
 from lava.magma.core.run_conditions import RunSteps
 from lava.magma.core.run_configs import Loihi2SimCfg
 
-from neurossm.errors import NeuroSSMError
+from neurossm.lava.failures import Failure, failure_of, first_failure
 from neurossm.lava.job import Job
 from neurossm.lava.network import LavaNetwork, lay_out
 
@@ -71,13 +69,12 @@ def _die_with(lifeline: int) -> None:
     threading.Thread(target=wait, daemon=True).start()
 
 
-def _failed(error: Exception, detail: str | None = None) -> Event:
-    """Return the event for an exception; ours explain themselves, others need their type."""
-    words = " ".join(str(error).split())
-    message = words if isinstance(error, NeuroSSMError) else f"{type(error).__name__}: {words}"
-    if detail is None:
-        detail = "".join(traceback.format_exception(type(error), error, error.__traceback__))
-    return {"event": "failed", "message": message, "detail": detail}
+def _failed(error: Exception) -> Event:
+    return _event(failure_of(error))
+
+
+def _event(failure: Failure) -> Event:
+    return {"event": "failed", **failure._asdict()}
 
 
 class _Watchdog:
@@ -98,33 +95,11 @@ class _Watchdog:
 
     def failure(self) -> Event | None:
         """Return the event for the first model that raised or died, if one did."""
-        for name, actor in zip(self._names(), self._actors(), strict=False):
-            # The main thread may be joining an actor meanwhile, which closes its pipes.
-            with contextlib.suppress(OSError, ValueError):
-                if actor.exception is not None:
-                    error, detail = actor.exception
-                    event = _failed(error, detail)
-                    if not isinstance(error, NeuroSSMError):
-                        event["message"] = f"{name}: {event['message']}"
-                    return event
-                if not actor.is_alive() and actor.exitcode:
-                    message = f"{name}: its process died (exit code {actor.exitcode})"
-                    return {"event": "failed", "message": message, "detail": ""}
-        return None
+        failure = first_failure(self.network.readout)
+        return None if failure is None else _event(failure)
 
     def finish(self, result: Event) -> None:
         """Tell the result, unless another thread has; never return."""
         if self.telling.acquire(blocking=False):
             self.tell(result)
         threading.Event().wait()
-
-    def _actors(self) -> list[Any]:
-        runtime = self.network.readout.runtime
-        infrastructure = getattr(runtime, "_messaging_infrastructure", None)
-        return [] if infrastructure is None else list(infrastructure.actors)
-
-    def _names(self) -> list[str]:
-        """Names of the actors: processes first, then Lava's runtime service."""
-        executable = self.network.readout.runtime and self.network.readout.runtime._executable
-        processes = [process.name for process in executable.proc_builders] if executable else []
-        return [*processes, *["Lava's runtime service"] * 8]

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from lava.proc.dense.process import Dense
-from lava.utils.weightutils import SignMode
 from numpy.typing import ArrayLike, NDArray
 
 from neurossm.arrays import IntArray
@@ -17,14 +15,10 @@ from neurossm.errors import InputError
 from neurossm.graph.data import check_sequences
 from neurossm.graph.graph import Graph
 from neurossm.lava.engine import encode, plan_graph, plan_program
-from neurossm.lava.plan import CLOCK, Plan, Stage
-from neurossm.lava.processes.neuron.process import Neuron
-from neurossm.lava.processes.player.process import Player
-from neurossm.lava.processes.readout.process import ReadoutProcess
+from neurossm.lava.plan import CLOCK, Plan
+from neurossm.lava.processes.network.process import NetworkProcess
 from neurossm.lava.schedule import Schedule
-from neurossm.lava.stepping import Member
-from neurossm.program import Dense as DenseOp
-from neurossm.program import Input
+from neurossm.lava.stages import make_stage
 
 if TYPE_CHECKING:
     from neurossm.program import Program
@@ -133,6 +127,44 @@ def build(
     return lay_out(plan, samples.joined(x), samples.steps, traces)
 
 
+def as_process(
+    model: Program | Graph,
+    *,
+    output: str | None = None,
+    schedule: Schedule | None = None,
+    name: str | None = None,
+) -> NetworkProcess:
+    """Make one Lava process of a program (fixed_pt) or of a float graph (floating_pt).
+
+    Parameters
+    ----------
+    model
+        An integer program, or a float graph.
+    output
+        The tensor to send at every step, by its name; by default the logits, at the last step of
+        each sample.
+    schedule
+        Where samples begin in Lava's time: `Schedule(reset_offset=n, reset_period=L)` for samples
+        of L steps behind n processes that delay by a step, as Lava's Dense do. By default one
+        sample without end, which has no logits.
+    name
+        Name of the process.
+
+    Raises
+    ------
+    InputError, LimitError, UnsupportedError
+        See `run`; an output that the network does not make, or that a Dense makes.
+
+    Examples
+    --------
+    >>> network = as_process(program, schedule=Schedule(reset_period=784))
+    >>> source.s_out.connect(network.a_in)
+    >>> network.s_out.connect(sink.a_in)  # logits at step 784 + network.latency_steps
+    """
+    plan = plan_graph(model, output) if isinstance(model, Graph) else plan_program(model, output)
+    return NetworkProcess(plan, schedule=schedule, name=name)
+
+
 def lay_out(
     plan: Plan,
     data: NDArray[Any] | str | Path,
@@ -170,7 +202,8 @@ def lay_out(
             valid_steps=rows,
             lengths=() if equal else tuple(steps.tolist()),
         )
-        process = _process(stage, schedule, files.get(stage.name, {}), data)
+        trace = files.get(stage.name, {})
+        process = make_stage(stage, schedule, trace=trace, data=data)
         for port, wire in stage.wires.items():
             getattr(processes[wire.stage], wire.port).connect(getattr(process, port))
         processes |= dict.fromkeys((stage.name, *(m.name for m in stage.members)), process)
@@ -198,40 +231,3 @@ def _by_stage(plan: Plan, traces: Mapping[str, str | Path]) -> dict[str, dict[st
         stage = special[tensor] if tensor in special else plan.recorder(tensor)
         files.setdefault(stage.name, {})[tensor] = str(path)
     return files
-
-
-def _process(stage: Stage, schedule: Schedule, trace: dict[str, str], data: Any) -> Any:
-    members = stage.members
-    if stage.unit is not None:
-        return Neuron(stage.unit, schedule=schedule, trace=trace, name=stage.name)
-    if stage.kind == "Dense":
-        return dense(members, stage.message_bits, name=stage.name)
-    if stage.kind == "Player":
-        source = members[0]
-        interval = source.out.interval if isinstance(source, Input) else None
-        return Player(
-            data=data, interval=interval, tensor=source.name, trace=trace, name=stage.name
-        )
-    ((channels,),) = stage.recorded.values()
-    return ReadoutProcess(
-        members, channels=channels, schedule=schedule, trace=trace, name=stage.name
-    )
-
-
-def dense(members: Sequence[Member], message_bits: int, name: str | None = None) -> Any:
-    """Return Lava's own Dense for the rows of matrices that read the same tensor.
-
-    `message_bits` 0 stands for binary spikes: Lava casts what arrives to bool, and -1 to 1. Of
-    mixed-sign weights Dense keeps even values only. So a mantissa m goes in as 2m, and the sum
-    comes out halved (`weight_exp=-1`), which is exact.
-    """
-    weight = np.concatenate([member.weight for member in members])  # type: ignore[union-attr]
-    if not isinstance(members[0], DenseOp):
-        return Dense(weights=weight, num_message_bits=message_bits, name=name)
-    return Dense(
-        weights=2 * weight,
-        weight_exp=-1,
-        sign_mode=SignMode.MIXED,
-        num_message_bits=message_bits,
-        name=name,
-    )

@@ -29,6 +29,7 @@ class NeuronModel(StreamModel):
 
     def on_var_update(self) -> None:
         """Look at the variables before the next step: Lava has set one."""
+        super().on_var_update()
         self._changed = True
 
     def advance(self, position: int | None) -> None:

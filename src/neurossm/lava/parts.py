@@ -6,20 +6,20 @@ What Lava's `Dense` cannot do exactly is refused here.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from neurossm import program as ops
-from neurossm.errors import LimitError, UnsupportedError
+from neurossm.errors import InputError, LimitError, UnsupportedError
 from neurossm.graph import nodes
 from neurossm.graph.graph import Graph
 from neurossm.lava.stepping import Member
 from neurossm.naming import part_of
 
 MANTISSA_BITS = 8
-"""Width of the weights that Lava's `Dense` keeps exactly (see `network.dense`)."""
+"""Width of the weights that Lava's `Dense` keeps exactly (see `stages.dense`)."""
 ACCUMULATOR_BITS = 32
 MESSAGE_BITS = 32
 
@@ -35,7 +35,7 @@ class Parts:
     inner
         What is computed at every step, matrix products included.
     decoder
-        What is computed at the end of a sample.
+        What is computed at the end of a sample; nothing in a network that ends before.
     channels
         Of every member but the decoder.
     message_bits
@@ -55,10 +55,30 @@ class Parts:
     def readers(self) -> Mapping[str, tuple[Member, ...]]:
         """The members that read each tensor."""
         found: dict[str, list[Member]] = {item.name: [] for item in (self.source, *self.inner)}
-        for item in (*self.inner, self.decoder[0]):
+        for item in (*self.inner, *self.decoder[:1]):
             for name in dict.fromkeys(item.inputs):
                 found[name].append(item)
         return {name: tuple(items) for name, items in found.items()}
+
+    def up_to(self, tensor: str) -> Parts:
+        """Return the parts that a tensor follows from, without a decoder.
+
+        Raises
+        ------
+        InputError
+            The network makes no such tensor at every step.
+        """
+        makers = {item.name: item for item in self.inner}
+        if tensor not in makers:
+            raise InputError(f"output: {tensor!r} is none of {', '.join(makers)}")
+        needed, waiting = {tensor}, [tensor]
+        while waiting:
+            inputs = makers[waiting.pop()].inputs
+            new = [name for name in inputs if name in makers and name not in needed]
+            needed.update(new)
+            waiting += new
+        inner = tuple(item for item in self.inner if item.name in needed)
+        return replace(self, inner=inner, decoder=())
 
 
 def is_matrix(item: Member) -> bool:

@@ -24,6 +24,13 @@ class Wire(NamedTuple):
     port: str
 
 
+class Outlet(NamedTuple):
+    """Where a tensor leaves the network, and by how many steps it is late there."""
+
+    wire: Wire
+    depth: int
+
+
 @dataclass(frozen=True, eq=False)
 class Stage:
     """One process.
@@ -63,16 +70,23 @@ class Stage:
 class Plan:
     """All stages, in an order in which each comes after what it reads.
 
-    `tag` selects the models: "fixed_pt" or "floating_pt".
+    `tag` selects the models: "fixed_pt" or "floating_pt". `end` is where a network without a
+    readout ends.
     """
 
     stages: tuple[Stage, ...]
     tag: str
+    end: Outlet | None = None
+
+    @property
+    def outlet(self) -> Outlet:
+        """Where the result leaves."""
+        return self.end or Outlet(Wire(self.readout.name, "s_out"), self.readout.depth)
 
     @property
     def latency_steps(self) -> int:
         """Steps from the last input of a sample to its logits."""
-        return self.readout.depth
+        return self.outlet.depth
 
     @property
     def drain_steps(self) -> int:

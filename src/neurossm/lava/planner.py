@@ -9,32 +9,39 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from neurossm.errors import LimitError
+from neurossm.errors import InputError, LimitError
 from neurossm.lava.parts import MESSAGE_BITS, Parts, is_matrix
-from neurossm.lava.plan import Plan, Stage, Wire
+from neurossm.lava.plan import Outlet, Plan, Stage, Wire
 from neurossm.lava.stepping import Member
 from neurossm.lava.unit import Inlet, outlets_of, recordable, unit_of
 from neurossm.naming import part_of
 
 
-def make_plan(parts: Parts) -> Plan:
+def make_plan(parts: Parts, output: str | None = None) -> Plan:
     """Group members into processes and find each one's depth in the pipeline.
+
+    With `output`, a tensor, the network ends with it instead of a decoder.
 
     Raises
     ------
     LimitError
         A message is wider than Lava's.
+    InputError
+        There is no such tensor, or a Dense makes it, whose sums must not leave the network.
     """
-    planner = _PlanBuilder(parts)
+    planner = _PlanBuilder(parts if output is None else parts.up_to(output), output)
     stages = [*planner.matrices(), *planner.neurons()]
     # Of one depth, neurons come first: a matrix reads what they send in the same step.
     stages.sort(key=lambda stage: (stage.depth, stage.kind == "Dense"))
-    return Plan((planner.player(), *stages, planner.readout()), parts.tag)
+    if output is None:
+        return Plan((planner.player(), *stages, planner.readout()), parts.tag)
+    return Plan((planner.player(), *stages), parts.tag, planner.outlet(output))
 
 
 class _PlanBuilder:
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, output: str | None = None) -> None:
         self.parts = parts
+        self.output = output
         self.depth = {parts.source.name: 0}  # steps by which a tensor is late
         for item in parts.inner:
             behind = max(self.depth[name] for name in item.inputs)
@@ -84,12 +91,13 @@ class _PlanBuilder:
         return self.parts.readers[item.name]
 
     def _sent(self, members: Iterable[Member]) -> list[str]:
-        """Return the tensors that others read."""
+        """Return the tensors that others read, and that with which the network ends."""
         inside = {id(member) for member in members}
         return [
             member.name
             for member in members
-            if any(id(reader) not in inside for reader in self._readers(member))
+            if member.name == self.output
+            or any(id(reader) not in inside for reader in self._readers(member))
         ]
 
     def _outside(self, members: list[Member]) -> list[Inlet]:
@@ -149,6 +157,15 @@ class _PlanBuilder:
             self.depth[tensor],
             recorded={tensor: (self.parts.channels[tensor],)},
         )
+
+    def outlet(self, tensor: str) -> Outlet:
+        """Return where the tensor leaves with which the network ends."""
+        if any(is_matrix(item) and item.name == tensor for item in self.parts.inner):
+            raise InputError(
+                f"output: {tensor!r} is the sum of a Dense, which no width holds for sure; end "
+                "with what reads it"
+            )
+        return Outlet(self._wire(tensor), self.depth[tensor])
 
     def _wire(self, tensor: str) -> Wire:
         wire = self.wires[tensor]

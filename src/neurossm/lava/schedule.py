@@ -50,6 +50,10 @@ class Schedule:
         """Where samples of different lengths begin, and where the last ends."""
         return [0, *accumulate(self.lengths)]
 
+    def started(self, time_step: int) -> bool:
+        """Tell whether the first sample has arrived at Lava's `time_step` (from 1)."""
+        return time_step > self.reset_offset
+
     def position(self, time_step: int) -> int | None:
         """Return which step of the stream arrives at Lava's `time_step` (from 1); None if none."""
         position = time_step - 1 - self.reset_offset
@@ -75,3 +79,7 @@ class Schedule:
     def ends(self, position: int) -> bool:
         """Tell whether this is the last step of a sample."""
         return self.begins(position + 1)
+
+
+ENDLESS = Schedule(reset_period=1 << 62)
+"""One sample without end."""

@@ -10,26 +10,26 @@ from string import ascii_lowercase
 from typing import NamedTuple
 
 from neurossm.errors import InputError
-from neurossm.graph.nodes import TYPE_NAMES
+from neurossm.graph.nodes import TYPE_NAMES, Node, TernaryNode
 from neurossm.lava.constants import constants_of
 from neurossm.lava.stepping import Array, Member, counted, initial_states
 from neurossm.program.operation import Op
 
 # fmt: off
 TAKEN = frozenset((
-    "Phase", "Response", "add_ports_for_polling", "advance", "advance_to_time_step", "compile",
-    "create_runtime", "folded_view", "folded_view_inst_id", "id", "implements_process",
+    "Phase", "Response", "add_ports_for_polling", "advance", "advance_to_time_step", "begin",
+    "compile", "create_runtime", "folded_view", "folded_view_inst_id", "id", "implements_process",
     "implements_protocol", "in_ports", "is_compiled", "is_sub_proc_of", "join", "load", "log",
     "lrn_guard", "model", "model_class", "model_id", "name", "on_var_update", "out_ports",
     "parent_proc", "pause", "phase", "post_guard", "pre_guard", "proc_params", "process_to_service",
     "procs", "propagate_folded_views", "py_ports", "ref_ports", "register_sub_procs",
-    "required_resources", "run", "run_lrn", "run_post_mgmt", "run_pre_mgmt", "run_spk", "runtime",
-    "saturations", "save", "schedule", "service_to_process", "start", "stop", "tags", "time_step",
-    "trace", "traces", "unit", "validate_var_aliases", "var_id_to_var_map", "var_ports", "vars",
-    "wait",
+    "required_resources", "reset", "run", "run_lrn", "run_post_mgmt", "run_pre_mgmt", "run_spk",
+    "runtime", "saturations", "save", "schedule", "service_to_process", "start", "stop", "tags",
+    "time_step", "trace", "traces", "unit", "validate_var_aliases", "var_id_to_var_map",
+    "var_ports", "vars", "wait",
 ))
 # fmt: on
-"""Names that Lava's processes and models have given to something else."""
+"""Names that processes and models, Lava's and ours, have given to something else."""
 
 
 @dataclass(frozen=True)
@@ -88,6 +88,14 @@ class Unit:
         """Names under which clipped integers are counted."""
         return tuple(name for member in self.members for name in counted(member))
 
+    def message(self, tensor: str) -> tuple[int | None, bool]:
+        """Return the bits of a tensor's messages, and whether they are spikes of 0 and 1."""
+        (member,) = (one for one in self.members if one.name == tensor)
+        if isinstance(member, Op):
+            return member.message_bits, member.emits == "spikes" and member.message_bits == 1
+        binary = member.emits == "spikes" and not isinstance(member, TernaryNode)
+        return (None if member.emits == "graded" else 1 if binary else 2), binary
+
     def initial(self, place: Place) -> Array:
         """Return the number at a place, before anything runs."""
         member = self.members[place.member]
@@ -135,13 +143,13 @@ def _roles(members: tuple[Member, ...]) -> list[str]:
 
 
 def unit_of(
-    members: Iterable[Member],
+    members: Member | Iterable[Member],
     inlets: Iterable[Inlet] | None = None,
     sends: Iterable[str] | None = None,
     channels: int | None = None,
 ) -> Unit:
     """Complete what was given; see `Neuron`."""
-    chosen = tuple(members)
+    chosen = (members,) if isinstance(members, Op | Node) else tuple(members)
     tag = "fixed_pt" if all(isinstance(member, Op) for member in chosen) else "floating_pt"
     made = {member.name for member in chosen}
     if inlets is None:
@@ -171,19 +179,26 @@ def _channels_of(members: tuple[Member, ...], tensor: str, channels: int | None)
 
 
 def outlets_of(members: Iterable[Member], sends: Iterable[str] | None) -> dict[str, str]:
-    """Name a port for each tensor that is sent; by default the last graded one and last spikes."""
+    """Name a port for each tensor that is sent; by default the last graded one and last spikes.
+
+    As with Lava's own processes the port is `s_out`. Where graded tensors leave beside spikes, it
+    is that of the spikes, and graded ones leave on `y_out`; more of a kind on `s2_out`, `y2_out`.
+    """
     spiking = {member.name: member.emits == "spikes" for member in members}
     if sends is None:
         last = {spikes: name for name, spikes in spiking.items()}
         sends = [name for name in spiking if name in last.values()]
-    ports: dict[str, str] = {}
-    seen: Counter[bool] = Counter()
-    for name in sends:
+    chosen = tuple(sends)
+    for name in chosen:
         if name not in spiking:
             raise InputError(f"sends: {name!r} is none of {sorted(spiking)}")
-        spikes = spiking[name]
-        seen[spikes] += 1
-        ports[f"{'s' if spikes else 'y'}{seen[spikes] if seen[spikes] > 1 else ''}_out"] = name
+    both = len({spiking[name] for name in chosen}) > 1
+    ports: dict[str, str] = {}
+    seen: Counter[str] = Counter()
+    for name in chosen:
+        letter = "y" if both and not spiking[name] else "s"
+        seen[letter] += 1
+        ports[f"{letter}{seen[letter] if seen[letter] > 1 else ''}_out"] = name
     return ports
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 import h5py
 from numpy.typing import ArrayLike
@@ -44,6 +44,8 @@ if TYPE_CHECKING:
     from neurossm.c.source import CSource
     from neurossm.engine.cpu.session import Session
     from neurossm.lava.network import LavaNetwork
+    from neurossm.lava.processes.network.process import NetworkProcess
+    from neurossm.lava.schedule import Schedule
     from neurossm.program.running import Run
     from neurossm.progress import Progress
 
@@ -243,16 +245,60 @@ class Program:
         written: CSource = emit(self, folder, language=language, style=style, name=name, data=data)
         return written
 
+    @overload
+    def to_lava(
+        self,
+        data: None = None,
+        *,
+        output: str | None = None,
+        schedule: Schedule | None = None,
+        name: str | None = None,
+    ) -> NetworkProcess: ...
+
+    @overload
     def to_lava(
         self,
         data: ArrayLike,
         traces: Mapping[str, str | Path] | None = None,
         lengths: ArrayLike | None = None,
-    ) -> LavaNetwork:
-        """Make the program's Lava processes in this Python process; see `neurossm.lava.build`."""
+    ) -> LavaNetwork: ...
+
+    def to_lava(
+        self,
+        data: ArrayLike | None = None,
+        traces: Mapping[str, str | Path] | None = None,
+        lengths: ArrayLike | None = None,
+        *,
+        output: str | None = None,
+        schedule: Schedule | None = None,
+        name: str | None = None,
+    ) -> NetworkProcess | LavaNetwork:
+        """Make the program's Lava processes in this Python process.
+
+        Without data, one process with ports, for networks of your own: see
+        `neurossm.lava.as_process`, which explains `output`, `schedule` and `name`. With data,
+        processes that play them: see `neurossm.lava.build`.
+
+        Raises
+        ------
+        InputError
+            Options of the one beside those of the other; and as said there.
+        """
         from neurossm.registry import engines
 
-        network: LavaNetwork = engines()["lava"].module("cpu").build(self, data, traces, lengths)
+        lava: Any = engines()["lava"].module("cpu")
+        if data is None:
+            if traces is not None or lengths is not None:
+                raise InputError("to_lava: traces and lengths are of data, and none were given")
+            process: NetworkProcess = lava.as_process(
+                self, output=output, schedule=schedule, name=name
+            )
+            return process
+        if (output, schedule, name) != (None, None, None):
+            raise InputError(
+                "to_lava: output, schedule and name are of a process without data; leave them out"
+            )
+        network: LavaNetwork = lava.build(self, data, traces, lengths)
         return network
 
     def same_as(self, other: Program) -> bool:

@@ -42,6 +42,18 @@ class Interval:
         low, high = limits(bits)
         return bool((self.low >= low).all() and (self.high <= high).all())
 
+    @property
+    def bits(self) -> int:
+        """Width of the narrowest signed integers that hold it."""
+        return next(n for n in range(1, 65) if self.within(n))
+
+    def check(self, row: IntArray) -> None:
+        """Raise InputError where a value (C) is outside."""
+        wrong = (row < self.low) | (row > self.high)
+        if wrong.any():
+            (c, *_) = np.flatnonzero(wrong)
+            raise InputError(f"value {row[c]} does not fit [{self.low[c]}, {self.high[c]}]")
+
     def clipped(self, bits: int) -> Interval:
         """Return the interval after saturation."""
         low, high = limits(bits)

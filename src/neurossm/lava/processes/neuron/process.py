@@ -14,48 +14,65 @@ import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort, OutPort
-from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 
 from neurossm.lava.neuron_model import NeuronModel
-from neurossm.lava.schedule import Schedule
+from neurossm.lava.ports import Receiver, Sender
+from neurossm.lava.schedule import ENDLESS, Schedule
 from neurossm.lava.stepping import Member, stepper
+from neurossm.lava.stream import StreamProcess
 from neurossm.lava.unit import Inlet, Unit, unit_of
 from neurossm.program import Op
 
 
-class Neuron(AbstractProcess):  # type: ignore[misc]
-    """C neurons, each of which computes the same operations of what it receives, in one step.
+class Neuron(StreamProcess):
+    """A population of neurons, each of which computes the same operations in one step.
 
     Operations of an integer program have a model of the tag fixed_pt, nodes of a float graph one of
-    floating_pt. A tensor that no member makes arrives on a port: `a_in`, `b_in`, ... in the order
-    in which they are read. Results leave on `y_out` (graded) and `s_out` (spikes).
-
-    Every field of a member is a variable of the field's name, such as `a_re`, `threshold`, `gain`;
-    and every state, such as `state_re`. Where several members have one of this name, the member's
-    type comes first, numbered from 1: `affine1_gain`, `affine2_gain`. A number that is set between
-    two runs counts from the next step on. `saturations` counts the clipped integers, by the names
-    in `unit.counters`.
+    floating_pt.
 
     Parameters
     ----------
-    members
-        Operations or nodes, each after those it reads.
-    inlets
+    members : operation, node, or iterable of them
+        What a neuron computes, each after those it reads.
+    inlets : iterable of Inlet, optional
         Input ports, where one tensor for each in order is not what is wanted.
-    sends
-        Results to send; by default the last graded one and the last spikes. More of a kind leave on
-        `y2_out`, `s2_out` and so on.
-    channels
+    sends : iterable of str, optional
+        Results to send; by default the last graded one and the last spikes.
+    channels : int, optional
         Channels of the tensors that nodes of a float graph receive.
-    schedule
-        When samples pass, and where the states start from zero; zeros are sent otherwise.
-    trace
+    schedule : Schedule, optional
+        When samples pass, and where the states start from zero; zeros are sent otherwise. By
+        default one sample without end, from the first step on.
+    trace : dict, optional
         Files to write tensors and states to, by name: what is received, what members make,
         "NAME:state_re".
+    name : str, optional
+        Name of the process.
+
+    Ports
+    -----
+    a_in, b_in, ...
+        Each tensor that no member makes, in the order in which they are read.
+    s_out
+        The result. Where spikes and graded values leave, it is the spikes, and `y_out` the graded
+        values. More of a kind leave on `s2_out`, `y2_out` and so on.
+
+    Vars
+    ----
+    a_re, threshold, gain, ...
+        Every field of a member has a variable of its name. A number that is set between two runs
+        counts from the next step on.
+    state_re, v, ...
+        Every state.
+    affine1_gain, affine2_gain, ...
+        Where several members have a field or state of one name, their type comes first, numbered.
+    saturations
+        How many integers were clipped, by the names in `unit.counters`.
+    begin
+        Samples begin anew with the next step when it is set to 1, which `reset` does.
 
     Examples
     --------
@@ -92,7 +109,7 @@ class Neuron(AbstractProcess):  # type: ignore[misc]
 
     def __new__(
         cls,
-        members: Iterable[Member] | Unit,
+        members: Member | Iterable[Member] | Unit,
         *,
         inlets: Iterable[Inlet] | None = None,
         sends: Iterable[str] | None = None,
@@ -109,7 +126,7 @@ class Neuron(AbstractProcess):  # type: ignore[misc]
 
     def __init__(
         self,
-        members: Iterable[Member] | Unit,
+        members: Member | Iterable[Member] | Unit,
         *,
         schedule: Schedule | None = None,
         trace: dict[str, str] | None = None,
@@ -117,13 +134,13 @@ class Neuron(AbstractProcess):  # type: ignore[misc]
         **_: Any,  # what `__new__` has made the unit of
     ) -> None:
         unit: Unit = self.unit
-        super().__init__(unit=unit, schedule=schedule or Schedule(), trace=trace, name=name)
+        super().__init__(unit=unit, schedule=schedule or ENDLESS, trace=trace, name=name)
         for port, inlet in unit.inlets.items():
-            setattr(self, port, InPort(shape=(inlet.width,)))
+            setattr(self, port, Receiver(inlet.width))
             if inlet.delay:
                 setattr(self, _register(port), Var(shape=(inlet.delay, inlet.width), init=0))
         for port, tensor in unit.outlets.items():
-            setattr(self, port, OutPort(shape=(unit.channels[tensor],)))
+            setattr(self, port, Sender(unit.channels[tensor], *unit.message(tensor)))
         for variable, place in {**unit.variables, **unit.states}.items():
             value = unit.initial(place)
             setattr(self, variable, Var(shape=value.shape, init=value))

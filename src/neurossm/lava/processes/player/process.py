@@ -9,33 +9,44 @@ import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
 from lava.magma.core.model.py.ports import PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import OutPort
-from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from neurossm.errors import InputError
+from neurossm.lava.ports import Sender
 from neurossm.lava.schedule import Schedule
-from neurossm.lava.stream import StreamModel
+from neurossm.lava.stream import StreamModel, StreamProcess
 from neurossm.program import Interval
 
 
-class Player(AbstractProcess):  # type: ignore[misc]
+class Player(StreamProcess):
     """Sends row t of `data` at step t + 1, and zeros after the last row.
 
     Unlike Lava's own source it refuses values that the wire would truncate or wrap.
 
     Parameters
     ----------
-    data
+    data : array or path
         (steps, channels), or the path of a `.npy` file that holds it, which is read row by row.
-    interval
+    interval : Interval, optional
         What the messages may be (fixed_pt only); by default signed integers of 32 bits.
-    tensor
+    tensor : str, optional
         Name of what is sent.
-    trace
+    trace : dict, optional
         Files to write to, by name: `tensor` the rows sent, "" one row, the time step.
+    name : str, optional
+        Name of the process.
+
+    Ports
+    -----
+    s_out
+        (channels), a row of the data.
+
+    Vars
+    ----
+    begin
+        The data begin anew with the next step when it is set to 1, which `reset` does.
     """
 
     def __init__(
@@ -59,7 +70,7 @@ class Player(AbstractProcess):  # type: ignore[misc]
             schedule=Schedule(valid_steps=rows.shape[0]),
             name=name,
         )
-        self.s_out = OutPort(shape=(channels,))
+        self.s_out = Sender(channels)
 
 
 def _rows(data: NDArray[Any] | str | Path) -> NDArray[Any]:
@@ -107,11 +118,7 @@ class PlayerFixed(_PlayerModel):
 
     def check(self, row: NDArray[Any]) -> None:
         """Raise InputError if a value is outside what is declared."""
-        wrong = (row < self.interval.low) | (row > self.interval.high)
-        if wrong.any():
-            (c, *_) = np.flatnonzero(wrong)
-            low, high = self.interval.low[c], self.interval.high[c]
-            raise InputError(f"value {row[c]} does not fit [{low}, {high}]")
+        self.interval.check(row)
 
 
 @implements(proc=Player, protocol=LoihiProtocol)

@@ -7,37 +7,54 @@ from typing import Any
 
 import numpy as np
 from lava.magma.core.decorator import implements, requires, tag
-from lava.magma.core.model.py.ports import PyInPort
+from lava.magma.core.model.py.ports import PyInPort, PyOutPort
 from lava.magma.core.model.py.type import LavaPyType
-from lava.magma.core.process.ports.ports import InPort
-from lava.magma.core.process.process import AbstractProcess
 from lava.magma.core.process.variable import Var
 from lava.magma.core.resources import CPU
 from lava.magma.core.sync.protocols.loihi_protocol import LoihiProtocol
 from numpy.typing import NDArray
 
 from neurossm import program as ops
+from neurossm.lava.ports import Receiver, Sender
 from neurossm.lava.schedule import Schedule
 from neurossm.lava.stepping import Member
-from neurossm.lava.stream import StreamModel
+from neurossm.lava.stream import StreamModel, StreamProcess
 
 
-class ReadoutProcess(AbstractProcess):  # type: ignore[misc]
-    """Decodes the mean over the steps of a sample; `logits` holds the last sample's.
-
-    Port: `a_in` (H). Variables: `total` (H), the sum so far, and `logits` (classes).
+class ReadoutProcess(StreamProcess):
+    """Decodes the mean over the steps of a sample, at its last step.
 
     Parameters
     ----------
-    members
+    members : iterable of operations or nodes
         The Readout of an integer program, or the Mean of a float graph and what follows it.
-    channels
-        H.
-    schedule
+    channels : int
+        Number H of the channels that arrive.
+    schedule : Schedule
         Where samples begin and end.
-    trace
+    trace : dict, optional
         Files to write to, by name: the last member's are the logits, one row for each sample; that
         of what it reads is what arrived.
+    name : str, optional
+        Name of the process.
+
+    Ports
+    -----
+    a_in
+        (H), what is summed.
+    s_out
+        (classes), the logits at the last step of a sample, zeros at all others.
+
+    Vars
+    ----
+    total
+        (H), the sum so far.
+    logits
+        (classes), of the last sample that ended.
+    saturations
+        How many logits were clipped.
+    begin
+        Samples begin anew with the next step when it is set to 1, which `reset` does.
     """
 
     def __init__(
@@ -58,10 +75,15 @@ class ReadoutProcess(AbstractProcess):  # type: ignore[misc]
             else:
                 classes = member.channels(classes)
         self.counters = (chosen[-1].name,) if isinstance(chosen[-1], ops.Readout) else ()
-        self.a_in = InPort(shape=(channels,))
+        self.a_in = Receiver(channels)
+        self.s_out = Sender(classes, _bits(chosen[-1]))
         self.total = Var(shape=(channels,), init=0)
         self.logits = Var(shape=(classes,), init=0)
         self.saturations = Var(shape=(1,), init=0)
+
+
+def _bits(decoder: Member) -> int | None:
+    return decoder.out.bits if isinstance(decoder, ops.Op) else None
 
 
 class _ReadoutModel(StreamModel):
@@ -73,16 +95,22 @@ class _ReadoutModel(StreamModel):
         """Add one vector to the sum; decode at the end of a sample."""
         x = self.a_in.recv()
         if position is None:
+            self.s_out.send(self._silence())
             return
         members = self.proc_params["members"]
         self.trace(position, {members[0].inputs[0]: x})
         if self.schedule.begins(position):
             self.total[:] = 0
         self.total += x
-        if self.schedule.ends(position):
+        ended = self.schedule.ends(position)
+        if ended:
             sample = self.schedule.sample(position)
             self.logits[:] = self.decode(self.schedule.steps(sample))
             self.trace(sample, {members[-1].name: self.logits})
+        self.s_out.send(self.logits.copy() if ended else self._silence())
+
+    def _silence(self) -> NDArray[Any]:
+        return np.zeros_like(self.logits)
 
 
 @implements(proc=ReadoutProcess, protocol=LoihiProtocol)
@@ -92,6 +120,7 @@ class ReadoutFixed(_ReadoutModel):
     """Integers: an exact sum of 64 bits, rounded once."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=32)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=32)
     total: Any = LavaPyType(np.ndarray, np.int64)
     logits: Any = LavaPyType(np.ndarray, np.int64)
     saturations: Any = LavaPyType(np.ndarray, np.int64)
@@ -112,6 +141,7 @@ class ReadoutFloating(_ReadoutModel):
     """Real numbers."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, float)
+    s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, float)
     total: Any = LavaPyType(np.ndarray, float)
     logits: Any = LavaPyType(np.ndarray, float)
     saturations: Any = LavaPyType(np.ndarray, np.int64)

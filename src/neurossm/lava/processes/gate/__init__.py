@@ -1,0 +1,1 @@
+"""Gate: lets numbers pass that a network can take."""
