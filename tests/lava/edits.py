@@ -8,6 +8,7 @@ from __future__ import annotations
 
 MODEL, KERNELS, SCHEDULE = "lava/neuron_model.py", "lava/kernels.py", "lava/schedule.py"
 PLANNER, NETWORK, UNIT = "lava/planner.py", "lava/network.py", "lava/unit.py"
+STAGES = "lava/stages.py"
 STEPPING, PARTS = "lava/stepping.py", "lava/parts.py"
 READOUT, PLAYER = "lava/processes/readout/process.py", "lava/processes/player/process.py"
 
@@ -68,7 +69,7 @@ EDITS: dict[str, tuple[str, str, str]] = {
     "port: the first graded one for all": (
         PLANNER,
         "Wire(members[0].name, port) for port, tensor in ports.items()",
-        'Wire(members[0].name, "y_out") for port, tensor in ports.items()',
+        'Wire(members[0].name, "s_out") for port, tensor in ports.items()',
     ),
     "ports: exchanged values": (
         MODEL,
@@ -99,9 +100,9 @@ EDITS: dict[str, tuple[str, str, str]] = {
     ),
     "data: the next row": (PLAYER, "row = self.rows[position]", "row = self.rows[position - 1]"),
     # widths
-    "weights: not doubled": (NETWORK, "weights=2 * weight,", "weights=weight,"),
-    "sums: not halved": (NETWORK, "weight_exp=-1,", "weight_exp=0,"),
-    "signs: never mixed": (NETWORK, "sign_mode=SignMode.MIXED", "sign_mode=SignMode.EXCITATORY"),
+    "weights: not doubled": (STAGES, "weights=2 * weight,", "weights=weight,"),
+    "sums: not halved": (STAGES, "weight_exp=-1,", "weight_exp=0,"),
+    "signs: never mixed": (STAGES, "sign_mode=SignMode.MIXED", "sign_mode=SignMode.EXCITATORY"),
     "messages: single bits for all": (
         PARTS,
         "message_bits == 1 else op.message_bits",

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from neurossm.lava.availability import prepare_lava, require_lava
 from neurossm.lava.engine import plan_graph, plan_program, run, run_graph
 from neurossm.lava.guard import guarded
+from neurossm.lava.hardware import HardwareModels, run_config
 from neurossm.lava.plan import Plan
 from neurossm.lava.schedule import Schedule
 from neurossm.lava.unit import Inlet, Unit
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Gate",
+    "HardwareModels",
     "Inlet",
     "LavaNetwork",
     "NetworkProcess",
@@ -49,6 +51,7 @@ __all__ = [
     "plan_program",
     "require_lava",
     "run",
+    "run_config",
     "run_graph",
     "ssm_neuron",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from contextlib import nullcontext, suppress
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ from neurossm.arrays import FloatArray
 from neurossm.errors import InputError, RunError
 from neurossm.graph.data import check_data, check_sequences
 from neurossm.graph.sequences import Sequences
-from neurossm.hw_profiles import profile_of
+from neurossm.lava.hardware import hardware_of
 from neurossm.lava.job import Job
 from neurossm.lava.parts import parts_of_graph, parts_of_program
 from neurossm.lava.plan import CLOCK, Plan
@@ -96,19 +96,24 @@ def run(
         Data that do not suit the input, more steps than `max_steps`, an unknown name to record.
     LimitError, UnsupportedError
         Lava cannot run the program exactly (see `plan_program`), or the program's target says that
-        Lava's simulation does not stand for it.
+        Lava's simulation does not stand for it, and no package brings process models for it.
     MissingDependencyError
         Lava is not installed.
     RunError
         A process of the network failed, or time is up.
     """
-    with suppress(InputError):  # of a target that is not known here, nothing is known
-        profile_of(program).check_simulated()
+    hardware = hardware_of(program)
     samples = check_sequences(program.input, data, lengths)
     x = program.encode(samples.x).astype(np.int32)
     names = check_recordable(program, record)
+    if names and hardware is not None and not hardware.records:
+        raise InputError(f"record: the process models for {hardware.target!r} record nothing")
     stream = _Stream(
-        plan_program(program), Sequences(x, samples.lengths), names, program.readout.out.channels
+        plan_program(program),
+        Sequences(x, samples.lengths),
+        names,
+        program.readout.out.channels,
+        hardware.target if hardware is not None else None,
     )
     saturations = stream.run(worker, progress, timeout)
     tensors = {name: stream.result(name).astype(np.int64) for name in names}
@@ -158,9 +163,15 @@ class _Stream:
     """Encoded samples on their way through a plan, and the files of the results."""
 
     def __init__(
-        self, plan: Plan, samples: Sequences, names: tuple[str, ...], classes: int
+        self,
+        plan: Plan,
+        samples: Sequences,
+        names: tuple[str, ...],
+        classes: int,
+        target: str | None = None,
     ) -> None:
         self.plan = plan
+        self.target = target
         self.classes = classes
         self.samples = samples
         self.shapes = {name: plan.recorder(name).recorded[name] for name in names}
@@ -202,7 +213,8 @@ class _Stream:
                 traces[name], "w+", dtype, shape
             )
         clock = np.load(traces[CLOCK], mmap_mode="r")
-        return Job(self.plan, folder / "data.npy", self.samples.steps, traces), clock
+        job = Job(self.plan, folder / "data.npy", self.samples.steps, traces, self.target)
+        return job, clock
 
     def result(self, name: str) -> NDArray[Any]:
         """Return a recorded tensor, (B, L, ...)."""

@@ -17,13 +17,15 @@ _FILE = "job.pickle"
 class Job:
     """A plan to run on the data of a `.npy` file, writing tensors to `.npy` files.
 
-    `lengths` are the steps of each sample, or of all.
+    `lengths` are the steps of each sample, or of all; `target` is hardware to run it on, by
+    default Lava's simulation.
     """
 
     plan: Plan
     data: Path
     lengths: IntArray | int
     traces: Mapping[str, Path] = field(default_factory=dict)
+    target: str | None = None
 
     def save(self, folder: Path) -> None:
         """Write the job to a folder."""

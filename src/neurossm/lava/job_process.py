@@ -16,9 +16,9 @@ from typing import Any
 
 from lava.magma.compiler import compiler as _compiler  # noqa: F401 - imported once, before forks
 from lava.magma.core.run_conditions import RunSteps
-from lava.magma.core.run_configs import Loihi2SimCfg
 
 from neurossm.lava.failures import Failure, failure_of, first_failure
+from neurossm.lava.hardware import run_config
 from neurossm.lava.job import Job
 from neurossm.lava.network import LavaNetwork, lay_out
 
@@ -50,7 +50,7 @@ def run(job: Job, lifeline: int, tell: Callable[[Event], None]) -> None:
     watchdog = _Watchdog(network, tell)
     threading.Thread(target=watchdog.forever, daemon=True).start()
     try:
-        network.readout.create_runtime(Loihi2SimCfg(select_tag=network.tag))
+        network.readout.create_runtime(run_config(job.target, network.tag))
         network.readout.run(RunSteps(num_steps=network.steps))
         result: Event = {"event": "done", "saturations": network.saturations()}
     except Exception as error:

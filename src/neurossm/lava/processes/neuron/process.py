@@ -177,6 +177,17 @@ def _declarations(unit: Unit) -> tuple[str, Declarations, Declarations, Declarat
     return unit.tag, *(tuple(found.items()) for found in (inputs, outputs, variables))  # type: ignore[return-value]
 
 
+def declared_types(unit: Unit) -> dict[str, Any]:
+    """Return Lava's type of every port and variable, as a model of the neurons declares them."""
+    return _types(*_declarations(unit)[1:])
+
+
+def _types(inputs: Declarations, outputs: Declarations, variables: Declarations) -> dict[str, Any]:
+    types: dict[str, Any] = {name: LavaPyType(PyInPort.VEC_DENSE, d) for name, d in inputs}
+    types |= {name: LavaPyType(PyOutPort.VEC_DENSE, d) for name, d in outputs}
+    return types | {name: LavaPyType(np.ndarray, d) for name, d in variables}
+
+
 @cache
 def _class_of(
     kind: str, inputs: Declarations, outputs: Declarations, variables: Declarations
@@ -185,9 +196,7 @@ def _class_of(
     number = sum(name.startswith("_Neuron") for name in globals())
     body = {"__module__": __name__, "__doc__": Neuron.__doc__}
     process = type(f"_Neuron{number}", (Neuron,), dict(body))
-    declared: dict[str, Any] = {name: LavaPyType(PyInPort.VEC_DENSE, d) for name, d in inputs}
-    declared |= {name: LavaPyType(PyOutPort.VEC_DENSE, d) for name, d in outputs}
-    declared |= {name: LavaPyType(np.ndarray, d) for name, d in variables}
+    declared = _types(inputs, outputs, variables)
     model = type(f"_Neuron{number}Model", (NeuronModel,), body | declared)
     model = implements(proc=process, protocol=LoihiProtocol)(requires(CPU)(tag(kind)(model)))
     globals()[process.__name__] = process
