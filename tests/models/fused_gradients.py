@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from neurossm.models import InputSpec, ModelConfig, Network, fused
+from neurossm.models.fused import scan
 
 CASES: tuple[dict[str, Any], ...] = (
     {"layer": "binary-s4d"},
@@ -23,8 +24,14 @@ CASES: tuple[dict[str, Any], ...] = (
 )
 
 
-def worst_difference(values: dict[str, Any], ends_early: bool) -> float:
-    """Return the largest difference of logits, gradients and buffers of a step of training."""
+def worst_difference(
+    values: dict[str, Any], ends_early: bool = False, split: bool = False
+) -> float:
+    """Return the largest difference of logits, gradients and buffers of a step of training.
+
+    With `split`, each of the two chunks of a sequence is a segment of its own.
+    """
+    scan.SEGMENT_CHUNKS = 1 if split else 8
     torch.manual_seed(0)
     sizes = {"input": InputSpec.uint8(1), "classes": 3, "n_layers": 2, "d_model": 6, "d_state": 6}
     plain = Network(ModelConfig(**(sizes | values))).double().train()
@@ -46,6 +53,7 @@ def worst_difference(values: dict[str, Any], ends_early: bool) -> float:
 
 
 if __name__ == "__main__":
-    errors = [worst_difference(values, ends_early=False) for values in CASES]
+    errors = [worst_difference(values) for values in CASES]
     errors += [worst_difference(values, ends_early=True) for values in CASES[:3]]
+    errors += [worst_difference(values, split=True) for values in CASES[1:3]]
     sys.stdout.write(f"{max(errors)}\n")

@@ -18,9 +18,11 @@ from torch import Tensor
 from neurossm.models.fused.products import (
     add_dot,
     add_dots,
+    gradient_term_count,
     kept,
     padded_channels,
     split,
+    sum_parts,
     terms_of,
 )
 from neurossm.models.surrogate import SLOPE
@@ -59,10 +61,11 @@ class _GatedSpikes(torch.autograd.Function):
         seed = torch.randint(1 << 30, (1,), device=y.device, dtype=torch.int32)
         terms = split(weight.detach())
         out = torch.empty_like(y)
-        ctx.constants = dropout, padded_channels(channels), STEPS, len(terms)
+        ctx.constants = dropout, padded_channels(channels), STEPS
         _forward[(triton.cdiv(length, STEPS), batch)](
-            y, residual, terms, bias, seed, out, channels, length, *ctx.constants, num_warps=WARPS
-        )
+            y, residual, terms, bias, seed, out, channels, length, *ctx.constants, len(terms),
+            num_warps=WARPS,
+        )  # fmt: skip
         ctx.save_for_backward(y, terms, bias, seed)
         return out
 
@@ -70,20 +73,21 @@ class _GatedSpikes(torch.autograd.Function):
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         y, terms, bias, seed = ctx.saved_tensors
         batch, channels, length = y.shape
+        constants = *ctx.constants, gradient_term_count(y.dtype)
         d_out = d_out.contiguous()
         d_y, d_mixed = torch.empty_like(y), y.new_empty(batch, 2 * channels, length)
         _backward[(triton.cdiv(length, STEPS), batch)](
             y, d_out, terms, bias, seed, d_y, d_mixed,
-            channels, length, *ctx.constants, num_warps=WARPS,
+            channels, length, *constants, num_warps=WARPS,
         )  # fmt: skip
         parts = min(PARTS, batch * triton.cdiv(length, STEPS))
         d_weight = y.new_empty(parts, 2 * channels, channels)
         d_bias = y.new_empty(parts, 2 * channels)
         _weights[(2, parts)](
             y, d_mixed, d_weight, d_bias, batch, channels, length,
-            *ctx.constants[1:], num_warps=WARPS,
+            *constants[1:], num_warps=WARPS,
         )  # fmt: skip
-        return d_y, d_out, d_weight.sum(0), d_bias.sum(0), None
+        return d_y, d_out, sum_parts(d_weight), sum_parts(d_bias), None
 
 
 @triton.jit
@@ -187,8 +191,9 @@ def _weights(
         shift += tl.sum(d, axis=1)
         d1, d2, d3 = terms_of(d, TERMS)
         spikes = tl.trans((membrane > 0.0).to(d1.dtype))
-        if TERMS == 3:
+        if TERMS > 2:
             total = add_dot(total, d3, spikes)
+        if TERMS > 1:
             total = add_dot(total, d2, spikes)
         total = add_dot(total, d1, spikes)
     o = half * channels + h

@@ -14,6 +14,7 @@ of float32 matrices are made of three of TF32, whose error is that of float32.
 
 from __future__ import annotations
 
+import itertools
 from typing import Any
 
 import torch
@@ -22,12 +23,15 @@ import triton.language as tl
 from torch import Tensor, nn
 
 from neurossm.models.fused.norm import Statistics, input_gradient, statistics
-from neurossm.models.fused.tables import Tables, gather, padded_modes, tabulate
+from neurossm.models.fused.products import add_product, gradient_term_count, term_count, terms_of
+from neurossm.models.fused.tables import Tables, gather, tabulate
 
 CHUNK = 64
-PRECISION = "tf32x3"
 SCAN_ROWS, SCAN_OPTIONS = 128, {"num_warps": 8, "num_stages": 1}
-GRADIENT_ROWS, GRADIENT_OPTIONS = 32, {"num_warps": 8, "num_stages": 1}
+SCAN_BF16 = True
+GRADIENT_ROWS, GRADIENT_OPTIONS = 32, {"num_warps": 8, "num_stages": 2}
+GRADIENT_PARTS = 2
+SEGMENT_ROWS, SEGMENT_CHUNKS = 128, 8
 """Sequences of one program, and how Triton compiles it."""
 
 
@@ -62,16 +66,10 @@ class _NormedResponse(torch.autograd.Function):
         ctx: Any, x: Tensor, a_bar: Tensor, weight: Tensor, direct: Tensor,
         gamma: Tensor | None, beta: Tensor | None, found: Statistics | None,
     ) -> tuple[Tensor, Tensor]:  # fmt: skip
-        batch, channels, length = x.shape
-        rows, modes = _rows(batch, SCAN_ROWS), padded_modes(a_bar.shape[1])
         tables = tabulate(a_bar, weight, direct, CHUNK, x)
         y = torch.empty_like(x)
-        states = x.new_empty(batch, channels, triton.cdiv(length, CHUNK), 2 * modes)
         norm = (x, x, x, x) if found is None else (*found[:2], gamma, beta)  # unread without a norm
-        _scan[(triton.cdiv(batch, rows), channels)](
-            x, *norm, *tables, y, states, x, x, x, batch, channels, length,
-            found is not None, False, rows, CHUNK, modes, PRECISION, **SCAN_OPTIONS,
-        )  # fmt: skip
+        states = _run_scan(x, a_bar, norm, tables, y, (x, x, x), found is not None, False)
         ctx.save_for_backward(x, a_bar, weight, states, *norm, *tables)
         ctx.found = found
         return y, x.view_as(x)
@@ -82,16 +80,14 @@ class _NormedResponse(torch.autograd.Function):
         norm, tables = rest[:4], Tables(*rest[4:])
         batch, channels, length = x.shape
         d_y, d_residual = d_y.contiguous(), d_residual.contiguous()
-        rows, modes = _rows(batch, SCAN_ROWS), states.shape[-1] // 2
-        parts = triton.cdiv(batch, rows)
-        d_u, sums = torch.empty_like(x), x.new_empty(channels, parts, 2)
-        _scan[(parts, channels)](
-            d_y, *norm, tables.outward, tables.inward, tables.carry, tables.response, d_u, states,
-            x, d_residual, sums, batch, channels, length,
-            ctx.found is not None, True, rows, CHUNK, modes, PRECISION, **SCAN_OPTIONS,
-        )  # fmt: skip
+        modes, normed = states.shape[-1] // 2, ctx.found is not None
+        d_u = torch.empty_like(x)
+        sums = x.new_empty(channels, _parts_of(batch, states.shape[2]), 2)
+        transposed = Tables(tables.outward, tables.inward, tables.carry, tables.response)
+        adjoints = _run_scan(d_y, a_bar, norm, transposed, d_u, (x, d_residual, sums), normed, True)
         rows = _rows(batch, GRADIENT_ROWS)
-        parts = triton.cdiv(batch, rows)
+        tiles = triton.cdiv(batch, rows) * states.shape[2]
+        parts = min(GRADIENT_PARTS, tiles)
         gradients = Tables(
             x.new_empty(channels, parts, CHUNK, 2 * modes),
             x.new_empty(channels, parts, CHUNK, 2 * modes),
@@ -99,8 +95,8 @@ class _NormedResponse(torch.autograd.Function):
             x.new_empty(channels, parts, CHUNK, CHUNK),
         )
         _table_gradients[(parts, channels)](
-            d_y, x, *norm, tables.outward, tables.carry, states, *gradients,
-            batch, channels, length, ctx.found is not None, rows, CHUNK, modes, PRECISION,
+            d_y, x, *norm, states, adjoints, *gradients,
+            batch, channels, length, normed, rows, CHUNK, modes, gradient_term_count(x.dtype),
             **GRADIENT_OPTIONS,
         )  # fmt: skip
         d_parameters = gather(a_bar, weight, gradients)
@@ -108,6 +104,68 @@ class _NormedResponse(torch.autograd.Function):
             return d_u, *d_parameters, None, None, None
         d_x, d_gamma, d_beta = input_gradient(x, d_u, d_residual, ctx.found, norm[2], sums)
         return d_x, *d_parameters, d_gamma, d_beta, None
+
+
+def _run_scan(
+    u: Tensor, a_bar: Tensor, norm: tuple[Tensor, ...], tables: Tables, y: Tensor,
+    others: tuple[Tensor, Tensor, Tensor], normed: bool, reverse: bool,
+) -> Tensor:  # fmt: skip
+    """Run `_scan` into y and return the states (B, H, chunks, 2 N') that it keeps.
+
+    Where few sequences are long, segments of each are worked through side by side: first the state
+    that each segment leaves, from which the states follow that they begin with.
+    """
+    batch, channels, length = u.shape
+    chunks, width = triton.cdiv(length, CHUNK), tables.carry.shape[1]
+    segments = _segments(batch, chunks)
+    rows = _rows(batch * segments, SCAN_ROWS)
+    states = u.new_empty(batch, channels, chunks, width)
+    terms = gradient_term_count(u.dtype) if reverse else term_count(u.dtype)
+    if not SCAN_BF16 and not reverse:
+        terms = 0
+    grid = _parts_of(batch, chunks), channels
+
+    def run(starts: Tensor, only_ends: bool) -> None:
+        _scan[grid](
+            u, *norm, *tables, y, states, starts, *others, batch, channels, length, segments,
+            normed, reverse, segments > 1, only_ends, rows, CHUNK, width // 2, terms,
+            **SCAN_OPTIONS,
+        )  # fmt: skip
+
+    starts = u
+    if segments > 1:
+        ends = u.new_empty(batch, segments, channels, width)
+        run(ends, True)
+        starts = _starts(ends, a_bar, CHUNK * triton.cdiv(chunks, segments), reverse)
+    run(starts, False)
+    return states
+
+
+def _segments(batch: int, chunks: int) -> int:
+    """Return how many segments of each sequence are worked through side by side."""
+    segments = 1
+    while 2 * segments * batch <= SEGMENT_ROWS and 2 * segments * SEGMENT_CHUNKS <= chunks:
+        segments *= 2
+    return segments
+
+
+def _parts_of(batch: int, chunks: int) -> int:
+    rows = batch * _segments(batch, chunks)
+    return triton.cdiv(rows, _rows(rows, SCAN_ROWS))
+
+
+def _starts(ends: Tensor, a_bar: Tensor, steps: int, reverse: bool) -> Tensor:
+    """Return the states that segments begin with, from those that each leaves (B, S, H, 2 N')."""
+    left = torch.view_as_complex(ends.unflatten(-1, (-1, 2)))
+    decay = torch.where(a_bar == 0, 0, torch.exp(steps * torch.log(a_bar)))  # A_bar^steps
+    decay = nn.functional.pad(decay, (0, left.shape[-1] - decay.shape[-1])).to(left.dtype)
+    starts = torch.zeros_like(left)
+    order = range(left.shape[1])
+    if reverse:
+        decay, order = decay.conj(), order[::-1]
+    for before, after in itertools.pairwise(order):
+        starts[:, after] = decay * starts[:, before] + left[:, before]
+    return torch.view_as_real(starts).flatten(-2)
 
 
 def _rows(batch: int, most: int) -> int:
@@ -130,8 +188,8 @@ def _rotate(a_re, a_im, s, ROWS: tl.constexpr, MODES: tl.constexpr):
 
 
 @triton.jit
-def _dot(a, b, PRECISION: tl.constexpr):
-    return tl.dot(a, b, input_precision=PRECISION, out_dtype=a.dtype)
+def _dot(a, b):
+    return tl.dot(a, b, input_precision="tf32x3", out_dtype=a.dtype)
 
 
 @triton.jit
@@ -155,17 +213,20 @@ def _carry(carry, channel, n, MODES: tl.constexpr, REVERSE: tl.constexpr):
 
 @triton.jit
 def _scan(
-    u, mean, inverse_deviation, gamma, beta, into, out_of, carry, response, y, states,
-    x, d_residual, sums, batch, channels, length,
-    NORM: tl.constexpr, REVERSE: tl.constexpr, ROWS: tl.constexpr, CHUNK: tl.constexpr,
-    MODES: tl.constexpr, PRECISION: tl.constexpr,
+    u, mean, inverse_deviation, gamma, beta, into, out_of, carry, response, y, states, starts,
+    x, d_residual, sums, batch, channels, length, segments,
+    NORM: tl.constexpr, REVERSE: tl.constexpr, SPLIT: tl.constexpr, ONLY_ENDS: tl.constexpr,
+    ROWS: tl.constexpr, CHUNK: tl.constexpr, MODES: tl.constexpr, TERMS: tl.constexpr,
 ):  # fmt: skip
     """Convolve u to y, keeping the states; in reverse, turn the gradient of y into that of u.
 
     In reverse all tables are transposed, and x and its norm make the sums for the norm's gradient.
+    A row is a segment of a sequence; if the sequence is split it begins with a state of `starts`,
+    (B, segments, H, 2 N'), into which with ONLY_ENDS nothing goes but the states at the ends.
     """
     channel = tl.program_id(1).to(tl.int64)
     row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
+    sample, segment = row // segments, row % segments
     WIDTH: tl.constexpr = 2 * MODES
     i, k = tl.arange(0, CHUNK), tl.arange(0, WIDTH)
     lag = i[None, :] - i[:, None]
@@ -179,34 +240,57 @@ def _scan(
     out_of_state = tl.load(out_of + channel * WIDTH * CHUNK + wide_ways)  # (2N', P)
     matrix = tl.load(response + channel * 2 * CHUNK + CHUNK + lag)  # (P, P)
     a_re, a_im = _carry(carry, channel, tl.arange(0, MODES), MODES, REVERSE)
+    i1, i2, i3 = terms_of(into_state, TERMS)
+    o1, o2, o3 = terms_of(out_of_state, TERMS)
+    m1, m2, m3 = terms_of(matrix, TERMS)
 
     s = tl.zeros((ROWS, WIDTH), u.dtype.element_ty)
+    border = starts + (row.to(tl.int64) * channels + channel) * WIDTH + k[None, :]
+    if SPLIT and not ONLY_ENDS:
+        s = tl.load(border, mask=sample < batch, other=0.0)
     d_shift, d_scale = tl.zeros((ROWS,), s.dtype), tl.zeros((ROWS,), s.dtype)
-    sequence = row.to(tl.int64) * channels + channel
+    sequence = sample.to(tl.int64) * channels + channel
     chunks = tl.cdiv(length, CHUNK)
-    kept = states + sequence * chunks * WIDTH + k[None, :]
-    for step in range(chunks):
-        chunk = chunks - 1 - step if REVERSE else step
+    count = tl.cdiv(chunks, segments)
+    for step in range(count):
+        chunk = segment * count + (count - 1 - step if REVERSE else step)
         t = chunk * CHUNK + i[None, :]
-        valid = (row < batch) & (t < length)
+        valid = (sample < batch) & (t < length)
         at = sequence * length + t
         value = tl.load(u + at, mask=valid, other=0.0)
         if not REVERSE:
             _, value = _normed(value, mean, inverse_deviation, gamma, beta, channel, valid, NORM)
-            tl.store(kept + chunk * WIDTH, s, mask=row < batch)
-        out = _dot(value, matrix, PRECISION) + _dot(s, out_of_state, PRECISION)
-        if REVERSE:
-            if NORM:
-                old = tl.load(x + at, mask=valid, other=0.0)
-                old, _ = _normed(old, mean, inverse_deviation, gamma, beta, channel, valid, NORM)
-                masked = tl.where(valid, out, 0.0)
-                d_shift += tl.sum(masked, axis=1)
-                d_scale += tl.sum(masked * old, axis=1)
+        v1, v2, v3 = terms_of(value, TERMS)
+        if not ONLY_ENDS:
+            kept = states + (sequence * chunks + chunk) * WIDTH + k[None, :]
+            tl.store(kept, s, mask=(sample < batch) & (chunk < chunks))
+            if TERMS == 0:
+                out = _dot(value, matrix) + _dot(s, out_of_state)
             else:
-                out += tl.load(d_residual + at, mask=valid, other=0.0)
-        tl.store(y + at, out, mask=valid)
-        s = _rotate(a_re, a_im, s, ROWS, MODES) + _dot(value, into_state, PRECISION)
-    if REVERSE and NORM:
+                s1, s2, s3 = terms_of(s, TERMS)
+                out = tl.zeros((ROWS, CHUNK), s.dtype)
+                out = add_product(out, v1, v2, v3, m1, m2, m3, TERMS)
+                out = add_product(out, s1, s2, s3, o1, o2, o3, TERMS)
+            if REVERSE:
+                if NORM:
+                    old = tl.load(x + at, mask=valid, other=0.0)
+                    old, _ = _normed(
+                        old, mean, inverse_deviation, gamma, beta, channel, valid, NORM
+                    )
+                    masked = tl.where(valid, out, 0.0)
+                    d_shift += tl.sum(masked, axis=1)
+                    d_scale += tl.sum(masked * old, axis=1)
+                else:
+                    out += tl.load(d_residual + at, mask=valid, other=0.0)
+            tl.store(y + at, out, mask=valid)
+        s = _rotate(a_re, a_im, s, ROWS, MODES)
+        if TERMS == 0:
+            s += _dot(value, into_state)
+        else:
+            s = add_product(s, v1, v2, v3, i1, i2, i3, TERMS)
+    if ONLY_ENDS:
+        tl.store(border, s, mask=sample < batch)
+    if REVERSE and NORM and not ONLY_ENDS:
         part = channel * tl.num_programs(0) + tl.program_id(0)
         tl.store(sums + part * 2, tl.sum(d_shift))
         tl.store(sums + part * 2 + 1, tl.sum(d_scale))
@@ -214,50 +298,49 @@ def _scan(
 
 @triton.jit
 def _table_gradients(
-    d_y, x, mean, inverse_deviation, gamma, beta, outward, carry, states,
+    d_y, x, mean, inverse_deviation, gamma, beta, states, adjoints,
     d_inward, d_outward, d_carry, d_response, batch, channels, length,
     NORM: tl.constexpr, ROWS: tl.constexpr, CHUNK: tl.constexpr, MODES: tl.constexpr,
-    PRECISION: tl.constexpr,
+    TERMS: tl.constexpr,
 ):  # fmt: skip
-    """Sum over chunks and ROWS sequences; g is the gradient of the state after a chunk."""
-    channel = tl.program_id(1).to(tl.int64)
-    row = tl.program_id(0) * ROWS + tl.arange(0, ROWS)[:, None]
+    """Sum over some chunks of some sequences; g is the gradient of the state after a chunk."""
+    channel, part = tl.program_id(1).to(tl.int64), tl.program_id(0)
     WIDTH: tl.constexpr = 2 * MODES
     i, n, k = tl.arange(0, CHUNK), tl.arange(0, MODES), tl.arange(0, WIDTH)
-    out_of_state = tl.load(outward + channel * WIDTH * CHUNK + k[None, :] * CHUNK + i[:, None])
-    a_re, a_im = _carry(carry, channel, n, MODES, True)
-
     kind = x.dtype.element_ty
-    g = tl.zeros((ROWS, WIDTH), kind)
     d_matrix = tl.zeros((CHUNK, CHUNK), kind)  # transposed
     d_into = tl.zeros((WIDTH, CHUNK), kind)  # transposed
     d_out_of = tl.zeros((CHUNK, WIDTH), kind)
     d_a_re, d_a_im = tl.zeros((MODES,), kind), tl.zeros((MODES,), kind)
-    sequence = row.to(tl.int64) * channels + channel
     chunks = tl.cdiv(length, CHUNK)
-    kept = states + sequence * chunks * WIDTH + k[None, :]
-    for step in range(chunks):
-        chunk = chunks - 1 - step
+    for tile in range(part, tl.cdiv(batch, ROWS) * chunks, tl.num_programs(0)):
+        row = (tile // chunks) * ROWS + tl.arange(0, ROWS)[:, None]
+        chunk = tile % chunks
         t = chunk * CHUNK + i[None, :]
         valid = (row < batch) & (t < length)
+        sequence = row.to(tl.int64) * channels + channel
+        state = (sequence * chunks + chunk) * WIDTH + k[None, :]
         d_out = tl.load(d_y + sequence * length + t, mask=valid, other=0.0)
         u = tl.load(x + sequence * length + t, mask=valid, other=0.0)
+        s = tl.load(states + state, mask=row < batch, other=0.0)
+        g = tl.load(adjoints + state, mask=row < batch, other=0.0)
         _, u = _normed(u, mean, inverse_deviation, gamma, beta, channel, valid, NORM)
-        s = tl.load(kept + chunk * WIDTH, mask=row < batch, other=0.0)
         g_re, g_im = _parts(g, ROWS, MODES)
         s_re, s_im = _parts(s, ROWS, MODES)
         d_a_re += tl.sum(g_re * s_re + g_im * s_im, axis=0)
         d_a_im += tl.sum(g_im * s_re - g_re * s_im, axis=0)
-        d_out_t = tl.trans(d_out)
-        d_matrix += _dot(d_out_t, u, PRECISION)
-        d_out_of += _dot(d_out_t, s, PRECISION)
-        d_into += _dot(tl.trans(g), u, PRECISION)
-        g = _rotate(a_re, a_im, g, ROWS, MODES) + _dot(d_out, out_of_state, PRECISION)
+        u1, u2, u3 = terms_of(u, TERMS)
+        s1, s2, s3 = terms_of(s, TERMS)
+        d1, d2, d3 = terms_of(tl.trans(d_out), TERMS)
+        g1, g2, g3 = terms_of(tl.trans(g), TERMS)
+        d_matrix = add_product(d_matrix, d1, d2, d3, u1, u2, u3, TERMS)
+        d_out_of = add_product(d_out_of, d1, d2, d3, s1, s2, s3, TERMS)
+        d_into = add_product(d_into, g1, g2, g3, u1, u2, u3, TERMS)
 
-    part = channel * tl.num_programs(0) + tl.program_id(0)
-    place = part * WIDTH * CHUNK + i[:, None] * WIDTH + k[None, :]
+    at = channel * tl.num_programs(0) + part
+    place = at * WIDTH * CHUNK + i[:, None] * WIDTH + k[None, :]
     tl.store(d_outward + place, d_out_of)
-    tl.store(d_inward + part * WIDTH * CHUNK + k[:, None] + i[None, :] * WIDTH, d_into)
-    tl.store(d_response + part * CHUNK * CHUNK + i[:, None] + i[None, :] * CHUNK, d_matrix)
-    tl.store(d_carry + (part * MODES + n) * 2, d_a_re)
-    tl.store(d_carry + (part * MODES + n) * 2 + 1, d_a_im)
+    tl.store(d_inward + at * WIDTH * CHUNK + k[:, None] + i[None, :] * WIDTH, d_into)
+    tl.store(d_response + at * CHUNK * CHUNK + i[:, None] + i[None, :] * CHUNK, d_matrix)
+    tl.store(d_carry + (at * MODES + n) * 2, d_a_re)
+    tl.store(d_carry + (at * MODES + n) * 2 + 1, d_a_im)

@@ -18,9 +18,11 @@ from torch import Tensor, nn
 from neurossm.models.fused.products import (
     add_dot,
     add_dots,
+    gradient_term_count,
     kept,
     padded_channels,
     split,
+    sum_parts,
     terms_of,
 )
 from neurossm.models.surrogate import SLOPE
@@ -73,11 +75,12 @@ class _GatedUnit(torch.autograd.Function):
         ternary = ternary_weight.detach().to(terms.dtype)
         out = torch.empty_like(y)
         ctx.eps = eps
-        ctx.constants = gelu, dropout, padded_channels(channels), STEPS, len(terms)
+        ctx.constants = gelu, dropout, padded_channels(channels), STEPS
         parameters = threshold, terms, ternary, bias, gamma, beta, seed
         _forward[(triton.cdiv(length, STEPS), batch)](
-            y, residual, *parameters, out, channels, length, eps, *ctx.constants, num_warps=WARPS
-        )
+            y, residual, *parameters, out, channels, length, eps, *ctx.constants,
+            len(terms), num_warps=WARPS,
+        )  # fmt: skip
         ctx.save_for_backward(y, *parameters)
         return out
 
@@ -85,25 +88,27 @@ class _GatedUnit(torch.autograd.Function):
     def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
         y, *parameters = ctx.saved_tensors
         batch, channels, length = y.shape
+        constants = *ctx.constants, gradient_term_count(y.dtype)
         d_out = d_out.contiguous()
         d_y, d_products = torch.empty_like(y), y.new_empty(batch, 2 * channels, length)
         tiles = triton.cdiv(length, STEPS)
         d_norm = y.new_empty(batch * tiles, 2, channels)
         _backward[(tiles, batch)](
             y, d_out, *parameters, d_y, d_products, d_norm,
-            channels, length, ctx.eps, *ctx.constants, num_warps=WARPS,
+            channels, length, ctx.eps, *constants, num_warps=WARPS,
         )  # fmt: skip
         parts = min(PARTS, batch * tiles)
         d_weights = y.new_empty(parts, 2, channels, channels)
         d_bias = y.new_empty(parts, channels)
         _weights[(2, parts)](
             y, d_products, parameters[0], d_weights, d_bias, batch, channels, length,
-            *ctx.constants[2:], num_warps=WARPS,
+            *constants[2:], num_warps=WARPS,
         )  # fmt: skip
-        d_weight, d_ternary = d_weights.sum(0)
+        d_weight, d_ternary = sum_parts(d_weights)
         d_gamma, d_beta = d_norm.sum(0)
         return (
-            d_y, d_out, d_weight, d_ternary, d_bias.sum(0), d_gamma, d_beta, None, None, None, None
+            d_y, d_out, d_weight, d_ternary, sum_parts(d_bias), d_gamma, d_beta,
+            None, None, None, None,
         )  # fmt: skip
 
 
@@ -247,13 +252,12 @@ def _weights(
             value = _spikes(value, level)
         v1, v2, v3 = terms_of(value, TERMS)
         d1, d2, d3 = terms_of(tl.trans(d), TERMS)
-        if TERMS == 3:
-            total = add_dots(total, v1, d1, d2, d3, 3)
-            if half == 1:
-                total = add_dots(total, v2, d1, d2, d3, 2)
+        total = add_dots(total, v1, d1, d2, d3, TERMS)
+        if half == 1:
+            if TERMS > 1:
+                total = add_dots(total, v2, d1, d2, d3, TERMS - 1)
+            if TERMS > 2:
                 total = add_dot(total, v3, d1)
-        else:
-            total = add_dot(total, v1, d1)
     place = ((part * 2 + half) * channels + h[:, None]) * channels + h[None, :]
     some = (h < channels)[:, None] & (h < channels)[None, :]
     tl.store(d_weights + place, total, mask=some)
