@@ -27,9 +27,9 @@ from neurossm.models.fused.products import add_product, gradient_term_count, ter
 from neurossm.models.fused.tables import Tables, gather, tabulate
 
 CHUNK = 64
-SCAN_ROWS, SCAN_OPTIONS = 128, {"num_warps": 8, "num_stages": 1}
+SCAN_ROWS, SCAN_OPTIONS = 64, {"num_warps": 4, "num_stages": 2}
 SCAN_BF16 = True
-GRADIENT_ROWS, GRADIENT_OPTIONS = 32, {"num_warps": 8, "num_stages": 2}
+GRADIENT_ROWS, GRADIENT_OPTIONS = 32, {"num_warps": 4, "num_stages": 3}
 GRADIENT_PARTS = 2
 SEGMENT_ROWS, SEGMENT_CHUNKS = 128, 8
 """Sequences of one program, and how Triton compiles it."""
