@@ -103,10 +103,8 @@ class Network(nn.Module):
             x = torch.where(valid if x.ndim == 2 else valid.unsqueeze(2), x, 0)
         hidden = self.encode(x).transpose(1, 2).contiguous()  # (B, H, L)
         if self.training and fused.usable(hidden, self.config.modes):
-            hidden = fused.run_blocks(list(self.blocks), hidden, valid)
-        else:
-            hidden = self._run_blocks(hidden, valid)
-        return normed(self.norm, hidden, valid)
+            return fused.run_blocks(list(self.blocks), self.norm, hidden, valid)
+        return normed(self.norm, self._run_blocks(hidden, valid), valid)
 
     def _run_blocks(self, hidden: Tensor, valid: Tensor | None) -> Tensor:
         layers = [block.mixer.ssm for block in self.blocks]

@@ -39,8 +39,10 @@ def has_triton() -> bool:
     return (int(major), int(minor)) >= OLDEST
 
 
-def run_blocks(blocks: Sequence[Block], hidden: Tensor, valid: Tensor | None = None) -> Tensor:
-    """Return what blocks in training mode make of (B, H, L), one after the other.
+def run_blocks(
+    blocks: Sequence[Block], final: nn.Module, hidden: Tensor, valid: Tensor | None = None
+) -> Tensor:
+    """Return what blocks and a final norm, in training mode, make of (B, H, L).
 
     Statistics count the steps that valid (B, L) names, the first ones of each sequence; None: all.
     """
@@ -51,7 +53,7 @@ def run_blocks(blocks: Sequence[Block], hidden: Tensor, valid: Tensor | None = N
     a_bar, weight = discretise_layers([block.mixer.ssm for block in blocks])
     for block, poles, readout in zip(blocks, a_bar, weight, strict=True):
         hidden = _run_block(block, hidden, poles, readout, lengths, valid)
-    return hidden
+    return _norm(final, hidden, lengths, valid)
 
 
 def _run_block(
@@ -64,12 +66,19 @@ def _run_block(
     elif _follows_batch(block.norm):
         y, residual = scan.normed_response(x, block.norm, a_bar, weight, direct, lengths)
     else:
-        residual, own = x, normed(block.norm, x, valid).contiguous()
+        residual, own = x, _norm(block.norm, x, lengths, valid)
         y, _ = scan.normed_response(own, None, a_bar, weight, direct)
     out = _mix(block, y, residual, valid)
     if not block.prenorm:
-        out = normed(block.norm, out, valid).contiguous()
+        out = _norm(block.norm, out, lengths, valid)
     return out
+
+
+def _norm(norm: nn.Module, x: Tensor, lengths: Tensor, valid: Tensor | None) -> Tensor:
+    if _follows_batch(norm):
+        result: Tensor = _kernels("norm").batch_norm(x.contiguous(), norm, lengths)
+        return result
+    return normed(norm, x, valid).contiguous()
 
 
 def _follows_batch(norm: nn.Module) -> bool:

@@ -1,6 +1,6 @@
 """BatchNorm in two halves: statistics of a batch, and the gradient of what was normalised.
 
-The normalising itself happens where the values are read (`scan`).
+The normalising itself happens where the values are read (`scan`), or else in `batch_norm`.
 """
 
 # Triton's language is not Python's.
@@ -8,7 +8,7 @@ The normalising itself happens where the values are read (`scan`).
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 import triton
@@ -56,16 +56,52 @@ def statistics(x: Tensor, norm: nn.BatchNorm1d, lengths: Tensor) -> Statistics:
     return found
 
 
+def batch_norm(x: Tensor, norm: nn.BatchNorm1d, lengths: Tensor) -> Tensor:
+    """Return a norm's output for a batch (B, H, L), and let its running statistics follow.
+
+    See `statistics`; x is contiguous.
+    """
+    found = statistics(x.detach(), norm, lengths)
+    result: Tensor = _BatchNorm.apply(x, norm.weight, norm.bias, found)
+    return result
+
+
+class _BatchNorm(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, gamma: Tensor, beta: Tensor, found: Statistics) -> Tensor:
+        batch, channels, length = x.shape
+        out = torch.empty_like(x)
+        _normalise[(batch * channels, triton.cdiv(length, BLOCK))](
+            x, *found[:2], gamma, beta, out, channels, length, BLOCK, num_warps=4
+        )
+        ctx.save_for_backward(x, gamma)
+        ctx.found = found
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, d_out: Tensor) -> tuple[Tensor | None, ...]:
+        x, gamma = ctx.saved_tensors
+        batch, channels, length = x.shape
+        d_out = d_out.contiguous()
+        parts = min(batch, PARTS)
+        sums = x.new_empty(channels, parts, 2)
+        _gradient_sums[(channels, parts)](
+            x, d_out, *ctx.found[:2], sums, batch, channels, length, parts, BLOCK, num_warps=4
+        )
+        return *input_gradient(x, d_out, None, ctx.found, gamma, sums), None
+
+
 def input_gradient(
-    x: Tensor, d_normed: Tensor, d_residual: Tensor, found: Statistics, gamma: Tensor, sums: Tensor
-) -> tuple[Tensor, Tensor, Tensor]:
+    x: Tensor, d_normed: Tensor, d_residual: Tensor | None, found: Statistics, gamma: Tensor,
+    sums: Tensor,
+) -> tuple[Tensor, Tensor, Tensor]:  # fmt: skip
     """Return the gradients of x, gamma and beta.
 
     Parameters
     ----------
     x, d_normed, d_residual
         What was normalised, the gradient of its normalised form, and one that is added to that of
-        x, each (B, H, L).
+        x, if there is one; each (B, H, L).
     found, gamma
         The statistics, and the scale (H).
     sums
@@ -76,7 +112,7 @@ def input_gradient(
     d_x, d_gamma, d_beta = torch.empty_like(x), torch.empty_like(gamma), torch.empty_like(gamma)
     _input_gradient[(batch * channels, triton.cdiv(length, BLOCK))](
         x, d_normed, d_residual, *found, gamma, sums, d_x, d_gamma, d_beta,
-        channels, length, sums.shape[1], BLOCK, num_warps=4,
+        channels, length, sums.shape[1], d_residual is not None, BLOCK, num_warps=4,
     )  # fmt: skip
     return d_x, d_gamma, d_beta
 
@@ -134,9 +170,44 @@ def _conclude(
 
 
 @triton.jit
+def _normalise(
+    x, mean, inverse_deviation, gamma, beta, out, channels, length, BLOCK: tl.constexpr
+):  # fmt: skip
+    row = tl.program_id(0).to(tl.int64)
+    channel = row % channels
+    t = tl.program_id(1) * BLOCK + tl.arange(0, BLOCK)
+    at, some = row * length + t, t < length
+    value = tl.load(x + at, mask=some, other=0.0) - tl.load(mean + channel)
+    value *= tl.load(inverse_deviation + channel)
+    value = value * tl.load(gamma + channel) + tl.load(beta + channel)
+    tl.store(out + at, value, mask=some)
+
+
+@triton.jit
+def _gradient_sums(
+    x, d_out, mean, inverse_deviation, sums, batch, channels, length, parts, BLOCK: tl.constexpr
+):  # fmt: skip
+    channel, part = tl.program_id(0).to(tl.int64), tl.program_id(1)
+    average, inverse = tl.load(mean + channel), tl.load(inverse_deviation + channel)
+    shift = tl.zeros((BLOCK,), average.dtype)
+    scale = tl.zeros((BLOCK,), average.dtype)
+    for row in range(part, batch, parts):
+        base = (row * channels + channel) * length
+        for start in range(0, length, BLOCK):
+            t = start + tl.arange(0, BLOCK)
+            d = tl.load(d_out + base + t, mask=t < length, other=0.0)
+            shift += d
+            scale += d * (tl.load(x + base + t, mask=t < length, other=0.0) - average) * inverse
+    place = sums + (channel * parts + part) * 2
+    tl.store(place, tl.sum(shift))
+    tl.store(place + 1, tl.sum(scale))
+
+
+@triton.jit
 def _input_gradient(
     x, d_normed, d_residual, mean, inverse_deviation, lengths, steps, gamma, sums,
-    d_x, d_gamma, d_beta, channels, length, parts, BLOCK: tl.constexpr,
+    d_x, d_gamma, d_beta, channels, length, parts, RESIDUAL: tl.constexpr,
+    BLOCK: tl.constexpr,
 ):  # fmt: skip
     row = tl.program_id(0).to(tl.int64)
     channel = row % channels
@@ -158,5 +229,7 @@ def _input_gradient(
     through = d_shift / count + centred * (d_scale / count)  # mean and deviation
     counted = t < tl.load(lengths + row // channels)
     slope = (slope - tl.where(counted, through, 0.0)) * inverse
-    slope = slope * tl.load(gamma + channel) + tl.load(d_residual + at, mask=some, other=0.0)
+    slope = slope * tl.load(gamma + channel)
+    if RESIDUAL:
+        slope += tl.load(d_residual + at, mask=some, other=0.0)
     tl.store(d_x + at, slope, mask=some)
