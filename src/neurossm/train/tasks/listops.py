@@ -9,6 +9,7 @@ Parentheses, which the published files hold besides, say nothing and are left ou
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +18,9 @@ from numpy.typing import NDArray
 
 from neurossm.errors import FormatError
 from neurossm.files import require_regular
-from neurossm.jit import lazily, prange
+from neurossm.jit import lazily
 from neurossm.models.config import InputSpec
+from neurossm.threads import in_threads
 from neurossm.train.tasks.samples import Samples, Task
 
 OPERATIONS = ("[MIN", "[MAX", "[MED", "[SM")
@@ -32,6 +34,8 @@ MOST_ARGUMENTS = 10
 STEPS = 2_000
 SHORTEST = 500
 
+_ROWS = 500
+"""Expressions that a core draws or evaluates at a time."""
 _IGNORED = str.maketrans("()", "  ")
 
 
@@ -101,20 +105,39 @@ def expressions(
     """
     x = np.zeros((count, steps), np.uint8)
     lengths = np.zeros(count, np.int64)
-    _draw(x, lengths, np.uint64(stream), shortest, deepest, most_arguments)
+
+    def draw(part: slice) -> None:
+        first = np.uint64((stream << 40) + part.start)
+        _draw(x[part], lengths[part], first, shortest, deepest, most_arguments)
+
+    _in_parts(draw, count)
     return x, evaluated(x, lengths), lengths
 
 
-@lazily({"parallel": True})
+def evaluated(x: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the values (S) of expressions in tokens (S, steps); -1 for what is none."""
+    found = np.full(len(x), -1, np.int64)
+    _in_parts(lambda part: _evaluate(x[part], lengths[part], found[part]), len(x))
+    return found
+
+
+def _in_parts(function: Callable[[slice], None], count: int) -> None:
+    """Work on rows in parts, on all cores."""
+    parts = (slice(start, start + _ROWS) for start in range(0, count, _ROWS))
+    for _ in in_threads(function, parts):
+        pass
+
+
+@lazily({"nogil": True})
 def _draw(
     x: NDArray[np.uint8],
     lengths: NDArray[np.int64],
-    stream: np.uint64,
+    seed: np.uint64,
     shortest: int,
     deepest: int,
     most_arguments: int,
 ) -> None:
-    """Fill each row with an expression; row i follows from the stream and i alone.
+    """Fill each row with an expression; row i follows from seed + i alone.
 
     Random numbers are those of SplitMix64 (Steele, Lea and Flood 2014), three for each token.
     """
@@ -122,10 +145,10 @@ def _draw(
     first, second = np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB)
     s11, s27, s30, s31 = np.uint64(11), np.uint64(27), np.uint64(30), np.uint64(31)
     steps = x.shape[1]
-    for row in prange(x.shape[0]):
+    for row in range(x.shape[0]):
         share = np.zeros(3)
         wanted = np.zeros(deepest, np.int64)  # arguments still to come, by level
-        state = (stream << np.uint64(40)) + np.uint64(row)
+        state = seed + np.uint64(row)
         state = (state ^ (state >> s30)) * first  # rows begin far apart in the generator's period
         state = (state ^ (state >> s27)) * second
         length = 0
@@ -156,17 +179,10 @@ def _draw(
         lengths[row] = length
 
 
-def evaluated(x: NDArray[np.uint8], lengths: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the values (S) of expressions in tokens (S, steps); -1 for what is none."""
-    found = np.full(len(x), -1, np.int64)
-    _evaluate(x, lengths, found)
-    return found
-
-
-@lazily({"parallel": True})
+@lazily({"nogil": True})
 def _evaluate(x: NDArray[np.uint8], lengths: NDArray[np.int64], found: NDArray[np.int64]) -> None:
     """Work through each row with a stack of operations and one of values."""
-    for row in prange(x.shape[0]):
+    for row in range(x.shape[0]):
         values = np.zeros(lengths[row] + 1, np.int64)
         begin = np.zeros(lengths[row] + 1, np.int64)  # where an open operation's values begin
         operation = np.zeros(lengths[row] + 1, np.int64)
