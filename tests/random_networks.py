@@ -70,6 +70,7 @@ def random_graph(
     mixer: str = "binary",
     layer_norm: bool = False,
     tied: bool = False,
+    pool: str = "mean",
     awkward: Collection[str] = (),
 ) -> g.Graph:
     """Return a network as an export would give it, with random weights.
@@ -169,9 +170,9 @@ def random_graph(
     if norm == "pre":
         nodes.append(normalise("norm", stream))
         stream = "norm"
-    nodes.append(g.MeanNode("mean", (stream,)))
+    nodes.append(g.POOLS[pool](pool, (stream,)))
     decoder = weights(classes, H) * (0 if "zero_decoder" in awkward else 1)
-    nodes.append(g.LinearNode("decoder", ("mean",), decoder, rng.normal(0, 0.3, classes)))
+    nodes.append(g.LinearNode("decoder", (pool,), decoder, rng.normal(0, 0.3, classes)))
     return g.Graph(tuple(map(_in_its_layer, nodes)), {"seed": seed})
 
 
@@ -240,7 +241,7 @@ class Builder:
         sources = [self.ops[source].out.interval for source in inputs]
         bits = max(bits_of(draft.bounds(*sources).low), bits_of(draft.bounds(*sources).high), 2)
         if draft.saturates:
-            bits = self.narrowed(bits, most=5 if kind is p.Readout else 3)
+            bits = self.narrowed(bits, most=5 if kind in p.READOUTS.values() else 3)
         out, layer = p.unchecked(bits, 0, channels), layer_in_version_1(name)
         self.ops[name] = replace(draft, out=out, layer=layer).certified(*sources)
         return name
@@ -355,6 +356,7 @@ def random_program(
     saturating: float = 0.0,
     stream_bits: int = 14,
     max_steps: int = 1 << 10,
+    pool: str = "mean",
 ) -> p.Program:
     """Return an integer program of random numbers, in the shape the compiler gives its programs.
 
@@ -380,7 +382,7 @@ def random_program(
     for i in range(blocks):
         stream = _block(b, f"blocks.{i}", stream, channels, modes, norm, mixer)
     b.add(
-        p.Readout,
+        p.READOUTS[pool],
         "decoder",
         (stream,),
         channels=classes,

@@ -19,7 +19,7 @@ PARAMETERS = {
     "CompileOptions": "widths layers scaling headroom_bits max_steps table_step_log2 slope_digits "
     "pole_margin_log2 threshold_scale row_scale rounding",
     "ImportOptions": "input discretization real_transform dt_transform activation prenorm norm "
-    "norm_eps residual mean std which neuron",
+    "norm_eps residual mean std which neuron pool",
     "TuneOptions": "max_drop min_agreement samples confirming only trim seed",
     "Widths": "weight decoder pole readout state drive residual mix graded gain",
     "check": "path target options data hw progress",

@@ -46,7 +46,7 @@ from neurossm.graph.sequences import Sequences, longest_first
 from neurossm.progress import Meter, Progress
 
 if TYPE_CHECKING:
-    from neurossm.program import Program, Run
+    from neurossm.program import Program, Readout, Run
 
 ENTRY_POINTS = "neurossm.engines"
 LANGUAGES = "neurossm.languages"
@@ -314,7 +314,7 @@ def run(
     last = program.readout.inputs[0]
     needed = (*record, *count, last) if count else record
     recorded = _run(program, samples, chosen, place, needed, progress, options)
-    return _counted(recorded, record, count, last) if count else recorded
+    return _counted(recorded, record, count, program.readout, samples) if count else recorded
 
 
 def _run(
@@ -369,13 +369,18 @@ def _joined(parts: Sequence[Run], order: IntArray, steps: int) -> Run:
     )
 
 
-def _counted(run: Run, record: tuple[str, ...], count: tuple[str, ...], last: str) -> Run:
+def _counted(
+    run: Run, record: tuple[str, ...], count: tuple[str, ...], readout: Readout, samples: Sequences
+) -> Run:
     """Count in what was recorded."""
+    last, pooled = run.tensors[readout.inputs[0]], readout.pooled(samples.steps)
+    for at, steps in enumerate(samples.steps):
+        pooled.add(slice(at, at + 1), last[at : at + 1, :steps])
     return replace(
         run,
         tensors={name: run.tensors[name] for name in record},
         nonzeros={name: np.count_nonzero(run.tensors[name], axis=1) for name in count},
-        totals=run.tensors[last].sum(axis=1),
+        totals=pooled.totals,
     )
 
 

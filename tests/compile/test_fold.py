@@ -12,11 +12,12 @@ from neurossm.compile.fold import fold
 from neurossm.graph.evaluate import evaluate
 
 
+@pytest.mark.parametrize("pool", ["mean", "last", "max"])
 @pytest.mark.parametrize("awkward", [(), ("negative_gains",), ("dominant_d", "thresholds")])
 @pytest.mark.parametrize("kind", ["uint8", "tokens", "float"])
 @pytest.mark.parametrize("norm", ["pre", "post", "none"])
-def test_the_function_stays(networks, norm, kind, awkward):
-    graph = networks.random_graph(2, norm=norm, kind=kind, inputs=3, awkward=awkward)
+def test_the_function_stays(networks, norm, kind, awkward, pool):
+    graph = networks.random_graph(2, norm=norm, kind=kind, inputs=3, awkward=awkward, pool=pool)
     x = networks.random_data(graph.input, 0)
     spikes = ["blocks.0.spike", "blocks.1.spike", "blocks.1.add"]
     before, folded = evaluate(graph, x, spikes), fold(graph)
@@ -47,6 +48,12 @@ def test_the_final_norm_moves_into_the_decoder(networks):
     assert "blocks.1.norm" not in post.channels()
     assert post["mean"].inputs == ("blocks.1.add",)
     assert isinstance(post["blocks.0.norm"], g.AffineNode)  # the next block reads it
+
+
+def test_a_norm_that_would_turn_the_largest_into_the_smallest_stays(networks):
+    for awkward, kept in ((), False), (("negative_gains",), True):
+        graph = fold(networks.random_graph(2, norm="pre", pool="max", awkward=awkward))
+        assert ("norm" in graph.channels()) == kept
 
 
 def test_a_norm_that_others_read_stays(networks):

@@ -219,7 +219,7 @@ def test_one_tensor_serves_many_readers(networks):
 def test_what_else_reads_the_mean_is_refused(extra):
     graph = whole("uint8", end="encoder")
     nodes = (*graph.nodes[:-1], extra, graph.nodes[-1])
-    with pytest.raises(UnsupportedError, match=f"{extra.name}: reads 'mean', a mean over time"):
+    with pytest.raises(UnsupportedError, match=f"{extra.name}: reads 'mean', a pool over time"):
         compile_model(graph.with_nodes(nodes))
 
 

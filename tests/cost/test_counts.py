@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from types import ModuleType
 
 import numpy as np
@@ -188,6 +188,17 @@ def test_the_float_model_by_hand(tiny: Program) -> None:
     assert model.elementwise_macs == 3 * 2 * 4  # norm, gate, residual, mean
     assert model.functions == 3 * 2
     assert model.total_macs == 20 + 42 + 24
+
+
+@pytest.mark.parametrize(("pool", "adds"), [("last", 0), ("max", 3 * 2)])
+def test_other_readouts_divide_nothing(tiny: Program, pool: str, adds: int) -> None:
+    values = {one.name: getattr(tiny.readout, one.name) for one in fields(p.Readout)}
+    other = tiny.with_ops([*tiny.ops[:-1], p.READOUTS[pool](**values)])
+    mean, now = (profile(one, SAMPLE, engine="reference").totals for one in (tiny, other))
+    assert mean.elementwise_multiplies - now.elementwise_multiplies == 2
+    assert mean.elementwise_adds - now.elementwise_adds == 3 * 2 - adds  # a comparison per step
+    assert mean.message_bits - now.message_bits == 2 * (23 - 21)  # 2^19 of one step, not of three
+    assert mean.Effective_MACs == now.Effective_MACs
 
 
 def test_a_wide_sum_takes_several_messages(tiny: Program) -> None:

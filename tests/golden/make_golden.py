@@ -39,6 +39,8 @@ PROGRAMS: dict[str, dict[str, Any]] = {
         "norm": "layer",
         "stream_bits": 22,
     },
+    "last-bytes": {**HALF, "seed": 30, "inputs": 2, "channels": 3, "modes": 2, "pool": "last"},
+    "max-floats": {**HALF, "seed": 31, "kind": "float", "channels": 3, "modes": 2, "pool": "max"},
     "single": {**HALF, "seed": 5, "channels": 1, "modes": 1, "classes": 1},
 }
 """Arguments of `random_program`."""

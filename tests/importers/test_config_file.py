@@ -9,6 +9,7 @@ import pytest
 import torch
 from click.testing import Result
 
+from neurossm.errors import InputError
 from neurossm.importers import Imported, ImportOptions, import_checkpoint
 from neurossm.models import load
 
@@ -94,6 +95,18 @@ def test_an_experiment(imported: Callable[..., Imported]) -> None:
     assert (config.initialisation, config.n_ssm) == ("inv", 3)
 
 
+def test_the_last_step_of_a_configuration(imported: Callable[..., Imported]) -> None:
+    text = EXPERIMENT + "decoder: {mode: last}\n"
+    result = imported(text, input="float:0:1")
+    assert _origins(result)["readout"] == ("last step", "config")
+    assert result.model.config.pool == "last"
+    other = imported(text, input="float:0:1", pool="max")
+    assert _origins(other)["readout"] == ("largest value over time", "option")
+    assert other.model.config.pool == "max"
+    with pytest.raises(InputError, match="--pool sum: possible here: mean, last, max"):
+        imported(text, input="float:0:1", pool="sum")
+
+
 def test_a_resolved_configuration(imported: Callable[..., Imported]) -> None:
     result = imported(RESOLVED)
     settings = _origins(result)
@@ -168,9 +181,9 @@ def test_gsu_without_activation(imported: Callable[..., Imported]) -> None:
         ("model: {encoder: position}", "encoder"),
         ("model: {_name_: sashimi}", "backbone"),
         ("encoder: embedding", "embedding"),
-        ("decoder: {_name_: sequence, mode: last}", "mean over time"),
+        ("decoder: {_name_: sequence, mode: sum}", "mean over time"),
         ("decoder: retrieval", "retrieval"),
-        ("defaults: [{/pipeline: imdb}]", "last"),
+        ("decoder: {mode: ragged}", "last step"),
         ("- a list", "named values"),
         ("a: [", "YAML"),
         ("optimizer: {lr: 0.1}", "no model:"),

@@ -20,11 +20,15 @@ def test_a_schedule_of_different_lengths():
     assert [schedule.steps(i) for i in range(3)] == [2, 1, 3]
 
 
-@pytest.mark.parametrize("mixer", ["binary", "gsu"])
-def test_integers_are_the_references(networks, worker, say, mixer):
+@pytest.mark.parametrize(
+    ("mixer", "pool"), [("binary", "mean"), ("gsu", "mean"), ("binary", "last"), ("binary", "max")]
+)
+def test_integers_are_the_references(networks, worker, say, mixer, pool):
     compared = 0
     for seed in range(2):
-        program = networks.random_program(seed, channels=4, modes=2, saturating=0.5, mixer=mixer)
+        program = networks.random_program(
+            seed, channels=4, modes=2, saturating=0.5, mixer=mixer, pool=pool
+        )
         data = networks.random_data(program.input, seed, 5, 17)
         lengths = np.random.default_rng(seed).integers(1, 18, 5)
         names = tuple(program.recordings)
@@ -36,13 +40,14 @@ def test_integers_are_the_references(networks, worker, say, mixer):
         for name in names:
             np.testing.assert_array_equal(found.tensors[name], expected.tensors[name], name)
             compared += int(lengths.sum()) * int(np.prod(expected.tensors[name].shape[2:]))
-    say(f"Lava, {mixer}, samples that end early: {compared:,} integers equal")
+    say(f"Lava, {mixer}, {pool}, samples that end early: {compared:,} integers equal")
 
 
-def test_float_graphs_take_the_mean_over_their_own_steps(networks, worker):
+@pytest.mark.parametrize("pool", ["mean", "last", "max"])
+def test_float_graphs_pool_their_own_steps(networks, worker, pool):
     from neurossm.graph.evaluate import evaluate
 
-    graph = networks.random_graph(1, channels=3, modes=2)
+    graph = networks.random_graph(1, channels=3, modes=2, pool=pool)
     data = networks.random_data(graph.input, 0, 3, 8)
     lengths = [8, 1, 5]
     expected = evaluate(graph, data, lengths=lengths)[graph.output.name]

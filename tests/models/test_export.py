@@ -45,6 +45,28 @@ def test_graph_computes_what_the_model_computes(
     np.testing.assert_allclose(found.reshape(3, -1), model(x).detach().numpy(), atol=1e-11)
 
 
+@pytest.mark.parametrize("pool", ["mean", "last", "max"])
+def test_a_pool_is_over_the_valid_steps_of_each_sample(make_network: Make, pool: str) -> None:
+    """In the model (all at once, and step by step) and in its graph, as by its definition."""
+    model = make_network(pool=pool)
+    x = torch.randint(0, 256, (3, 20, 1), dtype=torch.uint8)
+    lengths = torch.tensor([20, 1, 7])
+    graph = evaluate(export(model), x.numpy(), lengths=lengths)["decoder"]
+    with torch.no_grad():
+        whole = model(x, lengths).numpy()
+        for i, n in enumerate(lengths.tolist()):
+            features = model.features(x[i : i + 1, :n])[0]  # (H, n)
+            kept = {"mean": features.mean(1), "last": features[:, -1], "max": features.amax(1)}
+            expected = model.decoder(kept[pool]).numpy()
+            np.testing.assert_allclose(model(x[i : i + 1, :n])[0].numpy(), expected, atol=1e-12)
+            np.testing.assert_allclose(whole[i], expected, atol=1e-11)
+            np.testing.assert_allclose(graph[i], expected, atol=1e-11)
+            state = model.initial_state(1)
+            for t in range(n):
+                stepped, state = model.step(x[i : i + 1, t], state)
+            np.testing.assert_allclose(stepped[0].numpy(), expected, atol=1e-11)
+
+
 def test_names_of_a_prenorm_binary_s4d(make_network: Make) -> None:
     graph = export(make_network(n_layers=1))
     reads = {node.name: node.inputs for node in graph.nodes}

@@ -53,7 +53,7 @@ class Machine:
         self.operations = program["operations"]
         self.counts: Counter[str] = Counter()
         (self.input,) = (op for op in self.operations if op["type"] == "Input")
-        (self.readout,) = (op for op in self.operations if op["type"] == "Readout")
+        (self.readout,) = (op for op in self.operations if op["type"].endswith("Readout"))
 
     def run(self, sample: list[list[Any]]) -> tuple[Vector, dict[str, list]]:
         """Return the logits of a sample (steps, channels), and every tensor at every step."""
@@ -75,8 +75,9 @@ class Machine:
         total = [0] * len(self.readout["weight"][0])
         for data in sample:
             values = self._step(data)
+            first = not tensors
             for i, x in enumerate(values[self.readout["inputs"][0]]):
-                total[i] += x
+                total[i] = self._kept(total[i], x, first)
             for name, (re, im) in self.states.items():
                 values[f"{name}:state_re"], values[f"{name}:state_im"] = re, im
             for name, v in self.voltages.items():
@@ -88,14 +89,22 @@ class Machine:
                         values[f"{op['name']}:state_{letter}"] = state
             for name, value in values.items():
                 tensors.setdefault(name, []).append(value)
-        return self._logits(total, len(sample)), tensors
+        mean = self.readout["type"] == "Readout"
+        return self._logits(total, len(sample) if mean else 1), tensors
+
+    def _kept(self, acc: int, x: int, first: bool) -> int:
+        if self.readout["type"] == "LastReadout":
+            return x
+        if self.readout["type"] == "MaxReadout":
+            return x if first else max(acc, x)
+        return acc + x
 
     def _step(self, data: list[Any]) -> dict[str, Any]:
         values: dict[str, Any] = {}
         for op in self.operations:
             if op["type"] == "Input":
                 values[op["name"]] = self._encode(data)
-            elif op["type"] != "Readout":
+            elif op is not self.readout:
                 inputs = [values[name] for name in op["inputs"]]
                 values[op["name"]] = getattr(self, f"_{op['type'].lower()}")(op, *inputs)
         return values

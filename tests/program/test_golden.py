@@ -73,10 +73,11 @@ def test_the_cases_reach_every_operation_and_saturation():
     assert types == {
         *("Input", "Dense", "Embedding", "Affine", "SSM", "Spike", "Ternary", "Table", "Product"),
         *("Add", "LayerNorm", "Readout", "Relu", "LIF", "PeakTernary"),
-        *("AdLIF", "ResonateFire", "Softmax"),
+        *("AdLIF", "ResonateFire", "Softmax", "LastReadout", "MaxReadout"),
     }
     assert saturated == {
-        *("Affine", "SSM", "state", "Table", "Product", "Add", "LayerNorm", "Readout", "Relu")
+        *("Affine", "SSM", "state", "Table", "Product", "Add", "LayerNorm", "Readout", "Relu"),
+        "LastReadout",
     }
     assert {("SSM", 1), ("Dense", 1), ("Readout", 1)} <= sizes
 

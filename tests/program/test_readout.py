@@ -22,7 +22,7 @@ def decide(op: Readout, x: list[list[int]]) -> tuple[list[int], dict[str, int]]:
     """Accumulate all steps, then decode once, as an engine does."""
     state, tally = op.start(1), Tally()
     for now in x:
-        state = op.accumulate(state, np.array([now]))
+        state, _ = op.step(state, np.array([now]), tally=Tally())
     return op.decode(state["sum"], len(x), tally)[0].tolist(), dict(tally)
 
 

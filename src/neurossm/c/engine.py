@@ -132,7 +132,7 @@ class LoadedNetwork:
         self._sum = np.zeros(readout.weight.shape[1], np.int64)
         self._clipped = np.zeros(len(library.source.tallies) or 1, np.uint64)
         self._tallies = library.source.tallies
-        self._readout = readout.name
+        self._readout, self._least = readout.name, lowering.least
 
     def reset(self) -> None:
         """Begin a sample."""
@@ -163,12 +163,12 @@ class LoadedNetwork:
         return kept
 
     def read(self) -> tuple[IntArray, IntArray, Counter[str]]:
-        """Return logits, the readout's sums, and how many integers were clipped."""
+        """Return logits, what the readout keeps, and how many integers were clipped."""
         at = (self._logits.ctypes.data, self._sum.ctypes.data, self._clipped.ctypes.data)
         clipped = self._code.bench_read(self._at, *at)
         counts = Counter({n: int(k) for n, k in zip(self._tallies, self._clipped, strict=False)})
         counts[self._readout] += clipped
-        return self._logits.copy(), self._sum.copy(), counts
+        return self._logits.copy(), self._sum + self._least, counts
 
 
 @dataclass

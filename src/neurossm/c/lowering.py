@@ -72,6 +72,7 @@ class CLowering:
         self.program = provable(program)
         self.unit = TranslationUnit()
         self.shown: list[CTensor] = []
+        self.least = 0  # what every number that the readout keeps stands above
         self.tensors: dict[str, CTensor] = {}
         self._free: list[Member] = []
         self._held: dict[str, Member] = {}
@@ -308,22 +309,32 @@ def _(op: Embedding, to: CLowering) -> None:
 
 @lower.register
 def _(op: Readout, to: CLowering) -> None:
-    """Add up the last tensor; what is made of the sum is written by `logits`."""
+    """Keep what is pooled of the last tensor; what is made of it is written by `logits`."""
     x, x0 = to.input(op)
-    reach = int(to.interval(op).largest().max()) * op.max_steps
-    kind = working(-reach, reach)
+    low, high = _range(to.interval(op))
+    reach = max(-low, high) * op.summed_steps
+    least = to.least = low if op.pool == "max" else 0  # its memory is 0 at first
+    kind = working(-reach, max(reach, high - least))
     to.unit.member(kind, x.size, op.name, "sum")
+    keep = {
+        "mean": f"sum[c] += ({kind.name})x0[c];",
+        "last": f"sum[c] = ({kind.name})x0[c];",
+        "max": f"const {kind.name} v = ({kind.name})x0[c] - ({literal(least, kind)}); "
+        "sum[c] = v > sum[c] ? v : sum[c];",
+    }
     body = [
         f"    for (size_t c = 0; c < {x.size}; ++c) {{",
-        f"        sum[c] += ({kind.name})x0[c];",
+        f"        {keep[op.pool]}",
         "    }",
     ]
     y = CArgument(f"{kind.name} *restrict sum", "s->sum")
     to.call("accumulate", [y, x0], body, x0=x.size)
 
 
-def logits(op: Readout, unit: TranslationUnit, name: str) -> list[str]:
-    """Return the lines that make logits of the sum over s->steps steps, and count the clipped.
+def logits(op: Readout, unit: TranslationUnit, name: str, above: int) -> list[str]:
+    """Return the lines that make logits of what is kept of s->steps steps, and count the clipped.
+
+    `above` is what every number that is kept stands above, see `CLowering`.
 
     All of it is below 2**62, as the program's certificate says, but for the divisor, below 2**63.
     """
@@ -333,8 +344,11 @@ def logits(op: Readout, unit: TranslationUnit, name: str) -> list[str]:
     low, high = limits(op.out.bits)
     kind = CType(64)
     least, most, half = (literal(value, kind) for value in (low, high, 1 << op.shift))
+    kept = "(int64_t)s->sum[i]"
+    if above:
+        kept = f"({kept} + ({literal(above, kind)}))"
     lines = [
-        "const int64_t n = (int64_t)s->steps;",
+        f"const int64_t n = {'(int64_t)s->steps' if op.pool == 'mean' else '1'};",
         "int clipped = 0;",
         "if (s->steps == 0) {",
         "    return -1;",
@@ -342,7 +356,7 @@ def logits(op: Readout, unit: TranslationUnit, name: str) -> list[str]:
         f"for (size_t k = 0; k < {classes}; ++k) {{",
         f"    int64_t z = (int64_t){bias.name}[k] * n;",
         f"    for (size_t i = 0; i < {inputs}; ++i) {{",
-        f"        z += (int64_t){weights.name}[k * {inputs} + i] * (int64_t)s->sum[i];",
+        f"        z += (int64_t){weights.name}[k * {inputs} + i] * {kept};",
         "    }",
         f"    z = floor_divided(2 * z + n * {half}, n * {literal(1 << op.shift + 1, kind)});",
     ]

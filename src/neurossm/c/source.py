@@ -59,7 +59,7 @@ class _SourceWriter:
         self.name, self.upper, self.chunked = name, name.upper(), chunked
         self.lowering = CLowering(program, chunked=chunked)
         self.program, self.unit = self.lowering.program, self.lowering.unit
-        self.logits = logits(self.program.readout, self.unit, name)
+        self.logits = logits(self.program.readout, self.unit, name, self.lowering.least)
         self.input = input_kind(self.program.input)
         self.check = list(self._check())
         self.logit = _at_least_32(self.program.readout.out.bits)

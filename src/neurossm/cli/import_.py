@@ -43,6 +43,7 @@ if TYPE_CHECKING:
 @click.option("--prenorm/--postnorm", " /--no-prenorm", default=None, help="Where the norms stand.")
 @click.option("--norm", help="batch, layer, group, instance or none, where names do not tell.")
 @click.option("--norm-eps", type=float, help="Added to the variance in norms. [default: 1e-5]")
+@click.option("--pool", help="mean, last or max: what the decoder reads of all steps.")
 @click.option("--residual", help="sum or none: whether a block's input is added.")
 @click.option("--discretization", help="bilinear or zoh. [default: its code's default]")
 @click.option("--real-transform", help="How the real part of A is stored. [default: exp]")
@@ -64,6 +65,7 @@ def command(
     prenorm: bool | None,
     norm: str | None,
     norm_eps: float | None,
+    pool: str | None,
     residual: str | None,
     discretization: str | None,
     real_transform: str | None,
@@ -88,6 +90,7 @@ def command(
             prenorm=prenorm,
             norm=norm,
             norm_eps=norm_eps,
+            pool=pool,
             residual=residual,
             mean=mean,
             std=std,

@@ -12,8 +12,9 @@ from neurossm.graph import (
     Graph,
     InputNode,
     LinearNode,
-    MeanNode,
+    MaxNode,
     Node,
+    PoolNode,
     SoftResetNode,
     SSMNode,
 )
@@ -27,7 +28,8 @@ def fold(graph: Graph) -> Graph:
     - the states of a neuron with soft reset are rescaled by its gain, and an Affine between it
       and a Linear becomes part of the Linear, where nothing else reads them;
     - an input's scale is multiplied into the weights that read it, if nothing else does;
-    - an Affine before the mean over time moves into the decoder, as both are linear.
+    - an Affine before the pool over time moves into the decoder, unless a gain below 0 would turn
+      the largest value into the smallest.
     """
     folded = graph.with_nodes(_fold_node(node) for node in graph.nodes)
     return _fold_final_affine(_fold_input_scale(_fold_affines(folded)))
@@ -90,22 +92,24 @@ def _fold_input_scale(graph: Graph) -> Graph:
 
 
 def _fold_final_affine(graph: Graph) -> Graph:
-    mean = next((node for node in graph.nodes if isinstance(node, MeanNode)), None)
-    if mean is None:
+    pool = next((node for node in graph.nodes if isinstance(node, PoolNode)), None)
+    if pool is None:
         return graph
-    affine = graph[mean.inputs[0]]
-    readers = graph.readers(mean.name)
+    affine = graph[pool.inputs[0]]
+    readers = graph.readers(pool.name)
     decoder = readers[0] if len(readers) == 1 else None
     private = len(graph.readers(affine.name)) == 1
     if not (isinstance(affine, AffineNode) and isinstance(decoder, LinearNode) and private):
+        return graph
+    if isinstance(pool, MaxNode) and (affine.scale < 0).any():
         return graph
     merged = replace(
         decoder,
         weight=decoder.weight * affine.scale,
         bias=decoder.bias + decoder.weight @ affine.shift,
     )
-    moved = replace(mean, inputs=affine.inputs)
-    replacement = {decoder.name: merged, mean.name: moved}
+    moved = replace(pool, inputs=affine.inputs)
+    replacement = {decoder.name: merged, pool.name: moved}
     return graph.with_nodes(
         replacement.get(node.name, node) for node in graph.nodes if node is not affine
     )

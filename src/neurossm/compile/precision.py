@@ -99,7 +99,7 @@ def _widths_of(node: n.Node, graph: Graph) -> set[str]:
         return {"graded"}
     if isinstance(node, n.LinearNode):
         before = graph[node.inputs[0]]
-        if isinstance(before, n.MeanNode):
+        if isinstance(before, n.PoolNode):
             return {"decoder"}
         return used | (set() if isinstance(before, n.InputNode) else {"mix"})
     return used

@@ -17,7 +17,7 @@ import numpy as np
 
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.compile.scaling import fitting_exponent, largest_mantissa, to_mantissa
-from neurossm.graph import Graph, InputNode, LinearNode, MeanNode
+from neurossm.graph import Graph, InputNode, LinearNode, PoolNode
 
 _DAMPING = 0.01
 """Share of the mean variance added to every input's own: keeps rare inputs' weights in place."""
@@ -67,7 +67,7 @@ class StatisticsObserver:
 
 
 def _mixes(graph: Graph, node: LinearNode) -> bool:
-    return not isinstance(graph[node.inputs[0]], (InputNode, MeanNode))
+    return not isinstance(graph[node.inputs[0]], (InputNode, PoolNode))
 
 
 def round_adjusted(weight: FloatArray, covariance: FloatArray, limit: int) -> IntArray:

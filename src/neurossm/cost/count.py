@@ -113,19 +113,19 @@ class _Counter:
         unit.add(messages=messages, message_bits=messages * STATISTICS_BITS)
 
     def readout(self, unit: ChannelCounts) -> None:
-        """Add a sum per channel and step, sent once per sample and decoded there."""
+        """Add what is pooled per channel and step, sent once per sample and decoded there."""
         op = self.program.readout
         samples, nonzero = self.activity.samples, self.activity.nonzero_sums
         bits = readout_sum_bits(self.program)
         self.unit(OpPart(op.name, "sum"), nonzero.size).add(
-            elementwise_adds=self.ticks,
+            elementwise_adds=0 if op.pool == "last" else self.ticks,  # a comparison counts as one
             messages=nonzero * -(-bits // self.bits_per_message),
             message_bits=nonzero * bits,
         )
         unit.add(
             Effective_MACs=(op.weight != 0).astype(np.int64) @ nonzero,
             Dense=op.weight.shape[1] * samples,
-            elementwise_multiplies=DECODE_PRODUCTS * samples,
+            elementwise_multiplies=DECODE_PRODUCTS * samples if op.pool == "mean" else 0,
             elementwise_adds=DECODE_SUMS * samples,
         )
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import numpy as np
 
@@ -47,20 +47,3 @@ class AddNode(Node):
         """Ends add up."""
         x, y = inputs
         return Range(x.low + y.low, x.high + y.high)
-
-
-@dataclass(frozen=True, eq=False)
-class MeanNode(Node):
-    """Mean over all time steps: (B, L, H) becomes (B, H)."""
-
-    time: ClassVar[Literal["any", "needed", "ended"]] = "ended"
-    work_per_channel: ClassVar[FloatWork | None] = FloatWork(elementwise=1)
-
-    def apply(self, *inputs: FloatArray) -> FloatArray:
-        """Compute (B, L, H) to (B, H)."""
-        mean: FloatArray = inputs[0].mean(axis=1)
-        return mean
-
-    def bound(self, *inputs: Range) -> Range:
-        """A mean is within what it is taken of."""
-        return inputs[0]

@@ -11,9 +11,10 @@ from neurossm.graph.adlif import AdLIFNode
 from neurossm.graph.functions import GELUNode, PiecewiseLinearNode, ReLUNode, SigmoidNode
 from neurossm.graph.lif import LIFNode
 from neurossm.graph.linear import AffineNode, EmbeddingNode, LinearNode
-from neurossm.graph.merging import AddNode, MeanNode, ProductNode
+from neurossm.graph.merging import AddNode, ProductNode
 from neurossm.graph.node import Node
 from neurossm.graph.norms import BatchNormNode, LayerNormNode
+from neurossm.graph.pooling import POOLS, LastNode, MaxNode, MeanNode, PoolNode
 from neurossm.graph.resonate_fire import ResonateFireNode
 from neurossm.graph.soft_reset import SoftResetNode
 from neurossm.graph.softmax import SoftmaxNode
@@ -42,6 +43,8 @@ NODE_TYPES: dict[str, type[Node]] = {
     "AdLIF": AdLIFNode,
     "ResonateFire": ResonateFireNode,
     "Softmax": SoftmaxNode,
+    "Last": LastNode,
+    "Max": MaxNode,
 }
 """Node types by the names that files give them."""
 TYPE_NAMES: dict[type, str] = {kind: name for name, kind in NODE_TYPES.items()}
@@ -49,6 +52,7 @@ TYPE_NAMES: dict[type, str] = {kind: name for name, kind in NODE_TYPES.items()}
 __all__ = [
     "INPUT_KINDS",
     "NODE_TYPES",
+    "POOLS",
     "TYPE_NAMES",
     "AdLIFNode",
     "AddNode",
@@ -58,11 +62,14 @@ __all__ = [
     "GELUNode",
     "InputNode",
     "LIFNode",
+    "LastNode",
     "LayerNormNode",
     "LinearNode",
+    "MaxNode",
     "MeanNode",
     "Node",
     "PiecewiseLinearNode",
+    "PoolNode",
     "ProductNode",
     "ReLUNode",
     "ResonateFireNode",

@@ -20,6 +20,8 @@ _CONTINUOUS = ("s4", "s4d", "standalone")
 _RANDOM = ("s4dsurrogate", "s4d_surrogate")
 _SPIKES = ("spike", "heaviside", "step", "binary")
 
+POOLS = {"pool": "mean", "last": "last"}
+"""Our names of the decoder's modes."""
 _PIPELINE_MODES = {"imdb": "last", "listops": "last"}  # of the decoder, unless said otherwise
 
 _NEEDED = "a model with S4D, Binary S4D or GSU layers is needed"
@@ -161,9 +163,10 @@ def check_config(config: Config) -> None:
     for name, reason in _model_problems(config.model):
         raise UnsupportedError(f"{config.where}: model.{name}: {reason}")
     mode = config.decoder.get("mode")
-    if mode not in (None, "pool"):
+    if mode is not None and mode not in POOLS:
         raise UnsupportedError(
-            f"{config.where}: decoder.mode: {mode}: the readout here is the mean over time (pool)"
+            f"{config.where}: decoder.mode: {mode}: the readout here is the mean over time "
+            "(pool) or the last step (last)"
         )
     kind = config.decoder.get("_name_")
     if kind not in (None, "sequence", "nd"):

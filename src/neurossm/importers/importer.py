@@ -18,6 +18,7 @@ from neurossm.graph.sequences import Sequences
 from neurossm.importers import choices
 from neurossm.importers.archive import Source, read_source
 from neurossm.importers.config_file import (
+    POOLS,
     Config,
     check_config,
     load_config,
@@ -200,7 +201,8 @@ def _import(
     spec, state = reading.input, reading.state
     if reading.norm == "batch" and reading.norm_eps != choices.USUAL_EPS:
         state = with_usual_eps(state, reading.norm_eps)
-    model = build(_model_config(reading, config), state)
+    values = _model_config(reading, config) | {"pool": _pool(config, options)}
+    model = build(values, state)
     samples = None if calibration is None else _samples(spec, calibration)
     return Imported(
         model,
@@ -224,6 +226,8 @@ def _import_sparch(
             "--config: nothing is read from configurations of this family; say it with --neuron "
             "and --input"
         )
+    if options.pool is not None:
+        raise InputError("--pool: networks of this family have a readout of their own")
     settings = Settings(options, {})
     read = read_sparch(source.weights, settings)
     settings.require_answers()
@@ -266,11 +270,22 @@ def _record_names(found: Found, activation: str, config: Config, settings: Setti
     encoder = "embedding" if found.tokens else "linear"
     settings.add("encoder", f"{encoder} of {found.input_size}", "names")
     settings.add("classes", found.classes, "names")
-    origin, note = ("config", "") if config.decoder.get("mode") else ("assumed", _POOL_NOTE)
-    settings.add("readout", "mean over time", origin, note)  # type: ignore[arg-type]
+    mode, pool = config.decoder.get("mode"), _READOUTS[_pool(config, settings.options)]
+    if settings.options.pool is not None:
+        settings.add("readout", pool, "option")
+    else:
+        note = "" if mode else "decoder mode pool; --pool changes it"
+        settings.add("readout", pool, "config" if mode else "assumed", note)
 
 
-_POOL_NOTE = "decoder mode pool; others cannot be imported"
+_READOUTS = {"mean": "mean over time", "last": "last step", "max": "largest value over time"}
+
+
+def _pool(config: Config, options: ImportOptions) -> str:
+    """Return what the decoder reads, of what a checked configuration and the user say."""
+    if options.pool is not None and options.pool not in _READOUTS:
+        raise InputError(f"--pool {options.pool}: possible here: {', '.join(_READOUTS)}")
+    return options.pool or POOLS.get(str(config.decoder.get("mode")), "mean")
 
 
 def _check_encoder(found: Found, config: Config) -> None:

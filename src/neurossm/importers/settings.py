@@ -43,6 +43,8 @@ class ImportOptions:
         The set of weights, where the file holds several.
     neuron
         ``cadlif`` or ``adlif``, whose files have the same names.
+    pool
+        What the decoder reads: ``mean`` over time, ``last`` step or ``max``.
     """
 
     input: str | None = None
@@ -58,6 +60,7 @@ class ImportOptions:
     std: str | None = None
     which: str | None = None
     neuron: str | None = None
+    pool: str | None = None
 
 
 @dataclass(frozen=True)

@@ -131,13 +131,13 @@ def parts_of_graph(graph: Graph) -> Parts:
     Raises
     ------
     UnsupportedError
-        The graph does not end in one mean over time and functions of it.
+        The graph does not end in one pool over time and functions of it.
     """
     sizes = graph.channels()
     inner: list[Member] = []
     decoder: list[Member] = []
     for node in graph.nodes[1:]:
-        if isinstance(node, nodes.MeanNode) or any(d.name in node.inputs for d in decoder):
+        if isinstance(node, nodes.PoolNode) or any(d.name in node.inputs for d in decoder):
             decoder.append(node)
         elif isinstance(node, nodes.LinearNode):
             product = part_of(node.name, "product")
@@ -155,9 +155,9 @@ def parts_of_graph(graph: Graph) -> Parts:
 
 
 def _check_decoder(graph: Graph, decoder: list[Member]) -> None:
-    means = [node.name for node in decoder if isinstance(node, nodes.MeanNode)]
-    if len(means) != 1 or decoder[0].name != means[0] or decoder[-1].name != graph.output.name:
+    pools = [node.name for node in decoder if isinstance(node, nodes.PoolNode)]
+    if len(pools) != 1 or decoder[0].name != pools[0] or decoder[-1].name != graph.output.name:
         raise UnsupportedError(
-            f"{graph.output.name}: Lava runs graphs that end in one mean over time and functions "
+            f"{graph.output.name}: Lava runs graphs that end in one pool over time and functions "
             "of it; evaluate the graph without Lava"
         )

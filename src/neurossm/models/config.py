@@ -14,6 +14,7 @@ LayerKind = Literal["binary-s4d", "gsu", "s4d", "spiking-ssm"]
 Initialisation = Literal["inv", "lin"]
 Discretization = Literal["bilinear", "zoh"]
 NormKind = Literal["batch", "layer", "none"]
+PoolKind = Literal["mean", "last", "max"]
 ThresholdKind = Literal["dynamic", "static"]
 GateNormKind = Literal["layer", "batch"]
 Activation = Literal["gelu", "relu", "none"]
@@ -117,6 +118,9 @@ class ModelConfig:
     activation
         GSU: ``gelu`` or ``none`` after that norm; None is ``gelu``. ``s4d``: ``gelu`` or ``relu``
         after the SSM; it must be given.
+    pool
+        What the decoder reads: the ``mean`` over time, the ``last`` step, or the largest value of
+        each channel (``max``), of a sequence's valid steps.
     """
 
     layer: LayerKind
@@ -138,6 +142,7 @@ class ModelConfig:
     threshold_factor: float = 0.15
     gate_norm: GateNormKind = "layer"
     activation: Activation | None = None
+    pool: PoolKind = "mean"
 
     def __post_init__(self) -> None:
         if self.layer == "gsu" and self.activation is None:

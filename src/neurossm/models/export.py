@@ -14,6 +14,7 @@ from torch import nn
 import neurossm
 from neurossm.errors import InputError, UnsupportedError
 from neurossm.graph import (
+    POOLS,
     AddNode,
     BatchNormNode,
     EmbeddingNode,
@@ -23,7 +24,6 @@ from neurossm.graph import (
     LayerNormNode,
     LIFNode,
     LinearNode,
-    MeanNode,
     Node,
     ProductNode,
     ReLUNode,
@@ -97,8 +97,9 @@ def _nodes(model: Network) -> Iterator[Node]:
     if final is not None:
         yield final
         name = "norm"
-    yield MeanNode("mean", (name,))
-    yield LinearNode("decoder", ("mean",), array(model.decoder.weight), array(model.decoder.bias))
+    pool = model.config.pool
+    yield POOLS[pool](pool, (name,))
+    yield LinearNode("decoder", (pool,), array(model.decoder.weight), array(model.decoder.bias))
 
 
 def _input(model: Network) -> InputNode:

@@ -1,4 +1,4 @@
-"""The whole network: encoder, blocks, final norm, mean over time, decoder."""
+"""The whole network: encoder, blocks, final norm, pool over time, decoder."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from neurossm.models import fused
 from neurossm.models.block import Block, make_norm
 from neurossm.models.config import InputSpec, ModelConfig
 from neurossm.models.ssm import kernels
-from neurossm.models.valid import normed, valid_steps
+from neurossm.models.valid import normed, pooled, valid_steps
 
 UINT8_SCALE = 1.0 / 255.0
 
@@ -27,7 +27,7 @@ class NetworkState:
         State of each block's mixer, complex128: of its SSM (B, H, N), and one more column for the
         soma of a SpikingSSM.
     total
-        Sum over the steps so far of what the decoder reads the mean of, (B, H).
+        What is kept of the steps so far for the decoder, (B, H): their sum, or what is pooled.
     steps
         Number of steps so far.
     """
@@ -94,7 +94,7 @@ class Network(nn.Module):
         return encoded
 
     def features(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
-        """Return what the decoder reads the mean of, (B, H, L), for raw input (B, L, size).
+        """Return what is pooled over time, (B, H, L), for raw input (B, L, size).
 
         What stands at steps that valid (B, L) does not name may be anything; None: all are valid.
         """
@@ -121,7 +121,7 @@ class Network(nn.Module):
         x
             Raw input: (B, L, size), or (B, L) for tokens.
         lengths
-            Steps (B) of each sequence, which the mean and, in training, all statistics are over;
+            Steps (B) of each sequence, which the pool and, in training, all statistics are over;
             None: all. What stands behind them may be anything.
 
         Returns
@@ -129,13 +129,8 @@ class Network(nn.Module):
         Tensor
             Logits (B, classes).
         """
-        if lengths is None:
-            mean = self.features(x).mean(dim=-1)
-        else:
-            valid = valid_steps(lengths, x.shape[1])  # (B, L)
-            features = self.features(x, valid)  # (B, H, L)
-            mean = (features * valid.unsqueeze(1)).sum(dim=-1) / lengths.unsqueeze(1)
-        logits: Tensor = self.decoder(mean)
+        valid = None if lengths is None else valid_steps(lengths, x.shape[1])  # (B, L)
+        logits: Tensor = self.decoder(pooled(self.features(x, valid), lengths, self.config.pool))
         return logits
 
     def initial_state(self, batch: int) -> NetworkState:
@@ -166,8 +161,13 @@ class Network(nn.Module):
             hidden, block_state = block.step(hidden, block_state)
             ssm.append(block_state)
         hidden = self.norm(hidden.unsqueeze(-1)).squeeze(-1)
-        after = NetworkState(tuple(ssm), state.total + hidden, state.steps + 1)
-        logits: Tensor = self.decoder(after.total / after.steps)
+        pool, first = self.config.pool, state.steps == 0
+        if pool == "mean":
+            total = state.total + hidden
+        else:
+            total = hidden if first or pool == "last" else torch.maximum(state.total, hidden)
+        after = NetworkState(tuple(ssm), total, state.steps + 1)
+        logits: Tensor = self.decoder(total / after.steps if pool == "mean" else total)
         return logits, after
 
     def parameter_count(self) -> int:

@@ -6,6 +6,7 @@ statistics of the batch alone: those of BatchNorm, and the mean of the GSU's thr
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
@@ -66,3 +67,18 @@ def normed_rows(norm: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
     out = torch.zeros_like(rows)
     out[valid] = norm(rows[valid])
     return out.transpose(1, 2)
+
+
+def pooled(features: Tensor, lengths: Tensor | None, pool: str) -> Tensor:
+    """Return the pool (B, H) of the valid steps of features (B, H, L), see `ModelConfig.pool`."""
+    if lengths is None:
+        if pool == "mean":
+            return features.mean(dim=-1)
+        return features[..., -1] if pool == "last" else features.amax(dim=-1)
+    if pool == "last":
+        at = (lengths - 1).view(-1, 1, 1).expand(-1, features.shape[1], 1)
+        return features.gather(2, at).squeeze(2)
+    valid = valid_steps(lengths, features.shape[-1]).unsqueeze(1)
+    if pool == "mean":
+        return (features * valid).sum(dim=-1) / lengths.unsqueeze(1)
+    return features.masked_fill(~valid, -math.inf).amax(dim=-1)

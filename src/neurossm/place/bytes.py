@@ -23,9 +23,9 @@ AS_COMPILED = Variant()
 
 
 def readout_sum_bits(program: Program) -> int:
-    """Return the signed width of the readout's sum over `max_steps` steps."""
+    """Return the signed width of what the readout keeps of `max_steps` steps."""
     reach = program[program.readout.inputs[0]].out.interval.largest()
-    return int(reach.max()).bit_length() + (program.max_steps - 1).bit_length() + 1
+    return int(reach.max()).bit_length() + (program.readout.summed_steps - 1).bit_length() + 1
 
 
 def whole_bytes(bits: int) -> int:

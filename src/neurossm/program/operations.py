@@ -12,7 +12,7 @@ from neurossm.program.lif import LIF
 from neurossm.program.operation import Op
 from neurossm.program.peak import PeakTernary
 from neurossm.program.product import Product
-from neurossm.program.readout import Readout
+from neurossm.program.readout import READOUTS, LastReadout, MaxReadout, Readout
 from neurossm.program.relu import Relu
 from neurossm.program.resonate_fire import ResonateFire
 from neurossm.program.softmax import Softmax
@@ -24,6 +24,7 @@ from neurossm.program.threshold import Spike, Ternary
 __all__ = [
     "LIF",
     "OP_TYPES",
+    "READOUTS",
     "SSM",
     "AdLIF",
     "Add",
@@ -31,7 +32,9 @@ __all__ = [
     "Dense",
     "Embedding",
     "Input",
+    "LastReadout",
     "LayerNorm",
+    "MaxReadout",
     "PeakTernary",
     "Product",
     "Readout",
@@ -64,5 +67,7 @@ OP_TYPES: dict[str, type[Op]] = {
         ResonateFire,
         Softmax,
         Readout,
+        LastReadout,
+        MaxReadout,
     )
 }

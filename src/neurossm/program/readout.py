@@ -1,8 +1,9 @@
-"""The readout: sum over time, decode once, divide by the number of steps."""
+"""Readouts: what is kept of a tensor over time, and the linear decoder that makes logits of it."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import ClassVar
 
 import numpy as np
 
@@ -22,7 +23,14 @@ class Readout(Op):
     `logits = sat(floor((2 z + n 2**shift) / (n 2**(shift + 1))))`, which is `z / (n 2**shift)`
     to nearest, halves up. `weight` is (classes, H), `bias` (classes); everything is exact until
     then. A sample may have at most `max_steps` steps.
+
+    The other readouts keep something else than the sum, and decode it with n = 1.
     """
+
+    pool: ClassVar[str] = "mean"
+    """What logits are made of: the "mean" over time, the "last" step, or the largest ("max")."""
+    empty: ClassVar[int] = 0
+    """What is kept before the first step."""
 
     weight: IntArray
     bias: IntArray
@@ -45,32 +53,41 @@ class Readout(Op):
     def start(self, batch: int) -> States:
         """Return an empty sum."""
         width = self.weight.shape[1]
-        return {"sum": np.zeros((batch, width), np.int64), "steps": np.zeros(1, np.int64)}
+        return {"sum": np.full((batch, width), self.empty), "steps": np.zeros(1, np.int64)}
 
-    def accumulate(self, state: States, x: IntArray) -> States:
-        """Add one step's (B, H) to the sum."""
-        return {"sum": state["sum"] + x, "steps": state["steps"] + 1}
+    def after_each(self, total: IntArray, x: IntArray) -> IntArray:
+        """Return what is kept after each step of x (B, T, H), given what was before, (B, H)."""
+        return total[:, None] + np.cumsum(x, axis=1)
+
+    def after(self, total: IntArray, x: IntArray) -> IntArray:
+        """Return what is kept after the last step of x (B, T, H), (B, H)."""
+        kept: IntArray = total + x.sum(axis=1)
+        return kept
 
     def step(self, state: States, *inputs: IntArray, tally: Tally) -> tuple[States, IntArray]:
-        """Add (B, H) to the sum; return the logits (B, classes) as if the sample ended now."""
-        state = self.accumulate(state, inputs[0])
-        return state, self.decode(state["sum"], int(state["steps"][0]), tally)
+        """Take one step (B, H); return the logits (B, classes) as if the sample ended now."""
+        total = self.after(state["sum"], inputs[0][:, None])
+        state = {"sum": total, "steps": state["steps"] + 1}
+        return state, self.decode(total, int(state["steps"][0]), tally)
 
     def decode(self, total: IntArray, steps: IntArray | int, tally: Tally) -> IntArray:
-        """Return logits (B, classes) from sums (B, H) over so many steps, one number or (B)."""
-        n = np.asarray(steps, np.int64).reshape(-1, 1)
+        """Return logits (..., classes) of what is kept (..., H) of so many steps.
+
+        `steps` is one number, or as many as there are rows (...).
+        """
+        n = np.asarray(steps if self.pool == "mean" else 1, np.int64)[..., None]
         z = total @ self.weight.T + self.bias * n
         logits = (2 * z + (n << self.shift)) // (n << (self.shift + 1))
         return saturate(logits, self.out.bits, tally, self.name)
 
     def bounds(self, *inputs: Interval) -> Interval:
-        """A mean lies within the bounds of what it averages, whatever the number of steps."""
+        """What is decoded lies within the bounds of what is read, whatever the number of steps."""
         (x,) = inputs
         largest = x.largest().astype(np.float64)
         reach = np.abs(self.weight).astype(np.float64) @ largest + np.abs(self.bias)
         for worst in (2 * reach + 2.0**self.shift, largest):
             what = f"the sum over max_steps = {self.max_steps} steps"
-            check_exact(self.name, what, worst * self.max_steps)
+            check_exact(self.name, what, worst * self.summed_steps)
         at_low, at_high = self.weight * x.low, self.weight * x.high
         low = np.minimum(at_low, at_high).sum(axis=1) + self.bias
         high = np.maximum(at_low, at_high).sum(axis=1) + self.bias
@@ -79,3 +96,87 @@ class Readout(Op):
     def input_channels(self) -> tuple[int | None, ...]:
         """Return H."""
         return (self.weight.shape[1],)
+
+    def pooled(self, steps: IntArray) -> Pooled:
+        """Return a memory for samples of so many steps, (B)."""
+        return Pooled(self, steps)
+
+    @property
+    def summed_steps(self) -> int:
+        """How many steps what is kept may be the sum of."""
+        return self.max_steps if self.pool == "mean" else 1
+
+
+@dataclass(frozen=True, eq=False)
+class LastReadout(Readout):
+    """The last step of a sample through a linear decoder: `acc = x_n`, decoded with n = 1."""
+
+    pool: ClassVar[str] = "last"
+
+    def after_each(self, total: IntArray, x: IntArray) -> IntArray:
+        """Return x."""
+        return x
+
+    def after(self, total: IntArray, x: IntArray) -> IntArray:
+        """Return the last step (B, H) of x."""
+        return x[:, -1]
+
+
+@dataclass(frozen=True, eq=False)
+class MaxReadout(Readout):
+    """The largest value of each channel over time: `acc = max_t x_t`, decoded with n = 1."""
+
+    pool: ClassVar[str] = "max"
+    empty: ClassVar[int] = -(1 << 62)
+
+    def after_each(self, total: IntArray, x: IntArray) -> IntArray:
+        """Return the largest so far, after each step."""
+        return np.maximum(total[:, None], np.maximum.accumulate(x, axis=1))
+
+    def after(self, total: IntArray, x: IntArray) -> IntArray:
+        """Return the largest so far."""
+        return np.maximum(total, x.max(axis=1))
+
+
+READOUTS: dict[str, type[Readout]] = {
+    kind.pool: kind for kind in (Readout, LastReadout, MaxReadout)
+}
+"""By what they pool."""
+
+
+@dataclass(eq=False)
+class Pooled:
+    """What a readout keeps of samples whose steps come in pieces; several threads may bring them.
+
+    Parameters
+    ----------
+    readout
+        The readout.
+    steps
+        Valid steps (B) of each sample.
+
+    Attributes
+    ----------
+    totals
+        What is kept of each sample, (B, H).
+    tally
+        Logits that were clipped.
+    """
+
+    readout: Readout
+    steps: IntArray
+    totals: IntArray = field(init=False)
+    tally: Tally = field(default_factory=Tally)
+
+    def __post_init__(self) -> None:
+        """Keep nothing yet."""
+        shape = (len(self.steps), self.readout.weight.shape[1])
+        self.totals = np.full(shape, self.readout.empty)
+
+    def add(self, who: IntArray | slice, x: IntArray) -> None:
+        """Take the next steps x (b, T, H) of the samples `who`."""
+        self.totals[who] = self.readout.after(self.totals[who], x)
+
+    def logits(self) -> IntArray:
+        """Return the logits (B, classes) of all samples, which have come to their end."""
+        return self.readout.decode(self.totals, self.steps, self.tally)

@@ -43,20 +43,19 @@ def run(
     tally = Tally()
     states = {op.name: op.start(len(x)) for op in program.ops}
     nonzeros = {name: np.zeros((len(x), program[name].out.channels), np.int64) for name in counted}
-    source = program.readout.inputs[0]
-    total = np.zeros((len(x), program[source].out.channels), np.int64)
+    source, pooled = program.readout.inputs[0], program.readout.pooled(steps)
     meter = Meter(progress, "running", steps.sum())
     for t, _, running in spans(steps[order], 1):
         who = order[:running]
         values = _step(program, x[who, t], states, running, tally)
-        total[who] += values[source]
+        pooled.add(who, values[source][:, None])
         for name in kept.names:
             kept.tensors[name][who, t] = _value(program.recordings[name], values, states)
         for name in counted:
             nonzeros[name][who] += values[name] != 0
         meter.add(running)
-    logits = program.readout.decode(total, steps, tally)
-    return Run(logits, dict(tally), kept.tensors, nonzeros, total)
+    logits = pooled.logits()
+    return Run(logits, dict(tally + pooled.tally), kept.tensors, nonzeros, pooled.totals)
 
 
 def _step(

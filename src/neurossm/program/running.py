@@ -34,7 +34,7 @@ class Run:
     nonzeros
         How many steps a counted tensor was not 0, (B, C) int64.
     totals
-        What the readout sums over time, (B, H) int64.
+        What the readout keeps of all steps, their sum or what it pools, (B, H) int64.
     """
 
     logits: IntArray

@@ -109,22 +109,22 @@ def _check_nodes(graph: Graph, refusals: Refusals) -> None:
 
 
 def _check_end(graph: Graph) -> None:
-    """Refuse a graph that does not end in a mean over time and a decoder."""
+    """Refuse a graph that does not end in a pool over time and a decoder."""
     output = graph.output
-    reads_mean = bool(output.inputs) and isinstance(graph[output.inputs[0]], n.MeanNode)
-    if not (isinstance(output, n.LinearNode) and reads_mean):
+    reads_pool = bool(output.inputs) and isinstance(graph[output.inputs[0]], n.PoolNode)
+    if not (isinstance(output, n.LinearNode) and reads_pool):
         raise UnsupportedError(
-            f"{output.name}: a network must end in a mean over time and a linear decoder, not in a "
-            f"{type(output).__name__}"
+            f"{output.name}: a network must end in a mean over time (or the last step, or "
+            f"the maximum) and a linear decoder, not in a {type(output).__name__}"
         )
 
 
 def _check_inputs(graph: Graph, node: n.Node) -> None:
-    """Refuse a mean over time in the middle."""
+    """Refuse a pool over time in the middle."""
     for name in node.inputs:
-        if isinstance(graph[name], n.MeanNode):
+        if isinstance(graph[name], n.PoolNode):
             raise UnsupportedError(
-                f"{node.name}: reads {name!r}, a mean over time, which only the decoder at the "
+                f"{node.name}: reads {name!r}, a pool over time, which only the decoder at the "
                 "end may"
             )
 
@@ -139,7 +139,7 @@ def _weights(
     """Round the weights of all layers but the decoder, whose width is the logits'."""
     found: dict[str, Weights] = {}
     for node in graph.nodes:
-        if not isinstance(node, n.LinearNode) or isinstance(graph[node.inputs[0]], n.MeanNode):
+        if not isinstance(node, n.LinearNode) or isinstance(graph[node.inputs[0]], n.PoolNode):
             continue
         key = ("weights", node.name, options.widths_of(node.layer).weight)
         if key not in memory:

@@ -16,7 +16,7 @@ from neurossm.compile.scaling import (
 )
 from neurossm.graph import nodes as n
 from neurossm.naming import part_of
-from neurossm.program import Dense, Embedding, Input, Readout, unchecked
+from neurossm.program import READOUTS, Dense, Embedding, Input, unchecked
 from neurossm.program.certificate import refuse_wrap
 
 FLOAT_INPUT_BITS = 16
@@ -61,7 +61,7 @@ def emit_embedding(node: n.EmbeddingNode, b: Builder) -> None:
 def emit_linear(node: n.LinearNode, b: Builder) -> None:
     """Append the Dense, and the Affine that adds the bias; the decoder becomes the Readout."""
     before = b.graph[node.inputs[0]]
-    if isinstance(before, n.MeanNode):
+    if isinstance(before, n.PoolNode):
         _readout(node, before, b)
         return
     source = b.read(node, 0)
@@ -77,12 +77,15 @@ def emit_linear(node: n.LinearNode, b: Builder) -> None:
 
 
 @emits(n.MeanNode, Need.AVERAGED, fixed=True)
-def emit_mean(node: n.MeanNode, b: Builder) -> None:
-    """Append nothing: the mean is part of the Readout, which the decoder becomes."""
+@emits(n.LastNode, Need.AVERAGED, fixed=True)
+@emits(n.MaxNode, Need.AVERAGED, fixed=True)
+def emit_pool(node: n.PoolNode, b: Builder) -> None:
+    """Append nothing: the pool is part of the Readout, which the decoder becomes."""
 
 
-def _readout(node: n.LinearNode, mean: n.MeanNode, b: Builder) -> None:
-    source = b.read(mean, 0)
+def _readout(node: n.LinearNode, pool: n.PoolNode, b: Builder) -> None:
+    source = b.read(pool, 0)
+    kind = READOUTS[pool.pool]
     spec = b.out(source)
     x_exponent = uniform_exponent(node.name, spec.exponent)
     limit = largest_mantissa(b.widths_for(node.layer).decoder)
@@ -90,9 +93,10 @@ def _readout(node: n.LinearNode, mean: n.MeanNode, b: Builder) -> None:
     # Beside a large bias small weights lose bits that the logits would not show.
     for_bias = fitting_exponent(np.abs(node.bias).max(keepdims=True), 2.0 ** (LOGIT_BITS + 4))
     scale = min(scale, int(for_bias[0]) - x_exponent)
-    # The decoded sum of the longest sample, doubled to round it, must fit 62 bits.
+    # What is decoded, the sum of the longest sample or one step, must fit 62 bits when doubled.
     total = np.abs(node.weight) @ spec.interval.largest() + np.ldexp(np.abs(node.bias), x_exponent)
-    scale = min(scale, int(fitting_exponent(total, 2.0**60 / b.options.max_steps).min()))
+    summed = b.options.max_steps if kind.pool == "mean" else 1
+    scale = min(scale, int(fitting_exponent(total, 2.0**60 / summed).min()))
     weight = to_mantissa(node.weight, scale)
     exponent = scale + x_exponent
     bias = to_mantissa(node.bias, exponent)
@@ -101,4 +105,4 @@ def _readout(node: n.LinearNode, mean: n.MeanNode, b: Builder) -> None:
     shift = max(0, -spare)
     out = unchecked(LOGIT_BITS, exponent - shift, len(bias))
     steps = b.options.max_steps
-    b.add(Readout(node.name, (source,), out, weight, bias, shift, steps, layer=node.layer))
+    b.add(kind(node.name, (source,), out, weight, bias, shift, steps, layer=node.layer))

@@ -14,12 +14,10 @@ from numpy.typing import NDArray
 
 from neurossm.arrays import IntArray
 from neurossm.engine.cpu.planner import lower
-from neurossm.engine.cpu.tape import Tape
 from neurossm.engine.cpu.workspace import Workspace
 from neurossm.errors import InputError
 from neurossm.graph.sequences import Sequences, runs_of_one_length
 from neurossm.program import Program
-from neurossm.program.arithmetic import Tally
 from neurossm.program.running import Kept, Run, Sink, check_countable, check_recordable
 from neurossm.progress import Meter, Progress
 from neurossm.threads import usable_cores
@@ -92,7 +90,7 @@ def run_to(
         raise InputError(f"threads: {threads}, must be at least 1")
     steps = Sequences(data, lengths).steps
     meter = Meter(progress, "running", steps.sum())
-    batch = _Batch(program, lower(program, names, counted), steps, sink, meter)
+    batch = _Batch(program, names, counted, steps, sink, meter)
     for first, x in _encoded(program, data):
         batch.run(first, x, threads or usable_cores())
     return batch.result()
@@ -110,15 +108,23 @@ class _Batch:
     """Runs samples of so many `steps` (B) in any order and collects their sums and counts."""
 
     def __init__(
-        self, program: Program, tape: Tape, steps: IntArray, sink: Sink, meter: Meter
+        self,
+        program: Program,
+        names: tuple[str, ...],
+        counted: tuple[str, ...],
+        steps: IntArray,
+        sink: Sink,
+        meter: Meter,
     ) -> None:
-        self.program, self.tape, self.steps, self.sink = program, tape, steps, sink
-        self.meter = meter
-        self.sums = {
-            key: np.zeros((len(steps), channels), np.int64)
-            for key, (_, channels) in tape.sums.items()
+        self.program, self.names, self.counted, self.steps = program, names, counted, steps
+        self.sink, self.meter = sink, meter
+        self.source = program.readout.inputs[0]
+        self.tape = lower(program, with_pooled(program, names), counted)
+        self.pooled = program.readout.pooled(steps)
+        self.nonzeros = {
+            name: np.zeros((len(steps), program[name].out.channels), np.int64) for name in counted
         }
-        self.counts = tape.counts()
+        self.counts = self.tape.counts()
 
     def run(self, first: int, x: IntArray, threads: int) -> None:
         """Run samples x (b, L, C), which are number `first` and following."""
@@ -141,27 +147,35 @@ class _Batch:
         """Run samples of one length together; return what was clipped."""
         workspace.reset()
         counts = self.tape.counts()
-        names = self.tape.tensors
-        steps = int(self.steps[first])
+        steps, samples = int(self.steps[first]), slice(first, first + len(x))
         # Recorded tensors are read from the work memory after every chunk.
-        stride = workspace.chunk if names else REPORT_STEPS
+        stride = workspace.chunk if self.tape.tensors else REPORT_STEPS
         for start in range(0, steps, stride):
             stop = min(start + stride, steps)
             workspace.advance(x, start, stop, counts)
-            for name in names:
+            for name in self.names:
                 self.sink(name, first, start, recorded(self.program, workspace, name, stop - start))
+            if not self.tape.sums_readout:
+                values = recorded(self.program, workspace, self.source, stop - start)
+                self.pooled.add(samples, values)
             self.meter.add(len(x) * (stop - start))
-        for key, sums in self.sums.items():
-            sums[first : first + len(x)] = workspace.total(key)
+        if self.tape.sums_readout:
+            self.pooled.totals[samples] = workspace.total()
+        for name, nonzeros in self.nonzeros.items():
+            nonzeros[samples] = workspace.total(name)
         return counts
 
     def result(self) -> Run:
-        """Decode the sums."""
-        tally = Tally()
-        totals = self.sums.pop("")
-        logits = self.program.readout.decode(totals, self.steps, tally)
-        saturations = self.tape.clipped(self.counts) | tally
-        return Run(logits, saturations, {}, self.sums, totals)
+        """Decode what is kept."""
+        logits = self.pooled.logits()
+        saturations = self.tape.clipped(self.counts) | self.pooled.tally
+        return Run(logits, saturations, {}, self.nonzeros, self.pooled.totals)
+
+
+def with_pooled(program: Program, names: tuple[str, ...]) -> tuple[str, ...]:
+    """Return the tensors to keep: also what the readout reads, unless the tape sums it."""
+    read = () if program.readout.pool == "mean" else program.readout.inputs
+    return tuple(dict.fromkeys((*names, *read)))
 
 
 def group_size(samples: int, steps: int, threads: int) -> int:

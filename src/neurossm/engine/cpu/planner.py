@@ -223,4 +223,5 @@ def _ssm_parameters(op: SSM, modes: int, lanes: int) -> tuple[FloatArray, FloatA
 
 @lower_op.register
 def _(op: Readout, to: Lowering) -> None:
-    to.total("", op.inputs[0], kinds.ACCUMULATE, kinds.X_ACCUMULATE)
+    if op.pool == "mean":  # what others keep is taken of the tensor itself
+        to.total("", op.inputs[0], kinds.ACCUMULATE, kinds.X_ACCUMULATE)

@@ -60,6 +60,7 @@ class Session:
         count = streams or 1
         self._workspace = Workspace(self._tape, count, max(1, ROWS // count))
         self._counts = self._tape.counts()
+        self._pooled = self._nothing()
 
     def step(self, x: ArrayLike) -> IntArray:
         """Advance one step; return the logits if the input ended now.
@@ -107,14 +108,12 @@ class Session:
         data, parts = self._encoded(x), []
         for begin in range(0, data.shape[1], self._workspace.chunk):
             piece = data[:, begin : begin + self._workspace.chunk]
-            total = self._workspace.total()[:, None]
-            first = self.steps + 1
+            before, first = self._kept(), self.steps + 1
             self._run(piece)
             values = recorded(self.program, self._workspace, self._source, piece.shape[1])
-            sums = total + np.cumsum(values, axis=1)  # (streams, steps, C)
-            steps = np.tile(np.arange(first, self.steps + 1), len(sums))
-            flat = self.program.readout.decode(sums.reshape(len(steps), -1), steps, Tally())
-            parts.append(flat.reshape(*sums.shape[:2], -1))
+            kept = self.program.readout.after_each(before, values)  # (streams, steps, C)
+            steps = np.arange(first, self.steps + 1)
+            parts.append(self.program.readout.decode(kept, steps, Tally()))
         return self._plain(np.concatenate(parts, axis=1))
 
     def advance(self, x: ArrayLike) -> None:
@@ -143,16 +142,31 @@ class Session:
 
     def _run(self, data: IntArray) -> None:
         data = data if data.flags.c_contiguous else np.ascontiguousarray(data)
-        self._workspace.advance(data, 0, data.shape[1], self._counts)
-        self.steps += data.shape[1]
-        self._last = data.shape[1]
+        steps, readout = data.shape[1], self.program.readout
+        stride = steps if self._tape.sums_readout else self._workspace.chunk
+        for begin in range(0, steps, stride):
+            end = min(begin + stride, steps)
+            self._workspace.advance(data, begin, end, self._counts)
+            if not self._tape.sums_readout:
+                values = recorded(self.program, self._workspace, self._source, end - begin)
+                self._pooled = readout.after(self._pooled, values)
+        self.steps += steps
+        self._last = steps
+
+    def _kept(self) -> IntArray:
+        """Return what the readout keeps of the steps so far, (streams, C)."""
+        return self._workspace.total() if self._tape.sums_readout else self._pooled
+
+    def _nothing(self) -> IntArray:
+        readout = self.program.readout
+        return np.full((self._workspace.samples, readout.weight.shape[1]), readout.empty)
 
     @property
     def logits(self) -> IntArray:
         """The logits if the input ended now, (classes) or (streams, classes)."""
         if self.steps == 0:
             raise InputError("session: no logits before the first step")
-        logits = self.program.readout.decode(self._workspace.total(), self.steps, Tally())
+        logits = self.program.readout.decode(self._kept(), self.steps, Tally())
         return self._plain(logits)
 
     @property
@@ -171,12 +185,13 @@ class Session:
         """Integers clipped so far, by tensor, over all streams."""
         tally = Tally()
         if self.steps:
-            self.program.readout.decode(self._workspace.total(), self.steps, tally)
+            self.program.readout.decode(self._kept(), self.steps, tally)
         return self._tape.clipped(self._counts) | tally
 
     def reset(self) -> None:
         """Begin a new input at step 0."""
         self._workspace.reset()
+        self._pooled = self._nothing()
         self._counts[:] = 0
         self.steps = 0
 

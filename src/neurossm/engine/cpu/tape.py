@@ -66,6 +66,11 @@ class Tape:
     tensors: dict[str, Tensor]
     sums: dict[str, tuple[int, int]]
 
+    @property
+    def sums_readout(self) -> bool:
+        """Whether it adds up what the readout reads."""
+        return "" in self.sums
+
     def counts(self) -> IntArray:
         """Return a tally of nothing yet."""
         return np.zeros(len(self.names) + 1, np.int64)

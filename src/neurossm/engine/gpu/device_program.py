@@ -89,7 +89,8 @@ class DeviceProgram:
         states = {name: step.start(samples, self.device) for name, step in self.stateful.items()}
         source = self.program[self.program.readout.inputs[0]]
         nonzeros = {name: zeros(self.program[name].out.channels) for name in counted}
-        return Chunk(states, zeros(source.out.channels), nonzeros)
+        total = torch.full_like(zeros(source.out.channels), self.program.readout.empty)
+        return Chunk(states, total, nonzeros)
 
     def clear_counts(self) -> None:
         """Forget what was clipped so far."""
@@ -119,7 +120,7 @@ class DeviceProgram:
         for task in self._tasks(frozenset({*names, *chunk.nonzeros})):
             inputs = [values[name] for name in task.inputs]
             if isinstance(task.ops[0], Readout):
-                chunk.total += inputs[0].sum(dim=1, dtype=torch.int64)
+                pool(task.ops[0], chunk.total, inputs[0])
                 continue
             results = self._results(task, inputs, chunk, names, keep)
             for name in task.finished:
@@ -206,6 +207,16 @@ class DeviceProgram:
         fit = max(1, memory // 8 // max(1, states))
         batch = max(1, min(samples, fit, rows // min(steps, 128)))
         return batch, max(1, min(steps, rows // batch))
+
+
+def pool(readout: Readout, total: Tensor, x: Tensor) -> None:
+    """Let what a readout keeps, (B, H), take the steps x (B, T, H), in place."""
+    if readout.pool == "mean":
+        total += x.sum(dim=1, dtype=torch.int64)
+    elif readout.pool == "max":
+        torch.maximum(total, x.amax(dim=1).long(), out=total)
+    else:
+        total.copy_(x[:, -1])
 
 
 def _scratch(op: Op, fuses: bool, names: tuple[str, ...]) -> int:

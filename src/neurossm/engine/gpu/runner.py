@@ -17,7 +17,6 @@ from neurossm.engine.gpu.device_program import DeviceProgram, device_program
 from neurossm.graph.data import check_data
 from neurossm.graph.sequences import Sequences, longest_first, spans
 from neurossm.program import Program
-from neurossm.program.arithmetic import Tally
 from neurossm.program.running import Kept, Run, Sink, check_countable, check_recordable
 from neurossm.progress import Meter, Progress
 
@@ -130,7 +129,7 @@ class _DeviceBatch:
         self.ready, self.steps, self.chunk, self.names = ready, steps, chunk, names
         self.sink, self.meter = sink, meter
         nothing = ready.start(0, counted)
-        self.totals = np.zeros((len(steps), *nothing.total.shape[1:]), np.int64)
+        self.pooled = ready.program.readout.pooled(steps)
         self.nonzeros = {
             name: np.zeros((len(steps), *zeros.shape[1:]), np.int64)
             for name, zeros in nothing.nonzeros.items()
@@ -150,7 +149,7 @@ class _DeviceBatch:
 
             self.ready.advance(piece, running, self.names, keep)
             self.meter.add(count * (end - begin))
-        self.totals[who] = all_of_them.total.cpu().numpy()
+        self.pooled.totals[who] = all_of_them.total.cpu().numpy()
         for name, values in all_of_them.nonzeros.items():
             self.nonzeros[name][who] = values.cpu().numpy()
 
@@ -161,8 +160,7 @@ class _DeviceBatch:
             self.sink(name, int(who[part[0]]), begin, values[part[0] : part[-1] + 1])
 
     def result(self) -> Run:
-        """Decode the sums."""
-        tally = Tally()
-        logits = self.ready.program.readout.decode(self.totals, self.steps, tally)
-        saturations = self.ready.clipped() | tally
-        return Run(logits, saturations, {}, self.nonzeros, self.totals)
+        """Decode what is kept."""
+        logits = self.pooled.logits()
+        saturations = self.ready.clipped() | self.pooled.tally
+        return Run(logits, saturations, {}, self.nonzeros, self.pooled.totals)

@@ -1,4 +1,4 @@
-"""Readout: the sum over time of a sample, decoded at its last step."""
+"""Readout: what is pooled over the time of a sample, decoded at its last step."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from neurossm.lava.stream import StreamModel, StreamProcess
 
 
 class ReadoutProcess(StreamProcess):
-    """Decodes the mean over the steps of a sample, at its last step.
+    """Decodes what is pooled over the steps of a sample, at its last step.
 
     Parameters
     ----------
     members : iterable of operations or nodes
-        The Readout of an integer program, or the Mean of a float graph and what follows it.
+        The Readout of an integer program, or the pool of a float graph and what follows it.
     channels : int
         Number H of the channels that arrive.
     schedule : Schedule
@@ -41,14 +41,14 @@ class ReadoutProcess(StreamProcess):
     Ports
     -----
     a_in
-        (H), what is summed.
+        (H), what is pooled.
     s_out
         (classes), the logits at the last step of a sample, zeros at all others.
 
     Vars
     ----
     total
-        (H), the sum so far.
+        (H), the sum so far, or what the readout keeps in its place.
     logits
         (classes), of the last sample that ended.
     saturations
@@ -87,21 +87,23 @@ def _bits(decoder: Member) -> int | None:
 
 
 class _ReadoutModel(StreamModel):
+    def keep(self, x: NDArray[Any], *, begins: bool) -> None:
+        """Let `total` take one step (H), of a sample that may begin with it."""
+        raise NotImplementedError
+
     def decode(self, steps: int) -> NDArray[Any]:
         """Return the logits (classes) of `total` over so many steps."""
         raise NotImplementedError
 
     def advance(self, position: int | None) -> None:
-        """Add one vector to the sum; decode at the end of a sample."""
+        """Take one vector; decode at the end of a sample."""
         x = self.a_in.recv()
         if position is None:
             self.s_out.send(self._silence())
             return
         members = self.proc_params["members"]
         self.trace(position, {members[0].inputs[0]: x})
-        if self.schedule.begins(position):
-            self.total[:] = 0
-        self.total += x
+        self.keep(x, begins=self.schedule.begins(position))
         ended = self.schedule.ends(position)
         if ended:
             sample = self.schedule.sample(position)
@@ -117,13 +119,20 @@ class _ReadoutModel(StreamModel):
 @requires(CPU)
 @tag("fixed_pt")
 class ReadoutFixed(_ReadoutModel):
-    """Integers: an exact sum of 64 bits, rounded once."""
+    """Integers: an exact sum of 64 bits, or one step's, rounded once."""
 
     a_in: PyInPort = LavaPyType(PyInPort.VEC_DENSE, np.int32, precision=32)
     s_out: PyOutPort = LavaPyType(PyOutPort.VEC_DENSE, np.int32, precision=32)
     total: Any = LavaPyType(np.ndarray, np.int64)
     logits: Any = LavaPyType(np.ndarray, np.int64)
     saturations: Any = LavaPyType(np.ndarray, np.int64)
+
+    def keep(self, x: NDArray[Any], *, begins: bool) -> None:
+        """Keep integers."""
+        (readout,) = self.proc_params["members"]
+        if begins:
+            self.total[:] = readout.empty
+        self.total[:] = readout.after(self.total[None], x[None, None].astype(np.int64))[0]
 
     def decode(self, steps: int) -> NDArray[Any]:
         """Decode integers."""
@@ -146,10 +155,15 @@ class ReadoutFloating(_ReadoutModel):
     logits: Any = LavaPyType(np.ndarray, float)
     saturations: Any = LavaPyType(np.ndarray, np.int64)
 
+    def keep(self, x: NDArray[Any], *, begins: bool) -> None:
+        """Keep real numbers."""
+        pool, *_ = self.proc_params["members"]
+        self.total[:] = x if begins else pool.after(self.total, x)
+
     def decode(self, steps: int) -> NDArray[Any]:
         """Decode real numbers."""
-        mean, *rest = self.proc_params["members"]
-        values: dict[str, Any] = {mean.name: self.total[None] / steps}
+        pool, *rest = self.proc_params["members"]
+        values: dict[str, Any] = {pool.name: pool.result(self.total[None], steps)}
         for node in rest:
             values[node.name] = node.apply(*(values[name] for name in node.inputs))
         logits: NDArray[Any] = values[self.proc_params["members"][-1].name][0]
