@@ -46,6 +46,9 @@ TRIAL_STEPS = 300
 SPARE = 0.94
 """Share of the minutes that the epochs are planned for; evaluation and captured steps take more."""
 PIECE = 15 << 20
+VERIFIED = ("samples", "steps", "accuracy", "paired_difference", "top1_agreement", "survives")
+LAYER = ("name", "spike_agreement", "spikes_compared", "firing_rate", "pre_threshold_snr_db")
+"""What is kept of `verify`, and of each layer."""
 SMOKE = ["--n-layers", "2", "--d-model", "8", "--d-state", "4", "--batch-size", "8"]
 
 
@@ -183,9 +186,11 @@ def judge(options: argparse.Namespace, rest: list[str], stem: Path) -> None:
     say(f"whole test set: {found['whole']}")
     data = data_of(test.limited(options.verify or None))
     outcome = verify(program, data, model=model, engines=(engine,))
-    found["verify"] = {**outcome.to_json(), "engine": engine, "verdict": outcome.verdict}
+    compared = outcome.to_json()
+    layers = [{name: layer[name] for name in LAYER} for layer in compared["layers"]]
+    found["verify"] = {name: compared[name] for name in VERIFIED}
+    found["verify"] |= {"layers": layers, "engine": engine, "verdict": outcome.verdict}
     say(outcome.verdict)
-    found["verify"].pop("per_sample", None)
     cost = profile(program, data_of(test.limited(options.profile))).to_json()
     found["cost"] = {name: value for name, value in cost.items() if name not in ("cores", "layers")}
     results.write_text(json.dumps(found, indent=1))
