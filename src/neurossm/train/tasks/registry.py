@@ -13,6 +13,7 @@ from neurossm.errors import InputError
 from neurossm.train.tasks.image import image
 from neurossm.train.tasks.listops import generated_listops, read_listops
 from neurossm.train.tasks.mnist import sequential_mnist
+from neurossm.train.tasks.pathfinder import PATH_X, PATHFINDER, pathfinder
 from neurossm.train.tasks.samples import Task
 from neurossm.train.tasks.text import text
 from neurossm.train.tasks.token_order import token_order
@@ -98,6 +99,14 @@ TASKS: Mapping[str, TaskSource] = {
         lambda request: image(request.folder, request.limit),
         "grey CIFAR-10, a pixel per step",
         "cifar-10-batches-bin, or a folder with train/CLASS and test/CLASS of picture files",
+    ),
+    "pathfinder": TaskSource(
+        lambda request: pathfinder("pathfinder", PATHFINDER, request.limit, request.seed),
+        "do two discs mark one dashed curve? 32 x 32 pixels",
+    ),
+    "pathx": TaskSource(
+        lambda request: pathfinder("pathx", PATH_X, request.limit, request.seed),
+        "the same on 128 x 128 pixels: 16,384 steps",
     ),
     "token-order": TaskSource(
         lambda request: token_order(),
