@@ -7,18 +7,20 @@ the minutes are found by a short trial at the first call (--epochs E asks for a 
 kept in FOLDER/PRESET.plan.json. FOLDER gets PRESET.pt and PRESET.last.pt, PRESET.csv (a row per
 epoch), PRESET.training.json, PRESET.h5 (the program) and PRESET.json: accuracies of float,
 approximated and fixed, their paired difference, same top-1, spikes by layer, cost and cores.
-Nothing but the checkpoint is given to the compiler. --copy FOLDER2 copies what is small there after
-each call, in pieces of 15 MB; pieces that lie in FOLDER are joined at the next. Options after --
-are those of `python -m neurossm.train`. It needs PyTorch, NumPy, SciPy, Numba and h5py alone.
+Nothing but the checkpoint is given to the compiler. --copy FOLDER2 packs all but data and program
+there after each call, in pieces of 15 MB, PRESET.tar.piece0 and so on; another machine goes on with
+them in FOLDER. Options after -- are those of `python -m neurossm.train`. It needs PyTorch, NumPy,
+SciPy, Numba and h5py alone.
 """
 
 from __future__ import annotations
 
 import argparse
 import gc
+import io
 import json
-import shutil
 import sys
+import tarfile
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -58,7 +60,7 @@ def main() -> int:
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
     stem = out / options.preset
-    join_pieces(out)
+    unpack_pieces(out, options.preset)
     try:
         done = train_one(options, rest, stem)
         if done and options.judge:
@@ -76,7 +78,7 @@ def arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("preset")
     parser.add_argument("--data", help="what `neurossm data` wrote, or the original files' folder")
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--copy", type=Path, help="folder for small copies")
+    parser.add_argument("--copy", type=Path, help="folder for packed copies")
     parser.add_argument("--minutes", type=float, default=15.0, help="of training, in all calls")
     parser.add_argument("--epochs", type=int, help="instead of a trial")
     parser.add_argument("--call-minutes", type=float, default=9.0, help="of training in this call")
@@ -226,29 +228,27 @@ def data_of(samples: Samples) -> Data:
 
 
 def copy_small(out: Path, to: Path, preset: str) -> None:
-    """Copy checkpoints and results, large ones in pieces."""
+    """Pack checkpoints and results, and write the archive in pieces."""
     to.mkdir(parents=True, exist_ok=True)
-    for path in sorted(out.glob(f"{preset}.*")):
-        finished = Path(f"{out / preset}.training.json").exists()
-        if path.suffix in (".h5", ".npz") or ".piece" in path.name:
-            continue
-        if path.name.endswith(".last.pt") and finished:
-            continue
-        content = path.read_bytes()
-        if len(content) <= PIECE:
-            shutil.copy(path, to)
-            continue
-        for number, start in enumerate(range(0, len(content), PIECE)):
-            (to / f"{path.name}.piece{number}").write_bytes(content[start : start + PIECE])
+    finished = Path(f"{out / preset}.training.json").exists()
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        for path in sorted(out.glob(f"{preset}.*")):
+            needless = finished and path.name.endswith(".last.pt")
+            if path.suffix in (".pt", ".csv", ".json") and not needless:
+                archive.add(path, path.name)
+    content = packed.getvalue()
+    for number, start in enumerate(range(0, len(content), PIECE)):
+        (to / f"{preset}.tar.piece{number}").write_bytes(content[start : start + PIECE])
 
 
-def join_pieces(out: Path) -> None:
-    """Join files that came in pieces."""
-    for first in out.glob("*.piece0"):
-        whole = first.with_suffix("")
-        if not whole.exists():
-            pieces = sorted(out.glob(f"{whole.name}.piece*"))
-            whole.write_bytes(b"".join(piece.read_bytes() for piece in pieces))
+def unpack_pieces(out: Path, preset: str) -> None:
+    """Unpack what an earlier machine had copied, if this one has nothing yet."""
+    pieces = sorted(out.glob(f"{preset}.tar.piece*"))
+    if pieces and not (out / f"{preset}.plan.json").exists():
+        content = io.BytesIO(b"".join(piece.read_bytes() for piece in pieces))
+        with tarfile.open(fileobj=content) as archive:
+            archive.extractall(out, filter="data")
 
 
 def say(text: str) -> None:

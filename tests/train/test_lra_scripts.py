@@ -54,7 +54,7 @@ def test_a_training_in_two_calls_then_its_integers(
         kept.unlink()
     for kept in (tmp_path / "copy").iterdir():
         kept.rename(out / kept.name)
-    assert (out / "text-gsu.last.pt.piece1").exists()
+    assert (out / "text-gsu.tar.piece1").exists()
     monkeypatch.setattr(sys, "argv", call)
     assert train_all.main() == 0
     found = json.loads((out / "text-gsu.json").read_text())
