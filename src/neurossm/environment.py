@@ -15,7 +15,7 @@ from pathlib import Path
 import neurossm
 
 _REQUIRED = ("torch", "numpy", "h5py", "numba", "click", "rich", "matplotlib", "jinja2", "PyYAML")
-_OPTIONAL = ("lava-nc", "lava-dl", "neurobench")
+_OPTIONAL = ("lava-nc", "lava-dl", "neurobench", "nir")
 _LAVA_PYTHON = (3, 10)
 _PROBE_SECONDS = 120
 _SHARED_MEMORY = Path("/dev/shm")

@@ -1,44 +1,73 @@
-"""`neurossm export`: write the float graph of a checkpoint."""
+"""`neurossm export`: write the float graph of a model, here or as a file of another project."""
 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
+from neurossm.cli.graphs import show_nodes
 from neurossm.cli.options import file_argument, output_option
 from neurossm.cli.output import json_option, open_output
+
+if TYPE_CHECKING:
+    from neurossm.graph import Graph
 
 
 @click.command("export")
 @file_argument("model")
-@output_option("-o", "--output", "graph_path", required=True, help="Float graph to write (HDF5).")
+@output_option("-o", "--output", "graph_path", required=True, help="File to write.")
+@click.option(
+    "--format",
+    "format_",
+    type=click.Choice(["h5", "nir"]),
+    default="h5",
+    show_default=True,
+    help="h5: our float graph (HDF5). nir: NIR, which other simulators read.",
+)
+@click.option(
+    "--ssm",
+    type=click.Choice(["nodes", "extension"]),
+    help="With --format nir: state-space models as NIR's nodes, or each as one of our own "
+    "(DiagonalSSM). [default: nodes]",
+)
 @json_option
-def command(model: Path, graph_path: Path, json_path: str | None) -> None:
-    """Write the float graph of MODEL, a checkpoint: the same function, in double precision."""
-    with open_output(json_path) as output:
-        from neurossm.graph import TYPE_NAMES
-        from neurossm.models.export import export
+def command(
+    model: Path, graph_path: Path, format_: str, ssm: str | None, json_path: str | None
+) -> None:
+    """Write the float graph of MODEL: the same function, in double precision.
 
-        graph = export(model)
-        graph.save(graph_path)
-        channels = graph.channels()
-        nodes = [
-            {
-                "name": node.name,
-                "type": TYPE_NAMES[type(node)],
-                "inputs": list(node.inputs),
-                "channels": channels[node.name],
-            }
-            for node in graph.nodes
-        ]
+    MODEL is a checkpoint, a float graph, or a program, whose graph is approximated as its integers
+    are.
+    """
+    if ssm is not None and format_ != "nir":
+        raise click.UsageError("--ssm goes with --format nir.")
+    with open_output(json_path) as output:
+        graph = _graph_of(model)
+        ours: list[str] = []
+        if format_ == "nir":
+            from neurossm.interchange import export_nir
+
+            ours = export_nir(graph, graph_path, decompose=ssm != "extension")
+        else:
+            graph.save(graph_path)
         output.line(f"Float graph of {model}: {graph_path}")
-        output.table(
-            "Nodes",
-            ["node", "type", "reads", "channels"],
-            [
-                (n["name"], n["type"], " ".join(node.inputs), n["channels"])
-                for n, node in zip(nodes, graph.nodes, strict=True)
-            ],
-        )
-        output.json({"nodes": nodes, "provenance": graph.provenance})
+        shown = show_nodes(output, graph)
+        if ours:
+            output.line(f"Nodes of our own, which NIR's reader refuses: {', '.join(ours)}")
+        output.json({**shown, "extensions": ours} if format_ == "nir" else shown)
+
+
+def _graph_of(model: Path) -> Graph:
+    from neurossm.graph import graph as graph_room
+    from neurossm.models.export import export
+    from neurossm.program import program as program_room
+    from neurossm.storage import schema_of
+
+    schema = schema_of(model)
+    if schema == graph_room.SCHEMA:
+        return graph_room.Graph.load(model)
+    if schema == program_room.SCHEMA:
+        return program_room.Program.load(model).graph
+    return export(model)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
+from neurossm.cli.graphs import show_nodes
 from neurossm.cli.options import file_argument, file_option, output_option
 from neurossm.cli.output import Output, json_option, open_output
 
@@ -49,6 +50,12 @@ if TYPE_CHECKING:
 @click.option("--real-transform", help="How the real part of A is stored. [default: exp]")
 @click.option("--dt-transform", help="How dt is stored. [default: exp]")
 @file_option("--calibration", help="DATA.npz to keep for compiling.")
+@click.option("--dt", type=float, help="Of a NIR file: length of a step, in its unit of time.")
+@click.option(
+    "--integration",
+    type=click.Choice(["euler", "exact"]),
+    help="Of a NIR file: how its equations are integrated. [default: euler]",
+)
 @json_option
 def command(
     checkpoint: Path,
@@ -71,12 +78,21 @@ def command(
     real_transform: str | None,
     dt_transform: str | None,
     calibration: Path | None,
+    dt: float | None,
+    integration: str | None,
     json_path: str | None,
 ) -> None:
     """Import CKPT of another project (the paper's code, S4, SpikingSSM, SiLIF); none of it is run.
 
-    What changes the function and stands neither in CKPT nor in its configuration is asked for.
+    What changes the function and stands neither in CKPT nor in its configuration is asked for. A
+    file of NIR (.nir) becomes a float graph, in steps of --dt.
     """
+    if checkpoint.suffix == ".nir":
+        _only_for_nir(click.get_current_context().params)
+        _import_nir(checkpoint, model_path, input_, dt, integration or "euler", json_path)
+        return
+    if dt is not None or integration is not None:
+        raise click.UsageError("--dt and --integration go with a NIR file (.nir).")
     _one_of(model_path, check_path, limit, calibration)
     with open_output(json_path) as output:
         from neurossm.importers import ImportOptions
@@ -101,6 +117,36 @@ def command(
             _check(output, checkpoint, check_path, config, options, limit)
         elif model_path is not None:
             _import(output, checkpoint, model_path, config, options, calibration)
+
+
+_OF_NIR = ("checkpoint", "model_path", "input_", "dt", "integration", "json_path")
+
+
+def _only_for_nir(given: dict[str, object]) -> None:
+    for name, value in given.items():
+        if name not in _OF_NIR and value is not None:
+            option = "--" + name.removesuffix("_path").replace("_", "-")
+            raise click.UsageError(f"{option} says nothing of a NIR file; leave it out.")
+    if given["model_path"] is None:
+        raise click.UsageError("Missing option '-o' / '--output'.")
+
+
+def _import_nir(
+    path: Path,
+    graph_path: Path | None,
+    given: str | None,
+    dt: float | None,
+    integration: Any,
+    json_path: str | None,
+) -> None:
+    assert graph_path is not None
+    with open_output(json_path) as output:
+        from neurossm.interchange import import_nir
+
+        graph = import_nir(path, dt=dt, input=given, integration=integration)
+        graph.save(graph_path)
+        output.line(f"Imported {path.name}: float graph {graph_path}")
+        output.json(show_nodes(output, graph))
 
 
 def _one_of(
