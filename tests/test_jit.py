@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -86,3 +87,21 @@ def test_kernels_that_python_calls_can_be_called_where_nothing_is_kept():
 def test_importing_imports_no_numba(module):
     code = f"import sys, neurossm.{module}; sys.exit('numba' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_limit_of_threads_is_pytorchs_after_a_loop_ran_in_parallel():
+    """Numba starts threads through OpenMP, as PyTorch does; on one core there is no more to see."""
+    script = (
+        "import torch\n"
+        "from neurossm.program.feedback_series import feedback_series\n"
+        "import numba\n"
+        "from numba.np.ufunc.parallel import _launch_threads\n"
+        "_launch_threads()\n"
+        "print(numba.get_num_threads(), torch.get_num_threads())\n"
+    )
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("NUMBA_NUM_THREADS", None)
+    child = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True, env=environment
+    )
+    assert child.stdout == "1 1\n"

@@ -6,15 +6,31 @@ Importing this module imports no Numba; the first compilation does.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar
+
+from neurossm.threads import usable_cores
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 prange = range
 """Numba's `prange` inside a function compiled by `lazily`; `range` where that runs as Python."""
 
+
+def _share_limit_of_threads() -> None:
+    """Let a limit of OpenMP's threads be Numba's, too, which reads its own when it is imported.
+
+    Both start threads through one library: Numba would raise PyTorch's number to that of the cores
+    as soon as it runs a loop in parallel.
+    """
+    limit = os.environ.get("OMP_NUM_THREADS", "")
+    if limit.isdigit() and 0 < int(limit) < usable_cores():
+        os.environ.setdefault("NUMBA_NUM_THREADS", limit)
+
+
+_share_limit_of_threads()
 _DEFAULTS: Mapping[str, Any] = MappingProxyType({})
 
 
