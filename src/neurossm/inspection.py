@@ -14,7 +14,7 @@ from neurossm.graph import TYPE_NAMES
 from neurossm.graph import graph as graph_room
 from neurossm.origin import imported_line, imported_line_of
 from neurossm.program import program as program_room
-from neurossm.storage import schema_of
+from neurossm.storage import netx, schema_of
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Inspection:
 
 
 def inspect(path: str | os.PathLike[str]) -> Inspection:
-    """Describe a file: a checkpoint, a float graph or a program.
+    """Describe a file: a checkpoint, a float graph, a program, or a network of netx's.
 
     Parameters
     ----------
@@ -67,12 +67,39 @@ def inspect(path: str | os.PathLike[str]) -> Inspection:
         return _program(program_room.Program.load(path))
     if schema == graph_room.SCHEMA:
         return _graph(graph_room.Graph.load(path))
+    if schema is None and netx.is_netx(path):
+        return _netx(path)
     if schema is not None or path.suffix in (".h5", ".hdf5"):
         raise FormatError(
             f"{path}: neither a {graph_room.SCHEMA} nor a {program_room.SCHEMA} file"
             + (f" but {schema!r}" if schema else " (foreign, damaged or truncated)")
         )
     return _checkpoint(path)
+
+
+def _netx(path: Path) -> Inspection:
+    layers = netx.read_layers(path)
+    return Inspection(
+        kind="netx network",
+        properties={
+            "layers": len(layers),
+            "not run by netx": [one.number for one in layers if one.type not in netx.KNOWN],
+        },
+        title="Layers",
+        columns=("layer", "type", "neuron", "shape", "datasets"),
+        rows=tuple(
+            (
+                one.number,
+                one.type + (" (a program of ours)" if one.type == netx.OURS else ""),
+                one.neuron,
+                "x".join(map(str, one.shape)),
+                ", ".join(
+                    f"{name} {'x'.join(map(str, s))}".strip() for name, s in one.fields.items()
+                ),
+            )
+            for one in layers
+        ),
+    )
 
 
 def _imported(line: str | None) -> dict[str, str]:

@@ -16,7 +16,7 @@ from neurossm.cli.output import Output, json_option, open_output
 @file_argument("file")
 @json_option
 def command(file: Path, json_path: str | None) -> None:
-    """Show what FILE holds: a checkpoint, a float graph or a program."""
+    """Show what FILE holds: a checkpoint, a float graph, a program, or a netx network."""
     with open_output(json_path) as output:
         from neurossm.inspection import inspect
 

@@ -22,9 +22,11 @@ from neurossm.lava.worker import Worker, kept
 
 if TYPE_CHECKING:
     from neurossm.lava.network import LavaNetwork, as_process, build
+    from neurossm.lava.netx_run import run_netx
     from neurossm.lava.neurons import lif_neuron, ssm_neuron
     from neurossm.lava.processes.gate.process import Gate
     from neurossm.lava.processes.network.process import NetworkProcess
+    from neurossm.lava.processes.netx.process import NetxNetwork
     from neurossm.lava.processes.neuron.process import Neuron
     from neurossm.lava.processes.player.process import Player
     from neurossm.lava.processes.readout.process import ReadoutProcess
@@ -35,6 +37,7 @@ __all__ = [
     "Inlet",
     "LavaNetwork",
     "NetworkProcess",
+    "NetxNetwork",
     "Neuron",
     "Plan",
     "Player",
@@ -53,6 +56,7 @@ __all__ = [
     "run",
     "run_config",
     "run_graph",
+    "run_netx",
     "ssm_neuron",
 ]
 
@@ -65,7 +69,9 @@ _NEED_LAVA = {
     "ReadoutProcess": "processes.readout.process",
     "as_process": "network",
     "build": "network",
+    "NetxNetwork": "processes.netx.process",
     "lif_neuron": "neurons",
+    "run_netx": "netx_run",
     "ssm_neuron": "neurons",
 }
 

@@ -1,0 +1,1 @@
+"""Networks of netx, with layers of ours."""
