@@ -59,8 +59,8 @@ def test_a_missing_tool_is_named(firmware, monkeypatch, capsys):
     ("sizes", "what"),
     [
         ({"channels": 700, "modes": 4}, "the 1310720 of"),
-        # 2 blocks of 40 channels of 600 complex states, 2 x 3 bytes each: 288,000 bytes at least
-        ({"channels": 40, "modes": 600}, "state_memory_bytes = .* the 262144 of"),
+        # 2 blocks of 300 channels of 80 complex states, 2 x 3 bytes each: 288,000 bytes at least
+        ({"channels": 300, "modes": 80}, "state_memory_bytes = .* the 262144 of"),
     ],
 )
 def test_what_cannot_fit_a_microcontroller_is_refused(networks, sizes, what):
