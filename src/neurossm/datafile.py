@@ -85,8 +85,10 @@ def load_data(path: str | os.PathLike[str]) -> Data:
             "save them as y, or leave them out"
         )
     x, y, lengths = found["x"], found.get("y"), found.get("lengths")
+    if not x.shape or not x.shape[0]:
+        raise InputError(f"{path}: x has shape {x.shape}: no samples")
     if y is not None:
-        y = check_labels(y, len(x) if x.ndim else 0, None, str(path))
+        y = check_labels(y, len(x), None, str(path))
     if lengths is not None:
         samples, steps = x.shape[:2] if x.ndim > 1 else (0, 0)
         lengths = check_lengths(lengths, samples, steps, str(path))

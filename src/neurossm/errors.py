@@ -1,7 +1,8 @@
 """The exceptions that users of NeuroSSM meet.
 
 Each message is one line that names the place, the value, the limit and the way out. The command
-line prints it as it is and exits with status 1.
+line prints it as it is and exits with status 1. Text of a file stands in it as printable characters
+alone, and what is very long is cut in the middle.
 """
 
 from __future__ import annotations
@@ -16,9 +17,27 @@ __all__ = [
     "UnsupportedError",
 ]
 
+MESSAGE_CHARACTERS = 1_000
+"""The longest message; a longer one keeps its beginning, which says where, and its end."""
+
+
+def short_line(text: str) -> str:
+    """Return a text as one line that any terminal shows and people read."""
+    if len(text) > MESSAGE_CHARACTERS:
+        text = f"{text[:600]} ... {text[-(MESSAGE_CHARACTERS - 605) :]}"
+    if not text.isprintable():
+        words = " ".join(text.split())
+        text = "".join(
+            sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in words
+        )
+    return text
+
 
 class NeuroSSMError(Exception):
     """Base of every error that NeuroSSM raises on purpose."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(short_line(message))
 
 
 class InputError(NeuroSSMError):

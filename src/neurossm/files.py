@@ -16,7 +16,7 @@ from neurossm.errors import FormatError, InputError
 
 _CHUNK_BYTES = 1 << 20
 _TEXT_BYTES = 1 << 20
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What writing fails with for reasons outside this package."""
 
 
@@ -124,7 +124,7 @@ def atomic_path(path: str | os.PathLike[str]) -> Iterator[Path]:
         file.
     """
     require_writable(path)
-    target = Path(os.path.realpath(path))
+    target = _real(path)
     beginning = _temporary_beginning(target)
     _remove_leftovers(target.parent, beginning)
     unique = f"{os.getpid()}.{secrets.token_hex(4)}"
@@ -184,7 +184,7 @@ def require_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[st
         The folder is missing or not writable, or `path` is a folder, a device, write-protected or
         one of the inputs.
     """
-    target = Path(os.path.realpath(as_path(path, "file to write")))
+    target = _real(as_path(path, "file to write"))
     if any(other is not None and same_file(path, other) for other in inputs):
         raise InputError(f"{path}: is read by the same command; write to another file")
     try:
@@ -197,12 +197,22 @@ def require_writable(path: str | os.PathLike[str], *inputs: str | os.PathLike[st
 
 def same_file(first: str | os.PathLike[str], second: str | os.PathLike[str]) -> bool:
     """Tell whether two paths are one file: by name, through links, or as two names of one file."""
-    if os.path.realpath(first) == os.path.realpath(second):
+    if _real(first) == _real(second):
         return True
     try:
         return Path(first).samefile(second)
     except (OSError, ValueError):  # one of them does not exist
         return False
+
+
+def _real(path: str | os.PathLike[str]) -> Path:
+    """Return a path without links; InputError where a relative one is relative to nothing."""
+    try:
+        return Path(os.path.realpath(path))
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: the working directory was removed; change to one that exists"
+        ) from None
 
 
 def _write_problem(target: Path) -> str | None:
@@ -236,7 +246,7 @@ def _removed_on_error(temporary: Path, path: str | os.PathLike[str]) -> Iterator
     except BaseException as error:
         with contextlib.suppress(OSError):
             temporary.unlink()
-        if isinstance(error, OSError) and error.errno in _FULL:
+        if isinstance(error, OSError) and error.errno in FULL:
             raise InputError(f"{path}: cannot be written: {os.strerror(error.errno)}") from None
         raise
 

@@ -6,11 +6,13 @@ Importing this module imports no Numba; the first compilation does.
 from __future__ import annotations
 
 import functools
+import importlib
 import os
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar
 
+from neurossm.errors import MissingDependencyError
 from neurossm.threads import usable_cores
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -34,6 +36,23 @@ _share_limit_of_threads()
 _DEFAULTS: Mapping[str, Any] = MappingProxyType({})
 
 
+def require_numba() -> None:
+    """Import Numba, before anything else does.
+
+    Raises
+    ------
+    MissingDependencyError
+        It does not start here: one of its variables makes no sense, or it is broken.
+    """
+    try:
+        importlib.import_module("numba")
+    except (ImportError, OSError, ValueError, RuntimeError, TypeError) as error:
+        variables = [name for name in os.environ if name.startswith("NUMBA_")]
+        way = f"; unset {' or '.join(variables)}" if variables else ""
+        reason = str(error).rstrip(".")
+        raise MissingDependencyError(f"Numba does not start: {reason}{way}") from error
+
+
 def compiled(
     function: Function, options: Mapping[str, Any] = _DEFAULTS, signature: str | None = None
 ) -> Function:
@@ -51,6 +70,7 @@ def compiled(
     signature
         The only types it takes; by default those of each call.
     """
+    require_numba()
     from numba import njit
 
     compiler: Any = njit
@@ -83,6 +103,7 @@ def lazily(options: Mapping[str, Any] = _DEFAULTS) -> Callable[[Function], Funct
 
 def _with_prange(function: Callable[..., Any]) -> Callable[..., Any]:
     """Return the function with Numba's `prange` in the place of this module's."""
+    require_numba()
     from numba import prange as parallel
 
     assert isinstance(function, FunctionType)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import lzma
+import tokenize
 import zipfile
 import zlib
 from collections.abc import Iterable
@@ -30,8 +32,10 @@ _DAMAGE = (
     NotImplementedError,  # another compression
     zipfile.BadZipFile,
     zlib.error,
+    lzma.LZMAError,
     KeyError,
     SyntaxError,  # a header that is no Python literal
+    tokenize.TokenError,
     TypeError,
     OverflowError,
 )

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterable
@@ -36,16 +37,17 @@ def main() -> int:
             for begin in range(first, end, CHUNK)
         ]
     begun, results = time.monotonic(), []
+    cache = tempfile.TemporaryDirectory()
 
     def work(chunk: tuple[str, range]) -> list[Result]:
         found = []
-        for result in run_cases(*chunk, options.seed, options.keep):
+        for result in run_cases(*chunk, options.seed, Path(cache.name), options.keep):
             found.append(result)
             if result.outcome in BAD or options.case is not None:
                 _tell(result, options.seed)
         return found
 
-    with ThreadPoolExecutor(options.processes) as pool:
+    with cache, ThreadPoolExecutor(options.processes) as pool:
         for found in pool.map(work, chunks):
             results += found
     _table(results)

@@ -60,7 +60,9 @@ def _other_array(rng: Random, array: Any) -> bytes:
             lambda: array[:, :0] if array.ndim > 1 else array[:0],
             lambda: array[0],
             lambda: np.asfortranarray(array),
-            lambda: array.astype(pick(rng, ("f8", ">f4", "f2", "i1", "u8", "?", "c16", "S3", "U2"))),
+            lambda: array.astype(
+                pick(rng, ("f8", ">f4", "f2", "i1", "u8", "?", "c16", "S3", "U2"))
+            ),
             lambda: np.where(rng.random(array.shape) < 0.1, pick(rng, FLOATS), array),
             lambda: np.full(array.shape, pick(rng, INTEGERS[:-1]) % 2**64, "u8"),
             lambda: np.zeros(array.shape, "M8[s]"),
@@ -175,7 +177,7 @@ class Idx:
         return folder / "case.gz"
 
     def read(self, path: Path, rng: Random) -> None:
-        from neurossm.train.tasks import read_idx
+        from neurossm.train.tasks.mnist import read_idx
 
         read_idx(path.with_suffix(""))
 

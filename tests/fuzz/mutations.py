@@ -175,7 +175,15 @@ _LITERALS = (
     *("0", "-1", "1", "3", "8", "99", "1e308", "nan", "-inf", "inf", "1e-400", "true", "false"),
     *("9223372036854775807", "9223372036854775808", "18446744073709551615", "1" * 400, '""', '"x"'),
     *("[]", "{}", "[1, 2]", "null", "~", "1979-05-27", "07:32:00", "'x'", '"\\u0000"', "0x10"),
-    *("1:30", "!!binary x", "!!python/object:os.system x", "*a", "&a [*a]", "[[" * 400, "{a: " * 60),
+    *(
+        "1:30",
+        "!!binary x",
+        "!!python/object:os.system x",
+        "*a",
+        "&a [*a]",
+        "[[" * 400,
+        "{a: " * 60,
+    ),
     *('"""', "1e-4", ".5", "5.", "+1", "0o7", "1_0", "\t", "'''a", "ü", '"\\ud800"'),
 )
 _VALUE = re.compile(r'"[^"\n]*"|(?<![\w.])-?\d[\w.+-]*|\b(?:true|false|null)\b')
@@ -201,7 +209,9 @@ def mutate_text(rng: Random, text: str) -> bytes:
         elif way == 6:
             lines.insert(at, pick(rng, _ADDED))
         else:
-            lines[at] = re.sub(r"\w+", lambda _: pick(rng, ("x", "name", "0", "a.b")), lines[at], count=1)
+            lines[at] = re.sub(
+                r"\w+", lambda _: pick(rng, ("x", "name", "0", "a.b")), lines[at], count=1
+            )
     changed = "\n".join(lines)
     if rng.random() < 0.05:
         return changed.encode(pick(rng, ("utf-16", "latin-1", "utf-32", "utf-7")), "replace")

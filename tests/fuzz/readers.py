@@ -8,11 +8,10 @@ from typing import Protocol
 
 import data_files
 import hdf5_files
+import numpy as np
 import text_files
 import torch_files
 from mutations import Random
-
-import numpy as np
 
 
 class Reader(Protocol):

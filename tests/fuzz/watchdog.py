@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import logging
 import os
 import resource
@@ -54,16 +55,17 @@ class Result:
     megabytes: float
 
 
-def run_cases(reader: str, cases: range, seed: int, keep: Path | None) -> Iterator[Result]:
+def run_cases(
+    reader: str, cases: range, seed: int, cache: Path, keep: Path | None
+) -> Iterator[Result]:
     """Yield the result of each case; a process that dies or hangs is replaced."""
     context = get_context("forkserver")
     context.set_forkserver_preload(_PRELOADED)
     first = cases.start
     while first < cases.stop:
         ours, theirs = context.Pipe()
-        child = context.Process(
-            target=_child, args=(theirs, reader, range(first, cases.stop), seed, keep), daemon=True
-        )
+        arguments = (theirs, reader, range(first, cases.stop), seed, cache, keep)
+        child = context.Process(target=_child, args=arguments, daemon=True)
         child.start()
         theirs.close()
         assert child.pid is not None
@@ -115,7 +117,7 @@ def _processor_seconds(process: int) -> float:
     return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
 
 
-def _child(pipe: Any, name: str, cases: range, seed: int, keep: Path | None) -> None:
+def _child(pipe: Any, name: str, cases: range, seed: int, cache: Path, keep: Path | None) -> None:
     os.setpgid(0, 0)
     import readers
     import torch
@@ -127,16 +129,14 @@ def _child(pipe: Any, name: str, cases: range, seed: int, keep: Path | None) -> 
     logging.getLogger("neurossm").addHandler(logging.NullHandler())
     with tempfile.TemporaryDirectory() as temporary, open(f"{temporary}/printed", "w+b") as printed:
         folder = Path(temporary)
-        os.environ["NEUROSSM_CACHE"] = str(folder / "cache")
+        os.environ["NEUROSSM_CACHE"] = str(cache)
         for descriptor in (1, 2):
             os.dup2(printed.fileno(), descriptor)
         reader = readers.reader(name, folder)
         _limit_memory()
         for case in cases:
-            printed.seek(0)
-            printed.truncate()
             pipe.send("begin")
-            result = _run(reader, name, case, seed, folder, keep)
+            result = _run(reader, name, case, seed, folder, keep, printed)
             sys.stdout.flush()
             if os.fstat(printed.fileno()).st_size and result.outcome in (ACCEPTED, REFUSED):
                 printed.seek(0)
@@ -154,7 +154,9 @@ def _limit_memory() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def _run(reader: Any, name: str, case: int, seed: int, folder: Path, keep: Path | None) -> Result:
+def _run(
+    reader: Any, name: str, case: int, seed: int, folder: Path, keep: Path | None, printed: Any
+) -> Result:
     import readers
 
     rng = readers.randomness(name, seed, case)
@@ -162,6 +164,9 @@ def _run(reader: Any, name: str, case: int, seed: int, folder: Path, keep: Path 
         path = reader.make(rng, folder)
     except Exception as error:
         return Result(name, case, INTERNAL, f"not made: {_place(error)}", 0.0, 0.0)
+    gc.collect()
+    printed.seek(0)
+    printed.truncate()  # of what making it printed
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         (keep / f"{name}-{seed}-{case}{path.suffix}").write_bytes(path.read_bytes())

@@ -104,7 +104,7 @@ def test_kinds_of_input(tmp_path: Path, x: Any, given: str | None, spec: Any, sh
         ({"x": np.zeros(3)}, "float:0:1", r"x is \(3,\); expected \(samples, steps, values\)"),
         ({"y": np.zeros(2, int)}, None, r"y is int64 \(2,\); expected 3 integers"),
         ({"y": np.zeros(3)}, None, r"y is float64 \(3,\); expected 3 integers"),
-        ({"y": np.array([0, -1, 0])}, None, "y holds -1; classes are counted from 0"),
+        ({"y": np.array([0, -1, 0])}, None, "y reaches from -1 to 0; classes are counted from 0"),
         ({"lengths": np.array([1, 5, 6])}, None, "lengths from 1 to 6; x has 5 steps"),
         ({"lengths": np.array([0, 5, 5])}, None, "lengths from 0 to 5"),
     ],

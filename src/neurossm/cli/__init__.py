@@ -12,6 +12,7 @@ import click
 
 import neurossm
 from neurossm.cli.root import RootGroup, debug_option
+from neurossm.cli.streams import prepare_streams
 
 __all__ = ["cli", "main"]
 
@@ -52,4 +53,5 @@ def cli(context: click.Context) -> None:
 
 def main() -> None:
     """Run the `neurossm` command and exit with its status."""
+    prepare_streams()
     cli(prog_name="neurossm")

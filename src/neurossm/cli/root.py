@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import importlib.util
+import os
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import IO, Any, TypeVar
 
 import click
 
-from neurossm.errors import NeuroSSMError
+from neurossm.errors import NeuroSSMError, short_line
+from neurossm.files import FULL
 
 _DEBUG = "neurossm.debug"
 
@@ -24,7 +28,7 @@ class OneLineError(click.ClickException):
     exit_code = 1
 
     def __init__(self, message: str) -> None:
-        super().__init__(" ".join(message.split()))
+        super().__init__(short_line(" ".join(message.split())))
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the line."""
@@ -156,6 +160,24 @@ def _one_line_errors(context: click.Context | None = None) -> Iterator[None]:
         raise _describe(error) from None
 
 
+def _lacks_memory(error: BaseException) -> bool:
+    """Tell whether a library was not loaded, or the system gave no memory."""
+    if isinstance(error, OSError):
+        return error.errno == errno.ENOMEM
+    said = ("failed to map segment", "cannot allocate memory", "can't allocate memory")
+    return isinstance(error, (ImportError, RuntimeError)) and any(
+        words in str(error).lower() for words in said
+    )
+
+
+def _has_working_directory() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return False
+    return True
+
+
 def _describe(error: BaseException) -> OneLineError:
     """Say in one line what went wrong, and choose the exit status."""
     if isinstance(error, click.UsageError):
@@ -167,7 +189,12 @@ def _describe(error: BaseException) -> OneLineError:
         return OneLineError(str(error))
     if isinstance(error, KeyboardInterrupt):
         return Interrupted("interrupted")
-    if isinstance(error, MemoryError):
+    if isinstance(error, MemoryError) or _lacks_memory(error):
         return OneLineError(f"out of memory: {str(error) or 'try fewer or shorter samples'}")
+    if isinstance(error, OSError) and error.errno in FULL:
+        where = error.filename or "the output"
+        return OneLineError(f"{where}: cannot be written: {os.strerror(error.errno)}")
+    if isinstance(error, FileNotFoundError) and not _has_working_directory():
+        return OneLineError("the working directory was removed; change to one that exists")
     what = f"internal error: {type(error).__name__}: {error}"
     return OneLineError(f"{what} (--debug shows the traceback)")

@@ -141,7 +141,7 @@ def load_precision(path: str | Path) -> Precision:
     text = read_text(path, "TOML")
     try:
         content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of too many digits
         raise FormatError(f"{path}: not a readable TOML file: {error}") from None
     try:
         return _parsed(content)

@@ -145,10 +145,11 @@ def check_labels(labels: ArrayLike, samples: int, classes: int | None, where: st
             f"{prefix}labels y have shape {found.shape} and dtype {found.dtype}; "
             f"expected ({samples},) integers, one per sample"
         )
-    if classes is not None and samples and (found.min() < 0 or found.max() >= classes):
+    most = np.iinfo(np.int64).max if classes is None else classes - 1
+    if samples and (found.max() > most or (classes is not None and found.min() < 0)):
+        known = "integers of 64 bits" if classes is None else f"classes 0 to {most}"
         raise InputError(
-            f"{prefix}labels reach from {found.min()} to {found.max()}; the model has classes 0 to "
-            f"{classes - 1}"
+            f"{prefix}labels reach from {found.min()} to {found.max()}; the model has {known}"
         )
     return found.astype(np.int64)
 

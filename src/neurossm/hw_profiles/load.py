@@ -103,6 +103,6 @@ def parse_profile(text: str, where: str) -> Profile:
     """Read a profile's text; FormatError, which begins with `where`, says what is wrong."""
     try:
         tables = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of too many digits
         raise FormatError(f"{where}: not a TOML file: {error}") from None
     return replace(read_profile(tables, where), text=text)

@@ -231,10 +231,12 @@ def build(config: object, state: object) -> Network | Feedforward:
     """
     if not isinstance(config, Mapping):
         raise FormatError("configuration: missing")
-    if not isinstance(state, Mapping) or not all(isinstance(v, Tensor) for v in state.values()):
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
         raise FormatError("state: expected a name and a tensor for each weight")
     for name, value in state.items():
-        _check_plain(value, f"state: {name!s:.80}")
+        _check_plain(value, f"state: {name:.80}")
     kind = FeedforwardConfig if "neuron" in config else ModelConfig
     parsed = kind.from_dict(config)
     _check_sizes(parsed, state)

@@ -347,6 +347,13 @@ def _write(file: h5py.File, program: Program) -> None:
     write_graph(file.create_group("graph"), program.graph)
 
 
+def _target(file: h5py.File) -> str:
+    target = file.attrs.get("target")
+    if not isinstance(target, str) or not target.isprintable():
+        raise FormatError(f"target is {target!r:.80}, expected the name of a profile")
+    return target
+
+
 def _read(file: h5py.File) -> Program:
     approximations = subgroup(file, "approximations")
     ops = tuple(read_named(subgroup(file, "ops"), OP_TYPES, "operation"))
@@ -354,7 +361,7 @@ def _read(file: h5py.File) -> Program:
     program = Program(
         ops=certificate_cache.vouched(ops) if known else ops,
         graph=read_graph(subgroup(file, "graph")),
-        target=str(file.attrs["target"]),
+        target=_target(file),
         approximations=tuple(
             read_record(subgroup(approximations, name), Approximation) for name in approximations
         ),

@@ -25,15 +25,18 @@ _CHUNK_BYTES = 1 << 20
 _SLAB_ITEMS = 1 << 20
 
 
-def append(path: Path) -> None:
-    """Append the digest of a file's bytes to it; OSError where the disk is full."""
+def append(path: Path) -> str:
+    """Append the digest of a file's bytes to it and return it; OSError where the disk is full."""
     digest = _digest(path, path.stat().st_size)
     with open(path, "ab") as file:
         file.write(_MARK + digest.encode() + b"\n")
+    return digest
 
 
-def intact(path: Path) -> bool | None:
-    """Tell whether a file's bytes are those that were written; None where it carries no digest.
+def sealed_digest(path: Path) -> str | None:
+    """Return the digest of a file's bytes where it is the one that the file carries.
+
+    It is empty where they differ, and None where the file carries none.
 
     Raises
     ------
@@ -48,7 +51,8 @@ def intact(path: Path) -> bool | None:
         end = file.read(_LENGTH)
     if not (end.startswith(_MARK) and end.endswith(b"\n")):
         return None
-    return _digest(path, size).encode() == end[len(_MARK) : -1]
+    digest = _digest(path, size)
+    return digest if digest.encode() == end[len(_MARK) : -1] else ""
 
 
 def _digest(path: Path, size: int) -> str:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TypeVar
 import h5py
 import numpy as np
 
-from neurossm.errors import FormatError, InputError, NeuroSSMError
+from neurossm.errors import FormatError, InputError, MissingDependencyError, NeuroSSMError
 from neurossm.files import atomic_path, require_regular
-from neurossm.storage import checksums, vetting
+from neurossm.storage import checksums, known, vetting
 
 if TYPE_CHECKING:
     from typing_extensions import Buffer
@@ -27,7 +27,6 @@ _DAMAGE = (
     TypeError,
     RuntimeError,
     OverflowError,
-    MemoryError,  # a damaged shape
 )
 """What h5py and the conversions raise on a file whose bytes or parts are wrong."""
 
@@ -55,14 +54,15 @@ def write_file(path: Path, schema: str, version: int, fill: Callable[[h5py.File]
                 if kept.error is not None:  # what came of it later does not count
                     reason = kept.error.strerror or kept.error
                     raise InputError(f"{path}: cannot be written: {reason}") from None
-        checksums.append(temporary)
+        digest = checksums.append(temporary)
+    known.remember(digest)
 
 
 def seal(path: Path) -> None:
     """Give an HDF5 file that was changed on purpose the checksums of what it holds now."""
     with h5py.File(path, "r+") as file:
         file.attrs[checksums.CONTENT] = checksums.content_digest(file)
-    checksums.append(path)
+    known.remember(checksums.append(path))
 
 
 class _Kept(io.RawIOBase):
@@ -139,10 +139,11 @@ def names_in(path: Path) -> tuple[str, ...] | None:
 
 
 def _outline(path: Path) -> vetting.Outline | None:
-    """Return what a file is, read here where its checksum shows that it is whole."""
+    """Return what a file is, read here where it is known to be whole and harmless."""
     if not is_hdf5(path):
         return None
-    if not checksums.intact(path):
+    digest = checksums.sealed_digest(path)
+    if not digest or not known.is_known(digest):
         return vetting.outline(path)
     with h5py.File(path, "r") as file:
         schema = file.attrs.get("schema")
@@ -154,8 +155,9 @@ def read_file(
 ) -> Content:
     """Open a file, check that it is what the caller expects, and return what `read` makes of it.
 
-    Its checksum is compared before the HDF5 library sees it; a file without one, which versions
-    before 0.2 wrote, is first read in a process of its own and noted in the log. `read` converts
+    Its checksum is compared before the HDF5 library sees it. A file that this user's processes did
+    not write is first read in a process of its own, once; one without a checksum, which versions
+    before 0.2 wrote, every time, with a note in the log. `read` converts
     and does nothing else: what it raises is told as damage of the file. What the caller does with
     the content comes after, so that an error of its own stays what it is. `made_by` names the
     command that makes such files, for messages.
@@ -182,6 +184,10 @@ def read_file(
             if not sealed:
                 _check_content(path, file)
             return read(file)
+        except MissingDependencyError:
+            raise
+        except MemoryError:
+            raise InputError(f"{path}: does not fit into memory") from None
         except NeuroSSMError as error:
             raise FormatError(f"{path}: {_one_line(error)}") from error
         except _DAMAGE as error:
@@ -191,15 +197,15 @@ def read_file(
 def _checked(path: Path, expected: str) -> bool:
     """Refuse a damaged file; tell whether its checksum shows that it is whole."""
     try:
-        intact = checksums.intact(path)
+        digest = checksums.sealed_digest(path)
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
-    if intact is False:
+    if digest == "":
         raise FormatError(
             f"{path}: damaged: its bytes are not those that were written (SHA-256 differs); "
             "copy or make it again"
         )
-    if intact is None:
+    if digest is None or not known.is_known(digest):
         if not is_hdf5(path):
             raise FormatError(_unreadable(path, expected))
         found = vetting.outline(path)
@@ -207,7 +213,9 @@ def _checked(path: Path, expected: str) -> bool:
             raise FormatError(_unreadable(path, expected))
         if found.problem is not None:
             raise FormatError(f"{path}: {found.problem}; expected a {expected}")
-    return bool(intact)
+        if digest is not None:
+            known.remember(digest)
+    return digest is not None
 
 
 def _unreadable(path: Path, expected: str) -> str:

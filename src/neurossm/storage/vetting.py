@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 SECONDS = 20
-"""Time that the reading process may take, also where many others run."""
+"""Time that the reading process of a small file may take, also where many others run."""
 
 _BYTES_PER_SECOND = 20_000_000
 """Reading is faster by far: a process that took this much longer goes in circles."""
@@ -29,8 +29,8 @@ _BYTES_PER_SECOND = 20_000_000
 MEMORY_BYTES = 1 << 30
 """Memory that the reading process may take beyond what it starts with."""
 
-VALUE_BYTES = 1 << 29
-"""Bytes that all values of a file may take together."""
+VALUE_BYTES, _UNPACKED = 1 << 29, 64
+"""Bytes that all values of a file may take together, or so many times the bytes of the file."""
 
 _NAMES = 1_000
 _OBJECTS = 100_000
@@ -101,7 +101,7 @@ def _read_elsewhere(path: Path) -> tuple[int | None, str]:
             env=environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            timeout=SECONDS,
+            timeout=SECONDS + path.stat().st_size / _BYTES_PER_SECOND,
             check=False,
         )
     except subprocess.TimeoutExpired as late:
@@ -113,7 +113,8 @@ def _main(path: str) -> str | None:
     """Read everything in a file; return what is wrong with it."""
     import h5py
 
-    _limit_resources(Path(path).stat().st_size)
+    size = Path(path).stat().st_size
+    _limit_resources(size)
     try:
         with h5py.File(path, "r") as file:
             schema = file.attrs.get("schema")
@@ -121,7 +122,7 @@ def _main(path: str) -> str | None:
             known = {"schema": schema if isinstance(schema, str) else None, "names": names}
             sys.stdout.write(json.dumps(known) + "\n")
             sys.stdout.flush()
-            return _problem(file)
+            return _problem(file, max(VALUE_BYTES, _UNPACKED * size))
     except MemoryError:
         return f"takes more than {MEMORY_BYTES >> 20} MB of memory"
     except Exception as error:  # whatever the library makes of damage
@@ -136,7 +137,7 @@ def _limit_resources(size: int) -> None:
     used = resource.getrusage(resource.RUSAGE_SELF)
     seconds = used.ru_utime + used.ru_stime + 1 + size / _BYTES_PER_SECOND
     limits = {
-        resource.RLIMIT_CPU: min(math.ceil(seconds), SECONDS),
+        resource.RLIMIT_CPU: math.ceil(seconds),
         resource.RLIMIT_FSIZE: 0,
         resource.RLIMIT_CORE: 0,
     }
@@ -149,7 +150,7 @@ def _limit_resources(size: int) -> None:
         resource.setrlimit(kind, (lower, hard))
 
 
-def _problem(file: Any) -> str | None:
+def _problem(file: Any, most: int) -> str | None:
     """Return the first thing in a file that is not plain, having read all of it."""
     import h5py
 
@@ -180,8 +181,8 @@ def _problem(file: Any) -> str | None:
             if reason is not None:
                 return f"{where} {reason}"
             total += item.nbytes
-            if total > VALUE_BYTES:
-                return f"{where}: the values take more than {VALUE_BYTES >> 20} MB, the limit"
+            if total > most:
+                return f"{where}: the values take more than {most >> 20} MB, the limit"
             _read_attributes(item)
             for _ in _slabs(item):
                 pass

@@ -18,6 +18,7 @@ from neurossm.npz import read_npz
 from neurossm.train.prepared import Description, read_description, read_order
 from neurossm.train.tasks import Samples, Task
 
+_CLASSES = 1 << 16
 _HOW = "--input float:LOW:HIGH, counts:HIGH, tokens, or uint8"
 
 
@@ -86,8 +87,11 @@ def _read(path: str | os.PathLike[str]) -> _Arrays:
             raise InputError(
                 f"{path}: {name} is {values.dtype} {values.shape}; expected {len(x)} integers"
             )
-    if y.min() < 0:
-        raise InputError(f"{path}: y holds {y.min()}; classes are counted from 0")
+    if y.min() < 0 or y.max() >= _CLASSES:
+        raise InputError(
+            f"{path}: y reaches from {y.min()} to {y.max()}; classes are counted from 0, and "
+            f"there are at most {_CLASSES:,}"
+        )
     if lengths is not None and not 1 <= lengths.min() <= lengths.max() <= x.shape[1]:
         raise InputError(
             f"{path}: lengths from {lengths.min()} to {lengths.max()}; x has {x.shape[1]} steps"

@@ -22,6 +22,7 @@ from neurossm.train.freeze import hold_frozen
 from neurossm.train.objective import count_right
 from neurossm.train.optimizer import make_optimizer, schedule_factor, set_learning_rate
 from neurossm.train.processes import Processes
+from neurossm.train.saved_state import check_state
 from neurossm.train.stepper import Stepper
 from neurossm.train.tasks import Samples, Task
 from neurossm.train.watch import EpochReport, Watch
@@ -194,7 +195,22 @@ class Trainer:
         }
 
     def restore(self, state: State) -> None:
-        """Go on from what `state` returned, in another process perhaps."""
+        """Go on from what `state` returned, in another process perhaps.
+
+        Raises
+        ------
+        FormatError
+            If it is damaged, or of another training.
+        """
+        groups = self.optimizer.param_groups
+        check_state(
+            state,
+            self.steps,
+            self.per_epoch,
+            [parameter for group in groups for parameter in group["params"]],
+            self.model.state_dict(),
+            None if self.average is None else self.average.state_dict(),
+        )
         self.done, self.seconds = state["done"], state["seconds"]
         self.total = state["total"].to(self.device)
         self.model.load_state_dict(state["model"])

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from neurossm.errors import InputError
+from neurossm.errors import FormatError, InputError
 from neurossm.models.network import Network
 from neurossm.train.arrays import array_task
 from neurossm.train.freeze import freeze
@@ -115,7 +115,11 @@ def train(
     store = _store(output, settings, task, processes)
     state = processes.from_first(None if store is None else store.found(resume))
     if state is not None:
-        trainer.restore(state)
+        try:
+            trainer.restore(state)
+        except FormatError as error:
+            where = output if store is None else store.last
+            raise FormatError(f"{where}: its {error}; remove it to begin anew") from None
     for watch in watches if processes.first else ():
         watch.begin(settings.toml())
 

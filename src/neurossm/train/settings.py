@@ -133,7 +133,7 @@ def read_tables(path: str | os.PathLike[str]) -> Tables:
 def _parse(text: str, where: str) -> Tables:
     try:
         content = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # also numbers of too many digits
         raise FormatError(f"{where}: not TOML: {error}") from error
     known = {(option.table, option.name): option for option in options()}
     tables: Tables = {}

@@ -56,7 +56,11 @@ class Store:
             return None
         content = read_pickled(self.last)
         state = content.get("resume") if isinstance(content, dict) else None
-        if not isinstance(state, dict):
+        if (
+            not isinstance(state, dict)
+            or type(state.get("finished")) is not bool
+            or not isinstance(state.get("settings"), dict)
+        ):
             raise FormatError(f"{self.last}: holds no training to go on from; remove it")
         if not resume:
             if state["finished"]:
@@ -102,10 +106,16 @@ class Store:
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
     """Name what differs between two nested mappings of plain values."""
     found = []
-    for name in sorted({*before, *now}):
+    for name in sorted({*before, *now}, key=str):
         old, new = before.get(name), now.get(name)
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             found += _differences(old, new)
-        elif old != new:
-            found.append(f"{name} {old} (now {new})")
+        elif not _is_plain(old) or old != new:
+            shown = old if _is_plain(old) else type(old).__name__
+            found.append(f"{name!s:.40} {shown} (now {new})")
     return found
+
+
+def _is_plain(value: Any) -> bool:
+    values = value if isinstance(value, list) else [value]
+    return all(isinstance(one, (bool, int, float, str, type(None))) for one in values)

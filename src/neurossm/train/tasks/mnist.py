@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import hashlib
+import math
 import os
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from neurossm.errors import FormatError, InputError
+from neurossm.files import require_regular
 from neurossm.models.config import InputSpec
 from neurossm.train.tasks.samples import Samples, Task
 
@@ -22,6 +25,8 @@ MNIST_SHA256 = {
     "t10k-labels-idx1-ubyte": "ff7bcfd416de33731a308c3f266cc351222c34898ecbeaf847f06e48f7ec33f2",
 }
 """Digests of the uncompressed files."""
+
+_IDX_BYTES, _IDX_AXES = 1 << 28, 8
 
 
 def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> NDArray[np.uint8]:
@@ -44,26 +49,30 @@ def read_idx(path: str | os.PathLike[str], sha256: str | None = None) -> NDArray
     InputError
         If there is no such file.
     FormatError
-        If it is not IDX, is damaged, or is not the expected content.
+        If it is not IDX, is damaged or very large, or is not the expected content.
     """
     plain = Path(path)
     packed = plain.with_name(plain.name + ".gz")
     source = plain if plain.exists() else packed
     if not source.exists():
         raise InputError(f"{plain}: no such file, nor {packed.name}; --data names its folder")
+    require_regular(source)
     try:
-        content = source.read_bytes()
-        content = gzip.decompress(content) if source.suffix == ".gz" else content
-    except (OSError, EOFError) as error:
-        raise FormatError(f"{source}: {error}") from error
+        with gzip.open(source) if source.suffix == ".gz" else open(source, "rb") as file:
+            content = file.read(_IDX_BYTES + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise FormatError(f"{source}: cannot be read: {error}") from error
+    if len(content) > _IDX_BYTES:
+        raise FormatError(f"{source}: more than {_IDX_BYTES >> 20} MB, the limit; MNIST takes 45")
     if sha256 is not None and hashlib.sha256(content).hexdigest() != sha256:
         raise FormatError(f"{source}: not the original MNIST file (its SHA-256 differs)")
-    if len(content) < 4 or content[:3] != b"\x00\x00\x08":
+    ndim = content[3] if content[:3] == b"\x00\x00\x08" and len(content) > 3 else 0
+    start = 4 + 4 * ndim
+    if not 1 <= ndim <= _IDX_AXES or len(content) < start:
         raise FormatError(f"{source}: not an IDX file of bytes")
-    ndim = content[3]
     shape = tuple(int(size) for size in np.frombuffer(content, ">u4", ndim, 4))
-    values = np.frombuffer(content, np.uint8, offset=4 + 4 * ndim)
-    if values.size != int(np.prod(shape)):
+    values = np.frombuffer(content, np.uint8, offset=start)
+    if values.size != math.prod(shape):
         raise FormatError(f"{source}: {values.size} bytes of data, the header says {shape}")
     return values.reshape(shape)
 

@@ -7,9 +7,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from numba import njit
+from neurossm.jit import compiled, require_numba
 
-from neurossm.jit import compiled
+require_numba()
+from numba import njit  # noqa: E402
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
