@@ -225,7 +225,6 @@ class Emitted:
         def unlimited() -> None:  # the sanitizer reserves address space
             _, hard = resource.getrlimit(resource.RLIMIT_AS)
             resource.setrlimit(resource.RLIMIT_AS, (hard, hard))
-            resource.setrlimit(resource.RLIMIT_DATA, (1 << 30, hard))
 
         ended = subprocess.run(
             [str(self.running), str(path)],

@@ -107,7 +107,7 @@ def _zip(path: Path) -> str | None:
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
-    except (zipfile.BadZipFile, OSError):
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError):
         return None
     if any(name.endswith("/constants.pkl") for name in names):
         return f"a TorchScript program, which is code; {SAVE_ANEW}"

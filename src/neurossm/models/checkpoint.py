@@ -155,11 +155,14 @@ def load(path: Path) -> Checkpoint:
         model = build(content.get("config"), content.get("state"))
     except (FormatError, InputError) as error:
         raise FormatError(f"{path}: {error}") from error
+    training = content.get("training") or {}
+    if not isinstance(training, Mapping) or not all(isinstance(name, str) for name in training):
+        raise FormatError(f"{path}: training: expected named values")
     samples, lengths = (
         None if content.get(name) is None else _samples(content[name], f"{path}: {name}")
         for name in ("calibration", "calibration_lengths")
     )
-    return Checkpoint(model, samples, content.get("training") or {}, digest, path.name, lengths)
+    return Checkpoint(model, samples, training, digest, path.name, lengths)
 
 
 def is_checkpoint(path: Path) -> bool:

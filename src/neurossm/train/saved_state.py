@@ -109,12 +109,8 @@ def _is_optimizer(values: Any, parameters: Sequence[Tensor]) -> bool:
         return False
     return all(
         isinstance(entry, dict)
-        and all(
-            _is_like(value, parameters[number])
-            or _is_like(value, torch.zeros(()))
-            or _is_number(value)
-            for value in entry.values()
-        )
         and entry.keys() == {"step", "exp_avg", "exp_avg_sq"}
+        and (_is_number(entry["step"]) or _is_like(entry["step"], torch.zeros(())))
+        and all(_is_like(entry[name], parameters[number]) for name in ("exp_avg", "exp_avg_sq"))
         for number, entry in values.items()
     )

@@ -20,6 +20,7 @@
 #include "@name@.h"
 
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -82,7 +83,7 @@ static int sample(FILE *file, uint64_t steps, int *ended)
 {
     @name@_input x[@NAME@_CHANNELS];
     @name@_reset(&state);
-    for (uint64_t t = 0; t < steps; ++t) {
+    for (uint64_t t = 0; t < steps && !*ended; ++t) {
         for (int c = 0; c < @NAME@_CHANNELS; ++c) {
             x[c] = (@name@_input)number(file, sizeof x[c], ended);
         }
@@ -157,8 +158,12 @@ int main(int argc, char **argv)
         return fail("the data are of another version, or of another network");
     }
     uint64_t steps = 0;
-    for (uint64_t i = 0; i < samples; ++i) {
+    for (uint64_t i = 0; i < samples && !ended; ++i) {
         steps += number(lengths, 4, &ended);
+    }
+    if (ended || samples > LONG_MAX / 8
+        || steps > LONG_MAX / 2 / @NAME@_CHANNELS / sizeof(@name@_input)) {
+        return fail("the data end too early");
     }
     const long first = 32 + 4 * (long)samples;
     const long values = (long)steps * @NAME@_CHANNELS * (long)sizeof(@name@_input);
