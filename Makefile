@@ -4,7 +4,7 @@ PYTHON := .venv/bin/python
 MODERN_STAMP := .venv-modern/.neurossm-ready
 MODERN_PYTHON := .venv-modern/bin/python
 
-.PHONY: setup demo test test-modern conformance mutation cortex-m rv32 lint format pins clean
+.PHONY: setup demo test test-modern fuzz conformance mutation cortex-m rv32 lint format pins clean
 
 setup: $(STAMP)
 	@echo "Ready: .venv/bin/neurossm"
@@ -31,6 +31,10 @@ test: $(STAMP)
 test-modern: $(MODERN_STAMP)
 	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(MODERN_PYTHON) -m pytest -m "not slow" \
 		--must-run triton --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+
+# Damaged and hostile files for every reader; ARGS='--reader npz --seed 3': see tests/fuzz --help.
+fuzz: $(STAMP)
+	@PYTHONPATH=src OMP_NUM_THREADS=1 $(PYTHON) tests/fuzz $(or $(ARGS),--cases 100000 --processes 2)
 
 # More than 10^9 integers of the shipped models, and every branch; see docs/conformance.md.
 conformance: $(STAMP)

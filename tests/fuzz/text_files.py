@@ -1,4 +1,4 @@
-"""Damaged settings that people write: profiles, widths and trainings in TOML, experiments in YAML."""
+"""Damaged settings: profiles, widths and trainings in TOML, experiments in YAML."""
 
 from __future__ import annotations
 

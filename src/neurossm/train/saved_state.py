@@ -45,7 +45,8 @@ def check_state(
     FormatError
         With the name of what is missing or wrong.
     """
-    done, reports, best = (state.get(name) for name in ("done", "reports", "best"))
+    done: Any = state.get("done")
+    reports, best = state.get("reports"), state.get("best")
     likely = {
         "done": _is_count(done, steps)
         and isinstance(reports, list)
