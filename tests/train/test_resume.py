@@ -154,6 +154,19 @@ def test_what_cannot_be_resumed_is_refused(tmp_path: Path) -> None:
         train(tiny(), path, resume=True)
 
 
+def test_settings_that_came_later_have_their_defaults(tmp_path: Path) -> None:
+    path = tmp_path / "model.pt"
+    train(tiny(), path, limits=TrainLimits(minutes=1e-9))
+    last = path.with_name("model.last.pt")
+    content = torch.load(last, weights_only=True)
+    for table, name in (("training", "bucket"), ("model", "pool"), ("training", "clip")):
+        del content["resume"]["settings"][table][name]  # as if written before there were these
+    torch.save(content, last)
+    with pytest.raises(InputError, match=r"other settings: clip 0\.0 \(now 1\.0\); give"):
+        train(tiny(clip=1.0), path, resume=True)
+    assert len(train(tiny(), path, resume=True).reports) == 4
+
+
 def test_best_epoch_is_kept_and_patience_ends(tmp_path: Path) -> None:
     path = tmp_path / "model.pt"
     settings = tiny(epochs=12, ema=0.0, patience=3, schedule="constant")

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import MISSING, Field, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from neurossm.errors import FormatError, InputError
 from neurossm.files import require_writable
 from neurossm.models.checkpoint import read_pickled, save
 from neurossm.models.network import Network
+from neurossm.train.options import TABLES
 from neurossm.train.tasks import Samples
 
 
@@ -69,7 +71,7 @@ class Store:
                 f"{self.last}: an unfinished training; --resume goes on with it, removing the "
                 "file begins anew"
             )
-        different = _differences(state["settings"], self.settings)
+        different = _differences(_completed(state["settings"]), _completed(self.settings))
         if different:
             raise InputError(
                 f"{self.last}: began with other settings: {', '.join(different)}; give the same "
@@ -101,6 +103,22 @@ class Store:
     ) -> None:
         samples = self.calibration
         save(path, network, samples.x, training, resume, calibration_lengths=samples.lengths)
+
+
+def _completed(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return settings with the defaults of those that the version which wrote them did not know."""
+    return {
+        table: {**{f.name: _default(f) for f in fields(TABLES[table])}, **values}
+        if table in TABLES
+        else values
+        for table, values in settings.items()
+    }
+
+
+def _default(field: Field[Any]) -> Any:
+    if field.default is MISSING:
+        return None
+    return list(field.default) if isinstance(field.default, tuple) else field.default
 
 
 def _differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:

@@ -5,8 +5,9 @@ A chunk of P inputs, as a row u, gives with the tables of `tables`::
     y = u T + Re(s outward)          T (P, P): T[j, i] = response[i - j], 0 above
     s = carry s + u inward           the state for the next chunk
 
-which equals the convolution with the whole impulse response, at a cost that grows with L. Products
-of float32 matrices are made of three of TF32, whose error is that of float32.
+which equals the convolution with the whole impulse response, at a cost that grows with L. For the
+gradients the same runs backwards, on transposed tables; the gradients of the tables are sums over
+all chunks, in any order. Products are those of `products`.
 """
 
 # Triton's language is not Python's.
@@ -28,11 +29,12 @@ from neurossm.models.fused.tables import Tables, gather, tabulate
 
 CHUNK = 64
 SCAN_ROWS, SCAN_OPTIONS = 64, {"num_warps": 4, "num_stages": 2}
-SCAN_BF16 = True
 GRADIENT_ROWS, GRADIENT_OPTIONS = 32, {"num_warps": 4, "num_stages": 3}
+"""Rows of one program, and how Triton compiles it: the fastest of those tried on an H100."""
 GRADIENT_PARTS = 2
+"""Parts of a batch whose gradients of the tables are summed side by side."""
 SEGMENT_ROWS, SEGMENT_CHUNKS = 128, 8
-"""Sequences of one program, and how Triton compiles it."""
+"""Up to how many rows sequences are split into, of at least so many chunks each."""
 
 
 def normed_response(
@@ -121,8 +123,6 @@ def _run_scan(
     rows = _rows(batch * segments, SCAN_ROWS)
     states = u.new_empty(batch, channels, chunks, width)
     terms = gradient_term_count(u.dtype) if reverse else term_count(u.dtype)
-    if not SCAN_BF16 and not reverse:
-        terms = 0
     grid = _parts_of(batch, chunks), channels
 
     def run(starts: Tensor, only_ends: bool) -> None:
@@ -185,11 +185,6 @@ def _rotate(a_re, a_im, s, ROWS: tl.constexpr, MODES: tl.constexpr):
     re, im = _parts(s, ROWS, MODES)
     turned = tl.join(a_re * re - a_im * im, a_re * im + a_im * re)
     return tl.reshape(turned, (ROWS, 2 * MODES))
-
-
-@triton.jit
-def _dot(a, b):
-    return tl.dot(a, b, input_precision="tf32x3", out_dtype=a.dtype)
 
 
 @triton.jit
@@ -264,13 +259,10 @@ def _scan(
         if not ONLY_ENDS:
             kept = states + (sequence * chunks + chunk) * WIDTH + k[None, :]
             tl.store(kept, s, mask=(sample < batch) & (chunk < chunks))
-            if TERMS == 0:
-                out = _dot(value, matrix) + _dot(s, out_of_state)
-            else:
-                s1, s2, s3 = terms_of(s, TERMS)
-                out = tl.zeros((ROWS, CHUNK), s.dtype)
-                out = add_product(out, v1, v2, v3, m1, m2, m3, TERMS)
-                out = add_product(out, s1, s2, s3, o1, o2, o3, TERMS)
+            s1, s2, s3 = terms_of(s, TERMS)
+            out = tl.zeros((ROWS, CHUNK), s.dtype)
+            out = add_product(out, v1, v2, v3, m1, m2, m3, TERMS)
+            out = add_product(out, s1, s2, s3, o1, o2, o3, TERMS)
             if REVERSE:
                 if NORM:
                     old = tl.load(x + at, mask=valid, other=0.0)
@@ -284,10 +276,7 @@ def _scan(
                     out += tl.load(d_residual + at, mask=valid, other=0.0)
             tl.store(y + at, out, mask=valid)
         s = _rotate(a_re, a_im, s, ROWS, MODES)
-        if TERMS == 0:
-            s += _dot(value, into_state)
-        else:
-            s = add_product(s, v1, v2, v3, i1, i2, i3, TERMS)
+        s = add_product(s, v1, v2, v3, i1, i2, i3, TERMS)
     if ONLY_ENDS:
         tl.store(border, s, mask=sample < batch)
     if REVERSE and NORM and not ONLY_ENDS:
