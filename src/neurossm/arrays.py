@@ -15,6 +15,7 @@ from neurossm.errors import InputError
 FloatArray = NDArray[np.float64]
 ComplexArray = NDArray[np.complex128]
 IntArray = NDArray[np.int64]
+BoolArray = NDArray[np.bool_]
 
 
 def as_array(value: object, what: str) -> NDArray[Any]:

@@ -6,16 +6,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from neurossm.arrays import ComplexArray, FloatArray, IntArray
+from neurossm.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from neurossm.compile.scaling import fitting_exponent, largest_mantissa
 from neurossm.errors import LimitError
 from neurossm.graph import SSMNode
 from neurossm.program.pole_series import PoleSeries, pole_series
+from neurossm.program.ssm import ABSENT_SHIFT
 
 FINEST = 24
 """Most fractional bits of a pole: keeps products with wide states within exact double precision."""
 _OFFSETS = np.arange(-1, 3)
 _PULL = 1e-6
+_UNMOVED = 1e-13
+"""A pole that is so near to its grid point is on it, but for the rounding of double precision."""
 
 
 def quantise_poles(
@@ -87,17 +90,21 @@ def refit_residues(C: ComplexArray, p: ComplexArray, q: ComplexArray) -> Complex
     All arrays are (H, N).
     """
     alone = C * (1 - np.abs(q) ** 2) / (1 - p * np.conj(q))
-    modes = C.shape[1]
-    refitted = np.empty_like(C)
+    refitted = C.copy()
     for h in range(len(C)):
-        q_pairs = np.concatenate([q[h], q[h].conj()])  # Re z = (z + conj z) / 2
-        p_pairs = np.concatenate([p[h], p[h].conj()])
+        there = C[h] != 0
+        modes = int(there.sum())
+        own, moved, found = C[h, there], q[h, there], alone[h, there]
+        if np.abs(moved - p[h, there]).max(initial=0.0) < _UNMOVED:
+            continue  # a model that was trained on the grid: nothing to make up for
+        q_pairs = np.concatenate([moved, moved.conj()])  # Re z = (z + conj z) / 2
+        p_pairs = np.concatenate([p[h, there], p[h, there].conj()])
         gram = 1 / (1 - np.outer(q_pairs.conj(), q_pairs))
         cross = 1 / (1 - np.outer(q_pairs.conj(), p_pairs))
         pull = _PULL * np.diag(gram).real
-        wanted = cross @ np.concatenate([C[h], C[h].conj()])
-        wanted += pull * np.concatenate([alone[h], alone[h].conj()])
-        refitted[h] = np.linalg.solve(gram + np.diag(pull), wanted)[:modes]
+        wanted = cross @ np.concatenate([own, own.conj()])
+        wanted += pull * np.concatenate([found, found.conj()])
+        refitted[h, there] = np.linalg.solve(gram + np.diag(pull), wanted)[:modes]
     return refitted
 
 
@@ -112,12 +119,26 @@ class Poles:
     C: ComplexArray
     """C refitted to the quantised poles, the factor 2 of the real part included."""
 
+    @property
+    def absent(self) -> BoolArray:
+        """Tell the modes (H, N) that stand behind those of a channel with fewer."""
+        return self.shift == ABSENT_SHIFT
+
 
 def prepare_poles(node: SSMNode, bits: int, margin_log2: int) -> Poles:
-    """Quantise the poles of an SSM whose B is folded, and refit C to them."""
-    a_re, a_im, shift = quantise_poles(node.A_bar, bits, margin_log2, node.name)
+    """Quantise the poles of an SSM whose B is folded, and refit C to them.
+
+    Modes whose C is 0 do nothing: behind the last of a channel that does something, they are
+    absent.
+    """
+    there = node.C != 0
+    count = (there * np.arange(1, there.shape[1] + 1)).max(axis=1, initial=0)
+    absent = np.arange(there.shape[1]) >= count[:, None]
+    exact = np.where(absent, 0, node.A_bar)
+    a_re, a_im, shift = quantise_poles(exact, bits, margin_log2, node.name)
     q = (a_re + 1j * a_im) * np.exp2(-shift.astype(np.float64))
-    C = 2 * refit_residues(node.C, node.A_bar, q)
+    C = 2 * refit_residues(node.C, exact, q)
+    shift = np.where(absent, ABSENT_SHIFT, shift)
     return Poles(a_re, a_im, shift, pole_series(a_re, a_im, shift), C)
 
 
@@ -140,9 +161,11 @@ def input_shift(
     """Return k (H, N): by what power of two the input enters each mode to fill its state."""
     limit = largest_mantissa(state_bits) - 1.0
     if state_peak is not None:
-        return fitting_exponent(state_peak, limit)
-    series = np.maximum(poles.series.re_total, poles.series.im_total)
-    return fitting_exponent(series * drive[:, None], limit - drift(poles))
+        shift = fitting_exponent(state_peak, limit)
+    else:
+        series = np.maximum(poles.series.re_total, poles.series.im_total)
+        shift = fitting_exponent(series * drive[:, None], limit - drift(poles))
+    return np.where(poles.absent, -ABSENT_SHIFT, shift)
 
 
 def drift(poles: Poles) -> FloatArray:

@@ -220,6 +220,11 @@ class Op:
         return int(getattr(self, fields[0]).shape[1]) if fields else 0
 
     @property
+    def mode_counts(self) -> IntArray:
+        """Modes (H) of each channel, at most `modes`; 0 where there are none."""
+        return np.full(self.out.channels, self.modes)
+
+    @property
     def synapses(self) -> IntArray:
         """Weights of other channels' values, one row per output channel; empty without sums."""
         return np.zeros((self.out.channels, 0), np.int64)
@@ -247,9 +252,10 @@ class Op:
         """The name under which saturated states are counted."""
         return part_of(self.name, "state")
 
-    def work(self) -> Work:
-        """Return what one channel computes in one step."""
-        return work_of(self.code, self.modes) if self.traced() else Work()
+    def work(self, modes: int | None = None) -> Work:
+        """Return what one channel computes in one step, with `modes` modes or all that fit."""
+        count = self.modes if modes is None else modes
+        return work_of(self.code, count) if self.traced() else Work()
 
     def work_per_step(self) -> Work:
         """Return what is computed once per step for all channels together."""

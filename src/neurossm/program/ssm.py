@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -22,6 +23,8 @@ UNDAMPED_LOG2 = 24
 """Poles obey `|q|**2 <= 1 - 2**-24`, so that the sums over their powers stay within reach."""
 STATE_BITS = (2, 40)
 """Least and greatest width of states."""
+ABSENT_SHIFT = 30
+"""The pole shift of a mode that is not there."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,6 +46,10 @@ class SSM(Op):
     A slow mode's pole is near 1: its `A` can be large while `2^A - a_re` and `a_im` stay narrow,
     which is how hardware stores it (`stored_poles`); with `b = 2^A - a_re` the first line is
     `sat(s_re + rshift(-b s_re - a_im s_im + u 2^(A + k), A))`.
+
+    Channels may have different numbers of modes: those that a channel lacks stand behind its own,
+    with `a = c = 0`, `A = 30` and `k = -30`. By the equation their states are 0 for inputs below
+    2^29, so whoever leaves them out computes the same; `mode_counts` says how many remain.
     """
 
     a_re: IntArray = per_mode()
@@ -99,6 +106,15 @@ class SSM(Op):
                 f"too near to it: |q|^2 may be at most 1 - 2^-{UNDAMPED_LOG2}"
             )
 
+    @cached_property
+    def mode_counts(self) -> IntArray:
+        """Modes (H) of each channel, without the absent ones behind them."""
+        there = (self.pole_shift != ABSENT_SHIFT) | (self.input_shift != -ABSENT_SHIFT)
+        for field in (self.a_re, self.a_im, self.c_re, self.c_im):
+            there = there | (field != 0)
+        last: IntArray = (there * np.arange(1, self.modes + 1)).max(axis=1, initial=0)
+        return last
+
     def stored(self, field: str) -> IntArray:
         """Return the numbers that hardware keeps for a field."""
         return self.stored_poles()[0] if field == "a_re" else super().stored(field)
@@ -149,7 +165,7 @@ class SSM(Op):
         c = c * unit[:, None]
         series = pole_series(self.a_re, self.a_im, self.pole_shift)
         drift = 0.5 * (np.abs(c.real) + np.abs(c.imag)) * (series.re_total + series.im_total)
-        slack = drift.sum(axis=1) + 0.5 * self.modes + 1
+        slack = drift.sum(axis=1) + 0.5 * self.mode_counts + 1
         low, high = np.minimum(u.low, 0), np.maximum(u.high, 0)
         least = np.maximum(positive * low - negative * high - slack, -(2.0**61))
         most = np.minimum(positive * high - negative * low + slack, 2.0**61)
@@ -172,6 +188,9 @@ class SSM(Op):
         low = np.minimum(u.low, 0)[:, None] * scale  # a sample is shorter than the series: 0 too
         high = np.maximum(u.high, 0)[:, None] * scale
         slack = 0.5 * (series.re_total + series.im_total)
+        absent = np.arange(self.modes) >= self.mode_counts[:, None]
+        if absent.any() and u.largest().max() < 1 << (ABSENT_SHIFT - 1):
+            low, high, slack = (np.where(absent, 0.0, part) for part in (low, high, slack))
         return {
             "state_re": _reach(series.re_positive, series.re_negative, low, high, slack),
             "state_im": _reach(series.im_positive, series.im_negative, low, high, slack),

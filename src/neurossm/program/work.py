@@ -54,7 +54,7 @@ def work_of(code: Code, modes: int) -> Work:
         elif _adds(item):
             counts["adds"] += times
         elif item.kind == "over_modes":
-            counts["adds"] += modes - 1
+            counts["adds"] += max(modes - 1, 0)
     multiplies, adds = counts["multiplies"], counts["adds"]
     if not code.states:
         return Work(elementwise_multiplies=multiplies, elementwise_adds=adds)
