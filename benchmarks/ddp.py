@@ -46,7 +46,7 @@ def worker(options: argparse.Namespace) -> None:
         epochs,
         options.batch,
         schedule="cosine",
-        precision="float32",
+        matmul="float32",
         augmentation=Augmentation(2.0),
     )
     trainer = Trainer(Network(config).to(device), task, training, processes)

@@ -6,16 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from neurossm import grid_points
 from neurossm.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from neurossm.compile.scaling import fitting_exponent, largest_mantissa
 from neurossm.errors import LimitError
 from neurossm.graph import SSMNode
+from neurossm.grid_points import nearest_poles
 from neurossm.program.pole_series import PoleSeries, pole_series
 from neurossm.program.ssm import ABSENT_SHIFT
 
-FINEST = 24
-"""Most fractional bits of a pole: keeps products with wide states within exact double precision."""
-_OFFSETS = np.arange(-1, 3)
 _PULL = 1e-6
 _UNMOVED = 1e-13
 """A pole that is so near to its grid point is on it, but for the rounding of double precision."""
@@ -42,43 +41,20 @@ def quantise_poles(
     LimitError
         The grid is so coarse that no point near a pole is allowed.
     """
-    largest = 1 - 2.0**-margin_log2
-    inward = np.minimum(1.0, largest / np.maximum(np.abs(A_bar), 1e-300))
-    centre = A_bar * inward
-    offset = np.maximum(np.abs(1 - centre.real), np.abs(centre.imag))
-    fine = np.floor(np.log2(((1 << (bits - 1)) - 4) / np.maximum(offset, 1e-300)))
-    shift = np.clip(fine, bits - 1, max(FINEST, bits - 1)).astype(np.int64)
-    scale = np.exp2(shift.astype(np.float64))[..., None]
-    re, im = _neighbours(centre * scale[..., 0])  # (H, N, 16)
-    allowed = re**2 + im**2 <= (largest * scale) ** 2
-    if not allowed.any(axis=-1).all():
-        h, n = np.argwhere(~allowed.any(axis=-1))[0]
+    a_re, a_im, shift, allowed = nearest_poles(A_bar, bits, margin_log2, np)
+    if not allowed.all():
+        h, n = np.argwhere(~allowed)[0]
         raise LimitError(
             f"{where}: no stable {bits}-bit pole near that of channel {h}, mode {n}; "
             "use wider poles"
         )
-    difference = response_distance((re + 1j * im) / scale, A_bar[..., None])
-    best = np.where(allowed, difference, np.inf).argmin(axis=-1)[..., None]
-    a_re, a_im = (np.take_along_axis(part, best, axis=-1)[..., 0] for part in (re, im))
-    return a_re.astype(np.int64), a_im.astype(np.int64), shift
-
-
-def _neighbours(centre: ComplexArray) -> tuple[FloatArray, FloatArray]:
-    """Return the 16 grid points around each of (H, N) complex numbers, (H, N, 16)."""
-    re = np.floor(centre.real)[..., None, None] + _OFFSETS[:, None]
-    im = np.floor(centre.imag)[..., None, None] + _OFFSETS
-    both = np.broadcast_arrays(re, im)
-    return both[0].reshape(*centre.shape, -1), both[1].reshape(*centre.shape, -1)
+    return a_re.astype(np.int64), a_im.astype(np.int64), shift.astype(np.int64)
 
 
 def response_distance(q: ComplexArray, p: ComplexArray) -> FloatArray:
     """Return `sum_t |q^t - p^t|^2` over all t >= 0; infinite for |q| >= 1."""
-    inside = np.abs(q) < 1
-    q = np.where(inside, q, 0)
-    distance = (
-        1 / (1 - np.abs(q) ** 2) + 1 / (1 - np.abs(p) ** 2) - 2 * (1 / (1 - q * np.conj(p))).real
-    )
-    return np.where(inside, distance, np.inf)
+    distance: FloatArray = grid_points.response_distance(q, p, np)
+    return distance
 
 
 def refit_residues(C: ComplexArray, p: ComplexArray, q: ComplexArray) -> ComplexArray:

@@ -17,3 +17,7 @@ class BinaryS4D(GatedMixer):
     def activate(self, y: Tensor) -> Tensor:
         """Return one where y is above zero, else zero."""
         return spike(y)
+
+    def spike_rate(self, y: Tensor) -> Tensor:
+        """Return the share of channels (B, L) of y (B, H, L) that spike."""
+        return spike(y).mean(dim=1)

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neurossm.models.config import ModelConfig
+from neurossm.models.grids import GateTable, rows_on_grid
 from neurossm.models.mixer import Mixer
 
 
@@ -26,6 +27,7 @@ class GatedMixer(Mixer):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__(config)
         self.dense = nn.Linear(config.d_model, 2 * config.d_model)
+        self.table: GateTable | None = None
 
     @abstractmethod
     def activate(self, y: Tensor) -> Tensor:
@@ -37,5 +39,12 @@ class GatedMixer(Mixer):
 
     def gate(self, activity: Tensor) -> Tensor:
         """Return ``GLU(W f + b)`` of activities (B, H, L)."""
-        mixed = torch.matmul(self.dense.weight, activity) + self.dense.bias.unsqueeze(-1)
-        return F.glu(mixed, dim=1)
+        mixed = torch.matmul(self.mixing_weight(), activity) + self.dense.bias.unsqueeze(-1)
+        if self.table is None:
+            return F.glu(mixed, dim=1)
+        value, gate = mixed.chunk(2, dim=1)
+        return value * self.table(gate)
+
+    def mixing_weight(self) -> Tensor:
+        """Return W, on its grid if there is one."""
+        return rows_on_grid(self.dense.weight, self.weight_limit)

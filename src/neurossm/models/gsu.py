@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neurossm.models.config import ModelConfig
+from neurossm.models.grids import rows_on_grid
 from neurossm.models.mixer import Mixer
 from neurossm.models.surrogate import ternary
 from neurossm.models.valid import normed
@@ -117,12 +118,23 @@ class GSU(Mixer):
 
     def ternary_weight(self) -> Tensor:
         """Return ``T_{d_W}(W)`` (H, H), values -1, 0 and 1."""
-        return ternary(self.weight, self.factor * self.weight.abs().max())
+        weight = self.mixing_weight()
+        return ternary(weight, self.factor * weight.abs().max())
+
+    def mixing_weight(self) -> Tensor:
+        """Return W, on its grid if there is one: each output's weights are a row of the program."""
+        return rows_on_grid(self.weight.mT, self.weight_limit).mT
+
+    def spike_rate(self, y: Tensor) -> Tensor:
+        """Return the share of channels (B, L) of y (B, H, L) that spike, up or down."""
+        if isinstance(self.threshold, StaticThreshold):
+            return ternary(y, self.threshold.running).abs().mean(dim=1)
+        return ternary(y, self.factor * y.abs().amax(dim=1, keepdim=True)).abs().mean(dim=1)
 
     def mix(self, y: Tensor, valid: Tensor | None = None) -> Tensor:
         """Turn SSM outputs (B, H, L) into layer outputs (B, H, L)."""
         y = y.transpose(1, 2).contiguous()  # (B, L, H)
-        first = ternary(y, self.threshold(y, valid)) @ self.weight + self.bias
+        first = ternary(y, self.threshold(y, valid)) @ self.mixing_weight() + self.bias
         product = first * (y @ self.ternary_weight())  # (B, L, H)
         out = self._normed(product, valid)
         if self.activation == "gelu":

@@ -5,12 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from neurossm.errors import InputError
 from neurossm.models import fused
 from neurossm.models.block import Block, make_norm
 from neurossm.models.config import InputSpec, ModelConfig
+from neurossm.models.grids import rows_on_grid
 from neurossm.models.ssm import kernels
 from neurossm.models.valid import normed, pooled, valid_steps
 
@@ -51,6 +53,8 @@ class Network(nn.Module):
         ``nn.Linear`` from the input's size to H, or ``nn.Embedding`` for tokens.
     blocks, norm, decoder
         Blocks, final norm (identity in postnorm networks and without one) and linear readout.
+    encoder_limit
+        Largest integer of an encoder's weight in quantisation-aware training; None without.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -66,6 +70,7 @@ class Network(nn.Module):
         final = config.prenorm and config.final_norm
         self.norm = make_norm(config) if final else nn.Identity()
         self.decoder = nn.Linear(size, config.classes)
+        self.encoder_limit: int | None = None
 
     @property
     def dtype(self) -> torch.dtype:
@@ -90,8 +95,19 @@ class Network(nn.Module):
             values = values.to(self.dtype)
         if self.config.input.kind == "uint8":
             values = values * UINT8_SCALE
-        encoded: Tensor = self.encoder(values)
-        return encoded
+        if self.encoder_limit is None:
+            encoded: Tensor = self.encoder(values)
+            return encoded
+        if self.config.input.kind == "tokens":
+            return F.embedding(values, self.encoder_weight())
+        return F.linear(values, self.encoder_weight(), self.encoder.bias)
+
+    def encoder_weight(self) -> Tensor:
+        """Return the encoder's weights, on their grid if there is one."""
+        weight: Tensor = self.encoder.weight
+        if self.config.input.kind == "tokens":  # a feature's weights are a row of the program
+            return rows_on_grid(weight.mT, self.encoder_limit).mT
+        return rows_on_grid(weight, self.encoder_limit)
 
     def features(self, x: Tensor, valid: Tensor | None = None) -> Tensor:
         """Return what is pooled over time, (B, H, L), for raw input (B, L, size).

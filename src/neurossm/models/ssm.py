@@ -29,6 +29,7 @@ from torch import Tensor, nn
 
 from neurossm.models.config import Discretization, Initialisation, ModelConfig
 from neurossm.models.convolution import causal_convolution
+from neurossm.models.grids import SSMGrid
 
 
 def initial_poles(kind: Initialisation, modes: int) -> Tensor:
@@ -159,7 +160,17 @@ def discretise_layers(layers: Sequence[S4D]) -> tuple[Tensor, Tensor]:
 
     parameters = (stack(name) for name in ("log_dt", "A_real_log", "A_imag", "B"))
     a_bar, b_bar = discretise(layers[0].discretization, *parameters)
-    return a_bar, b_bar * torch.view_as_complex(stack("C").double())
+    weight = b_bar * torch.view_as_complex(stack("C").double())
+    grids = [layer.grid for layer in layers]
+    if any(grid is not None for grid in grids):
+        a_bar, weight = (
+            torch.stack([part if grid is None else put(grid, part) for grid, part in each])
+            for put, each in (
+                (SSMGrid.poles, zip(grids, a_bar, strict=True)),
+                (SSMGrid.weights, zip(grids, weight, strict=True)),
+            )
+        )
+    return a_bar, weight
 
 
 def kernels(layers: Sequence[S4D], length: int) -> Tensor:
@@ -183,7 +194,7 @@ def kernels(layers: Sequence[S4D], length: int) -> Tensor:
     response = impulse_response(a_bar.flatten(0, 1), weight.flatten(0, 1), length)
     # D u_t is the kernel's entry at lag 0: adding it there costs no pass over the data.
     direct = F.pad(
-        torch.stack([layer.D for layer in layers]).double().unsqueeze(-1), (0, length - 1)
+        torch.stack([layer.direct() for layer in layers]).double().unsqueeze(-1), (0, length - 1)
     )
     return response.view_as(direct) + direct
 
@@ -205,6 +216,8 @@ class S4D(nn.Module):
     log_dt (H), A_real_log (M, N), A_imag (M, N), B (M, N, 2), C (H, N, 2), D (H)
         Parameters: ``A = -exp(A_real_log) + i A_imag``, ``dt = exp(log_dt)``; the last axis of B
         and C holds real and imaginary part.
+    grid
+        Where the program will have poles, C and D, in quantisation-aware training; else None.
     """
 
     def __init__(self, config: ModelConfig) -> None:
@@ -221,12 +234,17 @@ class S4D(nn.Module):
         self.B = nn.Parameter(ones.clone())
         self.C = nn.Parameter(torch.randn(channels, modes, 2) * math.sqrt(0.5))
         self.D = nn.Parameter(torch.randn(channels))
+        self.grid: SSMGrid | None = None
 
     def discretise(self) -> tuple[Tensor, Tensor]:
         """Return A_bar and B_bar, complex128 (H, N); see the function of that name."""
         parameters = (self.log_dt, self.A_real_log, self.A_imag, self.B)
         a_bar, b_bar = discretise(self.discretization, *parameters)
         return a_bar, b_bar
+
+    def direct(self) -> Tensor:
+        """Return D (H), on its grid if there is one."""
+        return self.D if self.grid is None else self.grid.direct(self.D)
 
     def readout(self) -> Tensor:
         """Return C, complex128 (H, N)."""

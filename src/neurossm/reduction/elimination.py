@@ -9,7 +9,8 @@ import numpy as np
 import torch
 
 from neurossm.arrays import BoolArray, FloatArray, IntArray
-from neurossm.reduction.response import Response, basis, gram
+from neurossm.models.response import Response
+from neurossm.reduction.response import basis, gram
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from neurossm.checks import check_fraction, is_number
+from neurossm.checks import check_count, check_fraction, is_number
 from neurossm.errors import InputError
 
 
@@ -50,9 +50,8 @@ class ReduceOptions:
         if self.uniform and self.modes is None:
             raise InputError("uniform: needs --modes, the number that all channels keep")
         if self.uniform and self.modes != int(self.modes or 0):
-            raise InputError(f"modes: {self.modes} must be an integer if all channels keep as many")
-        if not isinstance(self.polish_steps, int) or self.polish_steps < 0:
-            raise InputError(f"polish_steps: {self.polish_steps!r} must be an integer of at least 0")
+            raise InputError(f"modes: {self.modes}, must be an integer where all keep as many")
+        check_count("polish_steps", self.polish_steps, lowest=0)
 
     def goal(self, name: str) -> float | None:
         """Return the goal of this name, None if it is not given."""

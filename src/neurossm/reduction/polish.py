@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from neurossm.arrays import BoolArray, FloatArray
-from neurossm.reduction.response import Response, basis, gram
+from neurossm.models.response import Response
+from neurossm.reduction.response import basis, gram
 
 _RATE = 0.05
 """Of Adam, in units of each mode's bandwidth."""

@@ -18,14 +18,14 @@ from neurossm.graph.evaluate import evaluate
 from neurossm.models.checkpoint import Checkpoint, load
 from neurossm.models.export import export
 from neurossm.models.network import Network
+from neurossm.models.response import Response, rebuilt, response_of
 from neurossm.progress import Meter, Progress
 from neurossm.reduction.dead import Dead, find_dead, silence
 from neurossm.reduction.elimination import Elimination, eliminate, fewest_within, share_out
 from neurossm.reduction.options import ReduceOptions
 from neurossm.reduction.outcome import LayerReduction, Reduction
 from neurossm.reduction.polish import fitted
-from neurossm.reduction.rebuild import rebuilt, response_of
-from neurossm.reduction.response import Response, power_spectrum
+from neurossm.reduction.response import power_spectrum
 from neurossm.train.objective import predict
 
 LENGTH = 1024
@@ -217,13 +217,11 @@ class _Reducer:
         return float((predicted == self.labelled.y).mean())
 
     def _layers(self, network: Network, counts: list[IntArray]) -> tuple[LayerReduction, ...]:
-        """State the errors of the network that was made, from its float graph."""
-        made = [node for node in export(network).nodes if isinstance(node, SSMNode)]
+        """State the errors of the network that was made, from its own parameters."""
         found = []
-        for i, (node, exact, dead) in enumerate(zip(made, self.exact, self.dead, strict=True)):
-            before = _kernel(exact, self.length)
-            after = node.kernel(self.length)
-            after[:, 0] += node.D
+        for i, (exact, dead) in enumerate(zip(self.exact, self.dead, strict=True)):
+            before = exact.kernel(self.length)
+            after = response_of(network.blocks[i].mixer.ssm).kernel(self.length)
             error = _relative(after - before, before)
             spectra = (np.fft.rfft(kernel, axis=1) for kernel in (after - before, before))
             weighted = _relative(*(s * np.sqrt(self.power[i]) for s in spectra))
@@ -238,17 +236,6 @@ class _Reducer:
                 )
             )
         return tuple(found)
-
-
-def _kernel(response: Response, length: int) -> FloatArray:
-    """Return the impulse response (H, L), D included, summed step by step."""
-    power = response.weights.copy()
-    kernel = np.empty((len(power), length))
-    for t in range(length):
-        kernel[:, t] = power.real.sum(axis=1)
-        power = power * response.poles
-    kernel[:, 0] += response.direct
-    return kernel
 
 
 def _relative(difference: NDArray[np.inexact], whole: NDArray[np.inexact]) -> FloatArray:

@@ -9,43 +9,16 @@ the output is that of the spectra weighted by S.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from torch import Tensor
 
-from neurossm.arrays import ComplexArray, FloatArray
+from neurossm.arrays import FloatArray
 
 WHITE = 0.02
 """Share of the weight spread over all frequencies: data to come may hold what these do not."""
 _RIDGE = 1e-9
 """Share of each function's energy by which near-equal functions are told apart."""
-
-
-@dataclass(frozen=True, eq=False)
-class Response:
-    """The SSM of one layer.
-
-    Parameters
-    ----------
-    poles, weights
-        p and w, complex (H, N); modes with weight 0 are absent.
-    direct
-        D, (H).
-    """
-
-    poles: ComplexArray
-    weights: ComplexArray
-    direct: FloatArray
-
-    @property
-    def coefficients(self) -> FloatArray:
-        """Real coefficients (H, 2 N + 1) of the functions of `functions`."""
-        pairs = np.stack([self.weights.real, self.weights.imag], axis=-1)
-        return np.concatenate(
-            [pairs.reshape(len(pairs), -1), self.direct[:, None]], axis=1
-        )
 
 
 def power_spectrum(drive: FloatArray) -> FloatArray:
@@ -63,7 +36,7 @@ def normalised(power: FloatArray, length: int) -> FloatArray:
 
 
 def sides(length: int) -> FloatArray:
-    """Return how often each frequency (L // 2 + 1) of a real signal counts: with its mirror image."""
+    """Return how often each frequency (L // 2 + 1) of a real signal counts: with its mirror."""
     both = np.full(length // 2 + 1, 2.0)
     both[0] = 1
     if length % 2 == 0:

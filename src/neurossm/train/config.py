@@ -10,7 +10,7 @@ from neurossm.train.augment import Augmentation
 
 Schedule = Literal["one-cycle", "cosine", "constant"]
 Keep = Literal["best", "last"]
-Precision = Literal["float32", "tf32"]
+Matmul = Literal["float32", "tf32"]
 
 _WARMUP: dict[str, float] = {"one-cycle": 0.3, "cosine": 0.05, "constant": 0.0}
 
@@ -58,9 +58,13 @@ class TrainConfig:
         last one.
     patience
         Epochs without a better validation accuracy after which training stops.
-    precision
+    matmul
         ``tf32``: matrix products on a GPU may round their factors to 10 bits in training; never in
         evaluation. ``float32``: they do not.
+    rate
+        Share of spikes that each layer shall have at most: what is above it is penalised.
+    rate_weight
+        Of that penalty, the mean over layers of the excess; 0 with ``--rate``: 1.
     seed
         Of weights, order of samples, dropout and augmentation.
     save_minutes
@@ -84,7 +88,9 @@ class TrainConfig:
     validation: float | None = None
     keep: Keep = "last"
     patience: int = 0
-    precision: Precision = "tf32"
+    matmul: Matmul = "tf32"
+    rate: float | None = None
+    rate_weight: float = 0.0
     seed: int = 0
     save_minutes: float = 5.0
     augmentation: Augmentation | None = None
@@ -92,7 +98,7 @@ class TrainConfig:
     def __post_init__(self) -> None:
         if self.schedule in _WARMUP and self.warmup is None:
             object.__setattr__(self, "warmup", _WARMUP[self.schedule])
-        for name, choices in (("schedule", Schedule), ("keep", Keep), ("precision", Precision)):
+        for name, choices in (("schedule", Schedule), ("keep", Keep), ("matmul", Matmul)):
             value = getattr(self, name)
             if value not in get_args(choices):
                 raise InputError(
@@ -102,9 +108,15 @@ class TrainConfig:
             self._check(name, getattr(self, name) >= 1, "must be at least 1")
         for name in ("lr", "save_minutes"):
             self._check(name, getattr(self, name) > 0, "must be above 0")
-        for name in ("bucket", "ssm_lr", "weight_decay", "clip", "patience", "seed"):
+        for name in (
+            "bucket", "ssm_lr", "weight_decay", "clip", "patience", "rate_weight", "seed",
+        ):  # fmt: skip
             self._check(name, getattr(self, name) >= 0, "must not be negative")
-        for name in ("warmup", "label_smoothing", "ema", "validation"):
+        if self.rate is None:
+            self._check("rate_weight", self.rate_weight == 0, "needs --rate, the share to come to")
+        elif self.rate_weight == 0:
+            object.__setattr__(self, "rate_weight", 1.0)
+        for name in ("warmup", "label_smoothing", "ema", "validation", "rate"):
             value = getattr(self, name)
             self._check(name, value is None or 0 <= value < 1, "must be at least 0 and below 1")
         self._check(

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
@@ -26,6 +26,9 @@ from neurossm.train.saved_state import check_state
 from neurossm.train.stepper import Stepper
 from neurossm.train.tasks import Samples, Task
 from neurossm.train.watch import EpochReport, Watch
+
+if TYPE_CHECKING:  # the compiler needs more packages than training alone
+    from neurossm.train.qat import Quantiser
 
 State = Mapping[str, Any]
 
@@ -70,6 +73,8 @@ class Trainer:
         How to train.
     processes
         Those that train together.
+    quantiser
+        Whose grids the network has, to be taken anew for each epoch; None: it has none.
 
     Attributes
     ----------
@@ -91,7 +96,9 @@ class Trainer:
         task: Task,
         config: TrainConfig,
         processes: Processes | None = None,
+        quantiser: Quantiser | None = None,
     ) -> None:
+        self.quantiser = quantiser
         self.device = next(model.parameters()).device
         self.processes = processes or Processes()
         self.model, self.task, self.config = model, task, config
@@ -183,6 +190,7 @@ class Trainer:
     def state(self) -> dict[str, Any]:
         """Return all that `restore` needs: tensors and plain values."""
         return {
+            "grids": None if self.quantiser is None else self.quantiser.state(self.model),
             "done": self.done,
             "total": self.total.cpu().clone(),
             "seconds": self.seconds,
@@ -214,11 +222,16 @@ class Trainer:
         self.done, self.seconds = state["done"], state["seconds"]
         self.total = state["total"].to(self.device)
         self.model.load_state_dict(state["model"])
+        if self.quantiser is not None:
+            self.quantiser.restore(self.model, state["grids"])
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         groups = self.optimizer.state_dict()["param_groups"]
         self.optimizer.load_state_dict({"state": state["optimizer"], "param_groups": groups})
-        self.reports = [EpochReport(**report) for report in state["reports"]]
+        self.reports = [
+            EpochReport(**{**report, "spike_rates": tuple(report.get("spike_rates", ()))})
+            for report in state["reports"]
+        ]
         self.best, self.best_epoch = state["best"], state["best_epoch"]
 
     def run(
@@ -241,7 +254,7 @@ class Trainer:
         limits = limits or TrainLimits()
         begin, already = time.monotonic(), len(self.reports)
         precision = torch.get_float32_matmul_precision()
-        torch.set_float32_matmul_precision("high" if self.config.precision == "tf32" else "highest")
+        torch.set_float32_matmul_precision("high" if self.config.matmul == "tf32" else "highest")
         try:
             while not self.finished and not self._at_limit(limits, begin, already):
                 self._epoch(watches, save, limits.steps)
@@ -265,6 +278,9 @@ class Trainer:
         self, watches: Sequence[Watch], save: Callable[[], None] | None, steps: int | None
     ) -> None:
         epoch, first = divmod(self.done, self.per_epoch)
+        if self.quantiser is not None and first == 0 and epoch:
+            average = [] if self.average is None else [self.average.module]
+            self.quantiser.refresh([self.model, *average])
         self.model.train()
         hold_frozen(self.model)
         generator = torch.Generator().manual_seed(derived_seed(self.config.seed, "order", epoch))
@@ -295,10 +311,17 @@ class Trainer:
         rate = count * size / self.seconds
         accuracy = self._evaluate()
         self.reports.append(
-            EpochReport(epoch + 1, self.done, loss, accuracy, factor, self.seconds, rate)
+            EpochReport(
+                epoch + 1, self.done, loss, accuracy, factor, self.seconds, rate, self._rates()
+            )
         )
         self.total = torch.zeros_like(self.total)
         self.seconds = 0.0
+
+    def _rates(self) -> tuple[float, ...]:
+        """Return each layer's share of spikes in the last step, over all processes."""
+        rates = self.stepper.rates
+        return () if rates is None else tuple(self.processes.mean(rates).tolist())
 
     def _step(self, chosen: Tensor, steps: int) -> float:
         """Train on so many steps of a batch; return the share of the peak learning rate."""

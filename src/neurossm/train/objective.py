@@ -24,6 +24,31 @@ _CUT = 256
 """Batches of samples that end early are cut to a multiple of so many steps."""
 
 
+class RatePenalty:
+    """Share of spikes above a target, and what it costs.
+
+    Parameters
+    ----------
+    model
+        Its mixers note their rates from now on.
+    target, weight
+        The share that costs nothing, and the cost of an excess of 1 in all layers.
+    """
+
+    def __init__(self, model: Network, target: float, weight: float) -> None:
+        self.mixers = [block.mixer for block in model.blocks]
+        self.target, self.weight = target, weight
+        for mixer in self.mixers:
+            mixer.rates = []
+
+    def take(self) -> tuple[Tensor, Tensor]:
+        """Return the penalty of what was noted since the last time, and the rates (layers)."""
+        rates = torch.stack([torch.stack(mixer.rates or []).mean() for mixer in self.mixers])
+        for mixer in self.mixers:
+            mixer.rates = []
+        return self.weight * (rates - self.target).clamp_min(0).mean(), rates.detach()
+
+
 @torch.no_grad()
 def predict(
     model: Network, x: Tensor, batch_size: int = 500, lengths: Tensor | None = None

@@ -42,6 +42,12 @@ class TrainSource:
     freeze
         Pattern of parameters that are not trained, such as ``encoder.*`` or ``*.ssm.A_*``; may be
         repeated.
+    qat
+        Quantisation-aware: weights, poles, C and D stand on the compiler's grids in every forward
+        pass, and what is saved stands on them.
+    precision
+        Widths for ``--qat``, a TOML file as ``neurossm compile --precision`` takes it; without one
+        the compiler's own.
     """
 
     task: str = "arrays"
@@ -50,6 +56,8 @@ class TrainSource:
     input: str | None = None
     init: str | None = None
     freeze: tuple[str, ...] = ()
+    qat: bool = False
+    precision: str | None = None
 
 
 TABLES: dict[str, type] = {

@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -22,6 +22,9 @@ from neurossm.train.start import start
 from neurossm.train.store import Store
 from neurossm.train.tasks import Task, TaskRequest, named_task
 from neurossm.train.watch import EpochReport, Watch
+
+if TYPE_CHECKING:
+    from neurossm.train.qat import Quantiser
 
 CALIBRATION_SAMPLES = 64
 
@@ -110,8 +113,13 @@ def train(
     task = make_task(settings.source).holding_out(settings.training.validation)
     torch.manual_seed(derived_seed(settings.training.seed, "weights"))
     network, fresh = start(settings.model, task.input, task.classes, settings.source.init)
+    quantiser = _quantiser(settings.source, task)
+    if quantiser is not None:
+        network = quantiser.begin(network)
     frozen = freeze(network, settings.source.freeze)
-    trainer = Trainer(network.to(device), task, settings.training, processes)
+    trainer = Trainer(network.to(device), task, settings.training, processes, quantiser)
+    if quantiser is not None:
+        quantiser.refresh([network])  # where the network is now
     store = _store(output, settings, task, processes)
     state = processes.from_first(None if store is None else store.found(resume))
     if state is not None:
@@ -131,19 +139,37 @@ def train(
             return
         store.save_last(trainer.evaluated, described(), trainer.state(), trainer.finished)
         if trainer.between_epochs and trainer.kept_epoch == len(trainer.reports):
-            store.save_kept(trainer.evaluated, described())
+            store.save_kept(_finished(trainer.evaluated, quantiser), described())
 
     trial = limits is not None and limits.steps is not None
     trainer.run(watches if processes.first else (), None if trial else save, limits)
     network.load_state_dict(trainer.kept())
+    if quantiser is not None:
+        quantiser.refresh([network])
     training = described()
     if trainer.finished and len(task.test):
         training["test_samples"] = len(task.test)
         training["test_accuracy"] = shared_accuracy(network, task.test.to(device), processes)
+    network = _finished(network.eval(), quantiser)
     if store is not None and (trainer.finished or trial):
         store.save_kept(network, training)
     processes.wait()
     return Outcome(network.eval(), trainer.reports, training, trainer.finished)
+
+
+def _quantiser(source: TrainSource, task: Task) -> Quantiser | None:
+    if source.precision is not None and not source.qat:
+        raise InputError("--precision: widths are for --qat; give it, too")
+    if not source.qat:
+        return None
+    from neurossm.train.qat import Quantiser  # the compiler needs more packages than training
+
+    return Quantiser.of(source.precision, task.train)
+
+
+def _finished(network: Network, quantiser: Quantiser | None) -> Network:
+    """Return the network to keep: its parameters on the grids it was trained for."""
+    return network if quantiser is None else quantiser.finished(network)
 
 
 def _store(

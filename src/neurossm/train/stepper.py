@@ -15,7 +15,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from neurossm.models.network import Network
 from neurossm.train.config import TrainConfig
-from neurossm.train.objective import loss_of
+from neurossm.train.objective import RatePenalty, loss_of
 from neurossm.train.processes import Processes
 from neurossm.train.tasks import Samples
 
@@ -82,6 +82,11 @@ class Stepper:
         self.parallel = self.processes.parallel(model)
         self.captured: dict[int, CapturedStep] = {}
         self.eager: Counter[int] = Counter()
+        self.penalty: RatePenalty | None = None
+        self.rates: Tensor | None = None  # (layers) share of spikes in the last step
+        if config.rate is not None:
+            self.penalty = RatePenalty(model, config.rate, config.rate_weight)
+            self.rates = next(model.parameters()).new_zeros(len(model.blocks))
 
     def __call__(self, batch: Samples) -> Tensor:
         """Do one step on this process's part of a batch; return the loss of the whole batch."""
@@ -109,6 +114,10 @@ class Stepper:
         for number, part in enumerate(parts, start=1):
             with self._exchange(last=number == count):
                 loss = loss_of(self.parallel, part, self.config.label_smoothing) / count
+                if self.penalty is not None:
+                    penalty, rates = self.penalty.take()
+                    self.rates.copy_(rates)  # in place: steps are captured
+                    loss = loss + penalty / count
                 loss.backward()
             losses.append(loss.detach())
         if self.config.clip:

@@ -29,6 +29,8 @@ class EpochReport:
         Share of the peak learning rate in the last step.
     seconds, samples_per_second
         Time of training, without evaluation, in the run that ended the epoch; and its rate.
+    spike_rates
+        Share of spikes of each layer in the last step; empty where no rate is asked for.
     """
 
     epoch: int
@@ -38,6 +40,7 @@ class EpochReport:
     lr: float
     seconds: float
     samples_per_second: float
+    spike_rates: tuple[float, ...] = ()
 
 
 class Watch:
@@ -98,7 +101,7 @@ class Lines(Watch):
         self.stream.write(
             ("\r\x1b[K" if self.live else "")
             + f"epoch {report.epoch:3d}  loss {report.loss:.4f}{shown}  {report.seconds:.1f} s  "
-            f"{report.samples_per_second:,.0f} samples/s  {left} left\n"
+            f"{report.samples_per_second:,.0f} samples/s  {left} left{_rates(report)}\n"
         )
         self.stream.flush()
 
@@ -156,8 +159,10 @@ class TensorBoardLog(Watch):
         if self._writer is None:
             self._writer = self._library.SummaryWriter(self._folder, purge_step=report.step)
         for name, value in asdict(report).items():
-            if name not in ("epoch", "step") and value is not None:
+            if name not in ("epoch", "step", "spike_rates") and value is not None:
                 self._writer.add_scalar(name, value, report.step)
+        for layer, rate in enumerate(report.spike_rates):
+            self._writer.add_scalar(f"spike_rate/blocks.{layer}", rate, report.step)
         self._writer.flush()
 
 
@@ -166,7 +171,14 @@ def _row(report: EpochReport) -> dict[str, object]:
     row: dict[str, object] = asdict(report)
     row["seconds"] = f"{report.seconds:.2f}"
     row["samples_per_second"] = f"{report.samples_per_second:.0f}"
+    row["spike_rates"] = " ".join(f"{rate:.4f}" for rate in report.spike_rates)
     return row
+
+
+def _rates(report: EpochReport) -> str:
+    if not report.spike_rates:
+        return ""
+    return "  spikes " + " / ".join(f"{100 * rate:.1f}" for rate in report.spike_rates) + " %"
 
 
 def _clock(seconds: float) -> str:

@@ -60,7 +60,7 @@ def _run_block(
     block: Block, x: Tensor, a_bar: Tensor, weight: Tensor, lengths: Tensor, valid: Tensor | None
 ) -> Tensor:
     scan = _kernels("scan")
-    direct = block.mixer.ssm.D
+    direct = block.mixer.ssm.direct().to(x.dtype)
     if not block.prenorm or isinstance(block.norm, nn.Identity):
         y, residual = scan.normed_response(x, None, a_bar, weight, direct)
     elif _follows_batch(block.norm):
@@ -68,6 +68,7 @@ def _run_block(
     else:
         residual, own = x, _norm(block.norm, x, lengths, valid)
         y, _ = scan.normed_response(own, None, a_bar, weight, direct)
+    block.mixer.note_rate(y, valid)
     out = _mix(block, y, residual, valid)
     if not block.prenorm:
         out = _norm(block.norm, out, lengths, valid)
@@ -94,12 +95,13 @@ def _mix(block: Block, y: Tensor, residual: Tensor, valid: Tensor | None) -> Ten
     if y.shape[1] > WIDEST:
         result = residual + block.dropout(mixer.mix(y, valid))
     elif isinstance(mixer, BinaryS4D):
-        weight, bias = mixer.dense.weight, mixer.dense.bias
+        weight, bias = mixer.mixing_weight(), mixer.dense.bias
         result = _kernels("gated").gated_spikes(y, residual, weight, bias, dropout)
     elif _is_plain_gsu(mixer):
         threshold = mixer.threshold(y.transpose(1, 2), valid)
         result = _kernels("unit").gated_unit(
-            y, residual, threshold, mixer.weight, mixer.ternary_weight(), mixer.bias, mixer.norm,
+            y, residual, threshold, mixer.mixing_weight(), mixer.ternary_weight(), mixer.bias,
+            mixer.norm,
             mixer.activation == "gelu", dropout,
         )  # fmt: skip
     else:
