@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from neurossm.compile.poles import FINEST, quantise_poles, refit_residues, response_distance
+from neurossm.compile.poles import quantise_poles, refit_residues, response_distance
+from neurossm.grid_points import FINEST
 from neurossm.program import SSM, unchecked
 
 radii = st.floats(0, 0.9999) | st.floats(0.5, 7).map(lambda e: 1 - 10.0**-e)

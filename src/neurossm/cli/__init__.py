@@ -20,6 +20,7 @@ _SUMMARIES = {
     "import": "Turn somebody else's checkpoint into a NeuroSSM model.",
     "data": "Write the samples of a task, to train, run or verify on.",
     "train": "Train a spiking state-space model.",
+    "reduce": "Fit a model with fewer modes.",
     "export": "Write a model's float graph (HDF5).",
     "check": "Find every problem of a file, and show what integers make of it.",
     "compile": "Compile a model to a fixed-point program.",

@@ -9,11 +9,12 @@ import numpy as np
 
 from neurossm.arrays import ComplexArray, FloatArray, IntArray
 from neurossm.compile.options import CompileOptions
-from neurossm.compile.poles import FINEST, quantise_poles
+from neurossm.compile.poles import quantise_poles
 from neurossm.compile.ranges import Ranges
 from neurossm.compile.scaling import fitting_exponent, to_mantissa, value_limit
 from neurossm.errors import LimitError
 from neurossm.graph import nodes as n
+from neurossm.grid_points import FINEST
 from neurossm.program.adlif import adaptive_feedback
 from neurossm.program.resonate_fire import resonant_feedback
 from neurossm.program.soft_reset import Feedback

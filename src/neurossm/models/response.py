@@ -105,7 +105,7 @@ def _set(ssm: S4D, response: Response) -> None:
     ssm.B.copy_(_pairs(there.astype(complex)))
     b_bar = ssm.discretise()[1].numpy()
     ssm.C.copy_(_pairs(np.where(there, weights / (2 * np.where(there, b_bar, 1)), 0)))
-    ssm.D.copy_(torch.from_numpy(response.direct))
+    ssm.D.copy_(torch.from_numpy(response.direct.copy()))
 
 
 def _pairs(values: ComplexArray) -> Tensor:

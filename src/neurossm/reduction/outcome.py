@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from neurossm.arrays import FloatArray, IntArray
 from neurossm.models.checkpoint import Checkpoint
 
@@ -39,6 +41,23 @@ class LayerReduction:
     unread: tuple[int, ...] = ()
     silent: tuple[int, ...] = ()
     constant: tuple[int, ...] = ()
+
+    def row(self) -> tuple[str, int, int, str, str, str, str]:
+        """Return the layer's row of the table that `neurossm reduce` prints."""
+        some = self.counts > 0
+        errors = (
+            f"{np.median(e[some]):.2%}, {e[some].max():.2%}" if some.any() else "none"
+            for e in (self.error, self.weighted_error)
+        )
+        dead = [("unread", self.unread), ("silent", self.silent), ("constant", self.constant)]
+        return (
+            self.name,
+            int(self.counts.sum()),
+            self.before * len(self.counts),
+            f"{self.counts.min()} to {self.counts.max()}",
+            *errors,
+            ", ".join(f"{len(which)} {name}" for name, which in dead if which) or "none",
+        )
 
     def to_json(self) -> dict[str, Any]:
         """Return all of it as plain values; None for an error that is not defined."""

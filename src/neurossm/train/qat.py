@@ -35,6 +35,8 @@ from neurossm.train.tasks import Samples
 
 CALIBRATION_SAMPLES = 64
 DOUBLE = torch.float64
+_ROUNDS = 4
+"""So often at most the grids are taken from the rounded network."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ class Quantiser:
         return Quantiser(options, target, Data(first.x.cpu().numpy(), lengths=lengths))
 
     def begin(self, network: Network) -> Network:
-        """Return a network with grids to train on, from one without.
+        """Return a network to put grids on, from one as it was trained.
 
         Every channel has poles of its own on the grid, and C is fitted to them, as the compiler
         does. Parameters keep their type.
@@ -82,9 +84,7 @@ class Quantiser:
                 "with --threshold static"
             )
         nodes = [node for node in export(network).nodes if isinstance(node, SSMNode)]
-        made = rebuilt(network, [self._settled(node) for node in nodes])
-        self.refresh([made])
-        return made
+        return rebuilt(network, [self._settled(node) for node in nodes])
 
     def _settled(self, node: SSMNode) -> Response:
         widths = self.options.widths_of(node.layer)
@@ -93,22 +93,25 @@ class Quantiser:
         exact = np.ldexp(1.0, -poles.shift.astype(np.int32)) * (poles.a_re + 1j * poles.a_im)
         return Response(exact, poles.C, node.D)
 
-    def refresh(self, networks: Sequence[Network]) -> Program:
-        """Take the grids anew from the program of the first network; put them on all."""
-        first = networks[0]
-        program = self.compiled(first)
+    def refresh(self, networks: Sequence[Network]) -> None:
+        """Take the grids anew from the program of the first network; put them on all.
+
+        A network that has none must be where it is to be trained.
+        """
+        self._put_all(networks, self.compiled(networks[0]))
+
+    def _put_all(self, networks: Sequence[Network], program: Program) -> None:
         for network in networks:
             device = next(network.parameters()).device
             encoder = self.options.widths_of("encoder").weight
             network.encoder_limit = largest_mantissa(encoder)
             for index, block in enumerate(network.blocks):
                 self._put(block.mixer, program, f"blocks.{index}", device)
-        return program
 
     def compiled(self, network: Network) -> Program:
         """Return the program of a network whose poles are on the grid."""
         plain = rebuilt(network, [_unrounded(block.mixer.ssm) for block in network.blocks], DOUBLE)
-        return prepare(plain, self.target, self.options, self.calibration).compile()
+        return prepare(plain, *self._how).compile()
 
     def _put(self, mixer: Any, program: Program, layer: str, device: torch.device) -> None:
         widths = self.options.widths_of(layer)
@@ -148,7 +151,24 @@ class Quantiser:
             grid.direct_unit.copy_(state[2 * number + 1])
 
     def finished(self, network: Network) -> Network:
-        """Return a network without grids whose parameters stand on them, in double precision."""
+        """Return a network without grids whose parameters stand on them, in double precision.
+
+        Ranges of calibrated scaling follow from the rounded network itself, so grids are taken
+        anew until they are those of what is returned.
+        """
+        for _ in range(_ROUNDS):
+            made = self._rounded(network)
+            before = self.state(network)
+            self._put_all([network], prepare(made, *self._how).compile())
+            if all(map(torch.equal, before, self.state(network))):
+                break
+        return made
+
+    @property
+    def _how(self) -> tuple[str, CompileOptions, Data]:
+        return self.target, self.options, self.calibration
+
+    def _rounded(self, network: Network) -> Network:
         made = rebuilt(network, [response_of(block.mixer.ssm) for block in network.blocks], DOUBLE)
         with torch.no_grad():
             for own, block in zip(network.blocks, made.blocks, strict=True):

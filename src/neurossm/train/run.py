@@ -115,11 +115,10 @@ def train(
     network, fresh = start(settings.model, task.input, task.classes, settings.source.init)
     quantiser = _quantiser(settings.source, task)
     if quantiser is not None:
-        network = quantiser.begin(network)
+        network = quantiser.begin(network).to(device)
+        quantiser.refresh([network])
     frozen = freeze(network, settings.source.freeze)
     trainer = Trainer(network.to(device), task, settings.training, processes, quantiser)
-    if quantiser is not None:
-        quantiser.refresh([network])  # where the network is now
     store = _store(output, settings, task, processes)
     state = processes.from_first(None if store is None else store.found(resume))
     if state is not None:
