@@ -4,9 +4,10 @@ Usage: python examples/smnist/cheaper.py --data FOLDER --out FOLDER [--seeds 0 1
 
 From the shipped binary_s4d.pt: `reduce` to a few modes per channel, then fine-tune with a target
 rate of spikes on the compiler's grids (4-bit weights, 8-bit poles and C, 16-bit states), compile,
-and run all test digits. `--only` trains one of the ablations instead of all. FOLDER gets a
-checkpoint, a log and, when all is done, results.json. Run it again until it says that all are
-finished. Options it does not know go to every training. PyTorch, NumPy, SciPy, h5py and Numba suffice; MNIST's IDX files are in --data.
+and run all test digits. `--only` trains some of the ablations instead of all. FOLDER gets a
+checkpoint and a log of each, and results.json. Run it again until it says that all are finished.
+Options it does not know go to every training. PyTorch, NumPy, SciPy, h5py and Numba suffice;
+MNIST's IDX files are in --data.
 """
 
 from __future__ import annotations

@@ -6,7 +6,13 @@ from pathlib import Path
 
 import click
 
-from neurossm.cli.options import file_argument, file_option, limit_option, output_option, shown_option
+from neurossm.cli.options import (
+    file_argument,
+    file_option,
+    limit_option,
+    output_option,
+    shown_option,
+)
 from neurossm.cli.output import Output, json_option, open_output
 from neurossm.reduction.options import ReduceOptions
 from neurossm.reduction.outcome import Reduction

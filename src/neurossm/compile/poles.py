@@ -98,7 +98,8 @@ class Poles:
     @property
     def absent(self) -> BoolArray:
         """Tell the modes (H, N) that stand behind those of a channel with fewer."""
-        return self.shift == ABSENT_SHIFT
+        absent: BoolArray = self.shift == ABSENT_SHIFT
+        return absent
 
 
 def prepare_poles(node: SSMNode, bits: int, margin_log2: int) -> Poles:

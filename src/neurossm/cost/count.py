@@ -82,7 +82,7 @@ class _Counter:
         elif op.sums:
             self.synapses(unit, op)
         else:
-            self.work(unit, op.work())
+            unit.add(**{key: value * self.ticks for key, value in op.work_by_channel().items()})
         if op.statistics:
             self.statistics(op)
 

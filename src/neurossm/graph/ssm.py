@@ -114,4 +114,5 @@ class SSMNode(Node):
 
     def work(self, channels: int) -> FloatWork:
         """Recurrence and readout of every mode, and the direct path."""
-        return FloatWork(state=_MACS_PER_MODE * self.A_bar.size + self.D.size)
+        there = np.count_nonzero(self._readout)  # a weight of 0: a mode that is absent
+        return FloatWork(state=_MACS_PER_MODE * there + self.D.size)

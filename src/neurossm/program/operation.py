@@ -252,10 +252,17 @@ class Op:
         """The name under which saturated states are counted."""
         return part_of(self.name, "state")
 
-    def work(self, modes: int | None = None) -> Work:
-        """Return what one channel computes in one step, with `modes` modes or all that fit."""
-        count = self.modes if modes is None else modes
-        return work_of(self.code, count) if self.traced() else Work()
+    def work(self) -> Work:
+        """Return what one channel computes in one step, if it has all modes."""
+        return work_of(self.code, self.modes) if self.traced() else Work()
+
+    def work_by_channel(self) -> dict[str, IntArray]:
+        """Return the counts of `work` by name, (H) each: a channel may have fewer modes."""
+        counts = self.mode_counts
+        if (counts == self.modes).all():
+            return {key: np.full(counts.size, n) for key, n in vars(self.work()).items()}
+        works = {int(n): vars(work_of(self.code, int(n))) for n in np.unique(counts)}
+        return {key: np.array([works[int(n)][key] for n in counts]) for key in vars(Work())}
 
     def work_per_step(self) -> Work:
         """Return what is computed once per step for all channels together."""

@@ -54,5 +54,5 @@ def silence(mixer: Mixer, dead: Dead) -> None:
     if isinstance(mixer, BinaryS4D):
         weight, bias = mixer.dense.weight, mixer.dense.bias
         always, never = (torch.from_numpy(part) for part in (dead.constant, dead.silent))
-        bias += weight[:, always].sum(dim=1)
+        bias.add_(weight[:, always].sum(dim=1))
         weight[:, always | never] = 0

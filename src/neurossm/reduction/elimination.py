@@ -106,4 +106,5 @@ def fewest_within(elimination: Elimination, max_error: float) -> IntArray:
     modes = elimination.order.shape[1]
     good = np.sqrt(elimination.error) <= max_error  # (H, N + 1) by modes gone; grows with them
     gone: IntArray = (good * np.arange(modes + 1)).max(axis=1)
-    return modes - gone
+    fewest: IntArray = modes - gone
+    return fewest

@@ -45,7 +45,7 @@ class LayerReduction:
     def row(self) -> tuple[str, int, int, str, str, str, str]:
         """Return the layer's row of the table that `neurossm reduce` prints."""
         some = self.counts > 0
-        errors = (
+        impulse, output = (
             f"{np.median(e[some]):.2%}, {e[some].max():.2%}" if some.any() else "none"
             for e in (self.error, self.weighted_error)
         )
@@ -55,7 +55,8 @@ class LayerReduction:
             int(self.counts.sum()),
             self.before * len(self.counts),
             f"{self.counts.min()} to {self.counts.max()}",
-            *errors,
+            impulse,
+            output,
             ", ".join(f"{len(which)} {name}" for name, which in dead if which) or "none",
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from copy import deepcopy
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -238,7 +239,7 @@ class _Reducer:
         return tuple(found)
 
 
-def _relative(difference: NDArray[np.inexact], whole: NDArray[np.inexact]) -> FloatArray:
+def _relative(difference: NDArray[Any], whole: NDArray[Any]) -> FloatArray:
     """Return norms of rows relative to those of others; NaN where those are 0."""
     norm = np.linalg.norm(whole, axis=1)
     some = np.where(norm > 0, norm, 1)
@@ -269,7 +270,7 @@ def _drives(
         lengths = None if lengths is None else lengths[:64]
     if x is None:
         return None
-    graph = export(checkpoint.model)  # type: ignore[arg-type]
+    graph = export(checkpoint.model)
     nodes = [node for node in graph.nodes if isinstance(node, SSMNode)]
     names = [name for node in nodes for name in (node.inputs[0], node.name)]
     values = evaluate(graph, x, names, lengths=lengths)

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from neurossm.arrays import FloatArray
+from neurossm.arrays import ComplexArray, FloatArray
 from neurossm.compile import CompileOptions, prepare
 from neurossm.compile.options import DEFAULT_TARGET
 from neurossm.compile.poles import prepare_poles
@@ -90,7 +90,8 @@ class Quantiser:
         widths = self.options.widths_of(node.layer)
         folded = replace(node, B_bar=np.ones_like(node.B_bar), C=node.C * node.B_bar)
         poles = prepare_poles(folded, widths.pole, self.options.pole_margin_log2)
-        exact = np.ldexp(1.0, -poles.shift.astype(np.int32)) * (poles.a_re + 1j * poles.a_im)
+        scale = np.ldexp(1.0, -poles.shift.astype(np.int32))
+        exact: ComplexArray = scale * (poles.a_re + 1j * poles.a_im)
         return Response(exact, poles.C, node.D)
 
     def refresh(self, networks: Sequence[Network]) -> None:
