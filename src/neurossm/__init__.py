@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from neurossm.models.export import export as export
     from neurossm.parity import verify as verify
     from neurossm.program import Program as Program
+    from neurossm.reduction import ReduceOptions as ReduceOptions
+    from neurossm.reduction import reduce as reduce
     from neurossm.reporting import report as report
     from neurossm.tuning import TuneOptions as TuneOptions
     from neurossm.tuning import tune as tune
@@ -51,6 +53,7 @@ _HOMES = {
     "MissingDependencyError": "neurossm.errors",
     "NeuroSSMError": "neurossm.errors",
     "Program": "neurossm.program",
+    "ReduceOptions": "neurossm.reduction",
     "RunError": "neurossm.errors",
     "TuneOptions": "neurossm.tuning",
     "UnsupportedError": "neurossm.errors",
@@ -62,6 +65,7 @@ _HOMES = {
     "inspect": "neurossm.inspection",
     "load": "neurossm.models.checkpoint",
     "profile": "neurossm.cost",
+    "reduce": "neurossm.reduction",
     "report": "neurossm.reporting",
     "targets": "neurossm.hw_profiles",
     "tune": "neurossm.tuning",

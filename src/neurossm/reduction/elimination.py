@@ -71,7 +71,8 @@ def _blocks(inverse: FloatArray, modes: int) -> FloatArray:
     """Return the (2, 2) blocks on the diagonal of each mode, (H, N, 2, 2)."""
     channels = len(inverse)
     part = inverse[:, : 2 * modes, : 2 * modes].reshape(channels, modes, 2, modes, 2)
-    return np.einsum("hnpnq->hnpq", part)
+    blocks: FloatArray = np.einsum("hnpnq->hnpq", part)
+    return blocks
 
 
 def share_out(layers: list[Elimination], total: int, alive: list[BoolArray]) -> list[IntArray]:

@@ -63,7 +63,8 @@ def basis(poles: Tensor, power: Tensor, length: int) -> Tensor:
     turn = torch.exp(-2j * torch.pi * torch.arange(scale.shape[-1]).double() / length)
 
     def spectrum(p: Tensor) -> Tensor:
-        return (1 - p**length).unsqueeze(-1) / (1 - p.unsqueeze(-1) * turn)
+        whole: Tensor = (1 - p**length).unsqueeze(-1) / (1 - p.unsqueeze(-1) * turn)
+        return whole
 
     one, other = spectrum(poles), spectrum(poles.conj())  # (H, N, K)
     pairs = torch.stack([(one + other) / 2, (one - other) * 0.5j], dim=2).flatten(1, 2) * scale
@@ -73,7 +74,7 @@ def basis(poles: Tensor, power: Tensor, length: int) -> Tensor:
 
 def gram(functions: Tensor) -> Tensor:
     """Return all products (H, J, J) of rows (H, J, 2 K), each function's own raised a little."""
-    products = functions @ functions.mT
+    products: Tensor = functions @ functions.mT
     own = products.diagonal(dim1=-2, dim2=-1)
     own.mul_(1 + _RIDGE).add_(1e-30)
     return products

@@ -90,8 +90,8 @@ class Quantiser:
         widths = self.options.widths_of(node.layer)
         folded = replace(node, B_bar=np.ones_like(node.B_bar), C=node.C * node.B_bar)
         poles = prepare_poles(folded, widths.pole, self.options.pole_margin_log2)
-        scale = np.ldexp(1.0, -poles.shift.astype(np.int32))
-        exact: ComplexArray = scale * (poles.a_re + 1j * poles.a_im)
+        scale: FloatArray = np.exp2(-poles.shift.astype(np.float64))
+        exact: ComplexArray = np.asarray(scale * (poles.a_re + 1j * poles.a_im), np.complex128)
         return Response(exact, poles.C, node.D)
 
     def refresh(self, networks: Sequence[Network]) -> None:
