@@ -125,8 +125,8 @@ def test_rates_above_the_target_cost_their_excess():
     penalty = RatePenalty(model, 0.1, 2.0)
     for block, y in zip(model.blocks, ([1, 1, -1, -1], [1, 1, 1, -1]), strict=True):
         block.mixer.note_rate(torch.tensor(y, dtype=torch.float32).reshape(1, 1, 4))
-    cost, rates = penalty.take()
-    assert rates.tolist() == [0.5, 0.75]
+    cost = penalty.take()
+    assert penalty.rates.tolist() == [0.5, 0.75]
     assert cost.item() == pytest.approx(2.0 * (0.4 + 0.65) / 2)
 
 

@@ -320,8 +320,8 @@ class Trainer:
 
     def _rates(self) -> tuple[float, ...]:
         """Return each layer's share of spikes in the last step, over all processes."""
-        rates = self.stepper.rates
-        return () if rates is None else tuple(self.processes.mean(rates).tolist())
+        penalty = self.stepper.penalty
+        return () if penalty is None else tuple(self.processes.mean(penalty.rates).tolist())
 
     def _step(self, chosen: Tensor, steps: int) -> float:
         """Train on so many steps of a batch; return the share of the peak learning rate."""

@@ -33,20 +33,28 @@ class RatePenalty:
         Its mixers note their rates from now on.
     target, weight
         The share that costs nothing, and the cost of an excess of 1 in all layers.
+
+    Attributes
+    ----------
+    rates
+        Share of spikes (layers) the last time.
     """
 
     def __init__(self, model: Network, target: float, weight: float) -> None:
         self.mixers = [block.mixer for block in model.blocks]
         self.target, self.weight = target, weight
+        self.rates = next(model.parameters()).new_zeros(len(self.mixers))
         for mixer in self.mixers:
             mixer.rates = []
 
-    def take(self) -> tuple[Tensor, Tensor]:
-        """Return the penalty of what was noted since the last time, and the rates (layers)."""
+    def take(self) -> Tensor:
+        """Return the penalty of what was noted since the last time, and forget it."""
         rates = torch.stack([torch.stack(mixer.rates or []).mean() for mixer in self.mixers])
         for mixer in self.mixers:
             mixer.rates = []
-        return self.weight * (rates - self.target).clamp_min(0).mean(), rates.detach()
+        self.rates.copy_(rates.detach())  # in place: steps are captured
+        penalty: Tensor = self.weight * (rates - self.target).clamp_min(0).mean()
+        return penalty
 
 
 @torch.no_grad()

@@ -152,13 +152,13 @@ class Quantiser:
             grid.direct_unit.copy_(state[2 * number + 1])
 
     def finished(self, network: Network) -> Network:
-        """Return a network without grids whose parameters stand on them, in double precision.
+        """Return what `rounded` does, at the end of a training.
 
         Ranges of calibrated scaling follow from the rounded network itself, so grids are taken
         anew until they are those of what is returned.
         """
         for _ in range(_ROUNDS):
-            made = self._rounded(network)
+            made = self.rounded(network)
             before = self.state(network)
             self._put_all([network], prepare(made, *self._how).compile())
             if all(map(torch.equal, before, self.state(network))):
@@ -169,7 +169,8 @@ class Quantiser:
     def _how(self) -> tuple[str, CompileOptions, Data]:
         return self.target, self.options, self.calibration
 
-    def _rounded(self, network: Network) -> Network:
+    def rounded(self, network: Network) -> Network:
+        """Return a network without grids whose parameters stand on them, in double precision."""
         made = rebuilt(network, [response_of(block.mixer.ssm) for block in network.blocks], DOUBLE)
         with torch.no_grad():
             for own, block in zip(network.blocks, made.blocks, strict=True):

@@ -138,7 +138,8 @@ def train(
             return
         store.save_last(trainer.evaluated, described(), trainer.state(), trainer.finished)
         if trainer.between_epochs and trainer.kept_epoch == len(trainer.reports):
-            store.save_kept(_finished(trainer.evaluated, quantiser), described())
+            kept = trainer.evaluated
+            store.save_kept(kept if quantiser is None else quantiser.rounded(kept), described())
 
     trial = limits is not None and limits.steps is not None
     trainer.run(watches if processes.first else (), None if trial else save, limits)
@@ -149,7 +150,7 @@ def train(
     if trainer.finished and len(task.test):
         training["test_samples"] = len(task.test)
         training["test_accuracy"] = shared_accuracy(network, task.test.to(device), processes)
-    network = _finished(network.eval(), quantiser)
+    network = network if quantiser is None else quantiser.finished(network.eval())
     if store is not None and (trainer.finished or trial):
         store.save_kept(network, training)
     processes.wait()
@@ -164,11 +165,6 @@ def _quantiser(source: TrainSource, task: Task) -> Quantiser | None:
     from neurossm.train.qat import Quantiser  # the compiler needs more packages than training
 
     return Quantiser.of(source.precision, task.train)
-
-
-def _finished(network: Network, quantiser: Quantiser | None) -> Network:
-    """Return the network to keep: its parameters on the grids it was trained for."""
-    return network if quantiser is None else quantiser.finished(network)
 
 
 def _store(

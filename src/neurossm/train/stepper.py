@@ -83,10 +83,8 @@ class Stepper:
         self.captured: dict[int, CapturedStep] = {}
         self.eager: Counter[int] = Counter()
         self.penalty: RatePenalty | None = None
-        self.rates: Tensor | None = None  # (layers) share of spikes in the last step
         if config.rate is not None:
             self.penalty = RatePenalty(model, config.rate, config.rate_weight)
-            self.rates = next(model.parameters()).new_zeros(len(model.blocks))
 
     def __call__(self, batch: Samples) -> Tensor:
         """Do one step on this process's part of a batch; return the loss of the whole batch."""
@@ -115,9 +113,7 @@ class Stepper:
             with self._exchange(last=number == count):
                 loss = loss_of(self.parallel, part, self.config.label_smoothing) / count
                 if self.penalty is not None:
-                    penalty, rates = self.penalty.take()
-                    self.rates.copy_(rates)  # in place: steps are captured
-                    loss = loss + penalty / count
+                    loss = loss + self.penalty.take() / count
                 loss.backward()
             losses.append(loss.detach())
         if self.config.clip:
