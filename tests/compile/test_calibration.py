@@ -103,6 +103,30 @@ def test_a_graph_is_walked_once_over_each_sample(graph, networks, monkeypatch, o
     assert sum(evaluated) == 40 * walks
 
 
+def test_long_samples_are_walked_over_few_at_a_time(graph, networks, monkeypatch):
+    """20 samples of 30 steps and 4 channels, one tensor: 120 values each, and 360 at once are 3."""
+    samples = Calibration.of(graph, networks.random_data(graph.input, 0, batch=20, steps=30)).data
+
+    class Seen:
+        names = ("blocks.1.ssm",)
+
+        def __init__(self):
+            self.values = []
+
+        def add(self, values):
+            self.values.append(values["blocks.1.ssm"])
+
+    assert graph.channels()["blocks.1.ssm"] == 4
+    few, all_at_once = Seen(), Seen()
+    calibration.walk(graph, samples, [all_at_once])
+    monkeypatch.setattr(calibration, "_VALUES", 360)
+    calibration.walk(graph, samples, [few])
+    assert [len(values) for values in all_at_once.values] == [16, 4]
+    assert [len(values) for values in few.values] == [3] * 6 + [2]
+    joined = [np.concatenate(seen.values) for seen in (few, all_at_once)]
+    np.testing.assert_array_equal(*joined)
+
+
 def test_walks_of_thresholds_and_of_the_whole_graph_see_the_same(graph, networks):
     """The statistics gathered beside the thresholds are those of the graph that comes out."""
     data = networks.random_data(graph.input, 0, batch=20, steps=30)

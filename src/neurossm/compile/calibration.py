@@ -29,7 +29,10 @@ LEAST_SAMPLES = 16
 """So many samples at least are used, however long they are."""
 SEED = 0
 _BATCH = 16
-"""So many samples are evaluated at once, so that all tensors of a batch fit memory."""
+"""So many samples are evaluated at once at most."""
+_VALUES = 1 << 27
+"""So many values, 1 GiB, may the observed tensors of samples evaluated at once have; of one sample
+that alone has more, they have what they have."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,7 +105,9 @@ def walk(
         return
     last = max(i for i, node in enumerate(graph.nodes) if node.name in names)
     graph = graph.with_nodes(graph.nodes[: last + 1])
-    for _, x in data.whole(_BATCH):
+    channels = graph.channels()
+    values_each = data.x.shape[1] * sum(channels[name] for name in dict.fromkeys(names))
+    for _, x in data.whole(max(1, min(_BATCH, _VALUES // values_each))):
         values = evaluate(graph, x, names)
         for observer in observers:
             observer.add(values)
