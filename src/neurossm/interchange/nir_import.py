@@ -63,7 +63,7 @@ def import_nir(
     if dt is not None and not (np.isfinite(dt) and dt > 0):
         raise InputError(f"dt {dt:g}: must be a positive length of a step")
     file = read_nir(source)
-    translation = _Translation(file, dt, integration)
+    translation = _NIRTranslation(file, dt, integration)
     nodes = translation.nodes(input)
     provenance = {
         "source": source.name,
@@ -73,7 +73,7 @@ def import_nir(
     return Graph(tuple(nodes), provenance)
 
 
-class _Translation:
+class _NIRTranslation:
     def __init__(self, file: NIRFile, dt: float | None, integration: Integration) -> None:
         self.file = file
         self.dt = dt
