@@ -31,7 +31,7 @@ class StreamProcess(AbstractProcess):  # type: ignore[misc]
 
         What is still on its way through the pipeline is computed as if nothing had happened.
         """
-        if self.runtime is not None:
+        if self.runtime is not None and self.runtime._is_started:  # else it is as fresh as can be
             self.begin.set(np.ones(1))
 
 
