@@ -12,7 +12,13 @@ from numpy.typing import NDArray
 from neurossm.arrays import IntArray
 from neurossm.errors import InputError
 from neurossm.files import as_path, atomic_path
-from neurossm.graph.data import DeclaredInput, check_labels, check_lengths, check_sequences
+from neurossm.graph.data import (
+    DeclaredInput,
+    check_labels,
+    check_lengths,
+    check_sequences,
+    check_step_labels,
+)
 from neurossm.graph.sequences import Sequences
 from neurossm.npz import read_npz
 from neurossm.program import Program, Run
@@ -88,7 +94,8 @@ def load_data(path: str | os.PathLike[str]) -> Data:
     if not x.shape or not x.shape[0]:
         raise InputError(f"{path}: x has shape {x.shape}: no samples")
     if y is not None:
-        y = check_labels(y, len(x), None, str(path))
+        every_step = x.ndim > 1 and y.shape == x.shape[:2] and y.dtype.kind in "iu"
+        y = y if every_step else check_labels(y, len(x), None, str(path))
     if lengths is not None:
         samples, steps = x.shape[:2] if x.ndim > 1 else (0, 0)
         lengths = check_lengths(lengths, samples, steps, str(path))
@@ -102,6 +109,8 @@ def samples_of(
     labels: object = None,
     limit: int | None = None,
     lengths: object = None,
+    *,
+    each: bool = False,
 ) -> Data:
     """Return samples that a user gave as a file or as arrays, checked against a model.
 
@@ -117,6 +126,8 @@ def samples_of(
         for none, or for those of the file.
     limit
         How many samples to take, the first ones; None for all.
+    each
+        Whether the model answers at every step, and labels are (samples, L).
 
     Returns
     -------
@@ -137,7 +148,12 @@ def samples_of(
         where, data = data.where, data.x
     found = check_sequences(spec, data, lengths, where)  # type: ignore[arg-type]
     file = "" if where == "data" else where
-    y = None if labels is None else check_labels(labels, len(found), classes, file)  # type: ignore[arg-type]
+    if labels is None:
+        y = None
+    elif each:
+        y = check_step_labels(labels, found, classes, file)  # type: ignore[arg-type]
+    else:
+        y = check_labels(labels, len(found), classes, file)  # type: ignore[arg-type]
     return Data(found.x, y, where, found.lengths).limited(limit)
 
 
@@ -148,5 +164,5 @@ def save_logits(path: str | Path, program: Program, run: Run) -> None:
             file,
             logits=run.logits,
             logits_exponent=np.int64(program.readout.out.exponent[0]),
-            prediction=run.logits.argmax(axis=1),
+            prediction=run.logits.argmax(axis=-1),
         )

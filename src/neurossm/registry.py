@@ -356,7 +356,7 @@ def _joined(parts: Sequence[Run], order: IntArray, steps: int) -> Run:
     first = parts[0]
     return replace(
         first,
-        logits=together([part.logits for part in parts]),
+        logits=together([part.logits for part in parts], timed=first.logits.ndim > 2),
         saturations=dict(sum((Counter(part.saturations) for part in parts), Counter())),
         tensors={
             name: together([part.tensors[name] for part in parts], timed=True)
@@ -373,9 +373,9 @@ def _counted(
     run: Run, record: tuple[str, ...], count: tuple[str, ...], readout: Readout, samples: Sequences
 ) -> Run:
     """Count in what was recorded."""
-    last, pooled = run.tensors[readout.inputs[0]], readout.pooled(samples.steps)
+    last, pooled = run.tensors[readout.inputs[0]], readout.pooled(samples.steps, samples.x.shape[1])
     for at, steps in enumerate(samples.steps):
-        pooled.add(slice(at, at + 1), last[at : at + 1, :steps])
+        pooled.add(slice(at, at + 1), 0, last[at : at + 1, :steps])
     return replace(
         run,
         tensors={name: run.tensors[name] for name in record},

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
 
+from neurossm import program as p
 from neurossm import registry
 from neurossm.engine import gpu
 from neurossm.program import Program, limits, reference
@@ -35,10 +38,21 @@ def random_case(
     return program, data, rng.integers(1, steps + 1, 4)
 
 
+def vars_of(op: p.Op) -> dict[str, Any]:
+    return {one.name: getattr(op, one.name) for one in fields(op)}
+
+
 def decided(program: Program, x: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, int]:
     """Return logits by their definition, in Python's integers, and how many were clipped."""
     op = program.readout
     low, high = limits(op.out.bits)
+    if op.pool == "none":  # every step as a sample of its own
+        logits, clipped = np.zeros((*x.shape[:2], op.out.channels), np.int64), 0
+        last = replace(program, ops=(*program.ops[:-1], p.LastReadout(**vars_of(op))))
+        for i, n in enumerate(lengths):
+            logits[i, :n], count = decided(last, x[i, :n, None], np.ones(n, int))
+            clipped += count
+        return logits, clipped
     logits, clipped = np.zeros((len(x), op.out.channels), np.int64), 0
     for i, sample in enumerate(x):
         valid, n = sample[: lengths[i]].astype(object), 1
@@ -55,7 +69,7 @@ def decided(program: Program, x: np.ndarray, lengths: np.ndarray) -> tuple[np.nd
     return logits, clipped
 
 
-@pytest.mark.parametrize("pool", ["last", "max", "mean"])
+@pytest.mark.parametrize("pool", ["last", "max", "mean", "none"])
 def test_every_engine_gives_the_integers_of_the_definition(networks, say, pool):
     compared = clipped = 0
     for seed in range(12):
@@ -79,14 +93,13 @@ def test_every_engine_gives_the_integers_of_the_definition(networks, say, pool):
     say(f"pool {pool}: {compared:,} logits and kept integers equal on 4 engines")
 
 
-@pytest.mark.parametrize("pool", ["last", "max"])
+@pytest.mark.parametrize("pool", ["last", "max", "none"])
 @pytest.mark.parametrize("engine", ENGINES)
 def test_a_session_gives_the_logits_after_each_step(networks, pool, engine):
     for seed in range(2):
         program, data, _ = random_case(networks, seed, pool)
-        wanted = [
-            reference.run(program, data[:, :steps]).logits for steps in range(1, data.shape[1] + 1)
-        ]
+        each = [reference.run(program, data[:, :t]).logits for t in range(1, data.shape[1] + 1)]
+        wanted = [logits[:, -1] if pool == "none" else logits for logits in each]
         session = program.session(len(data), engine=engine)
         first = [session.step(data[:, t]) for t in range(5)]
         np.testing.assert_array_equal(first, wanted[:5])
@@ -96,4 +109,5 @@ def test_a_session_gives_the_logits_after_each_step(networks, pool, engine):
         session.reset()
         session.advance(data)
         np.testing.assert_array_equal(session.logits, wanted[-1])
-        assert session.saturations == reference.run(program, data).saturations
+        if pool != "none":  # of its logits a session counts the last ones
+            assert session.saturations == reference.run(program, data).saturations

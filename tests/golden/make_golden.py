@@ -41,6 +41,7 @@ PROGRAMS: dict[str, dict[str, Any]] = {
     },
     "last-bytes": {**HALF, "seed": 30, "inputs": 2, "channels": 3, "modes": 2, "pool": "last"},
     "max-floats": {**HALF, "seed": 31, "kind": "float", "channels": 3, "modes": 2, "pool": "max"},
+    "stream-tokens": {**HALF, "seed": 33, "kind": "tokens", "inputs": 3, "pool": "none"},
     "single": {**HALF, "seed": 5, "channels": 1, "modes": 1, "classes": 1},
 }
 """Arguments of `random_program`."""

@@ -133,9 +133,9 @@ def test_the_first_divergence_of_a_sample_is_the_earliest_of_its_layers():
         upper = Trace(zeros, zeros, None, margins.bins_of(zeros))
         return compare(upper, Trace(np.array(spikes)[:, None], zeros, None), edges)
 
-    rungs.add([difference(0, 0, 1, 0), difference(0, 1, 1, 0)], same_prediction=True)
-    rungs.add([difference(0, 0, 0, 1), difference(0, 0, 0, 1)], same_prediction=False)
-    rungs.add([difference(0, 0, 0, 0), difference(0, 0, 0, 0)], same_prediction=True)
+    rungs.add([difference(0, 0, 1, 0), difference(0, 1, 1, 0)], same_predictions=[True])
+    rungs.add([difference(0, 0, 0, 1), difference(0, 0, 0, 1)], same_predictions=[False])
+    rungs.add([difference(0, 0, 0, 0), difference(0, 0, 0, 0)], same_predictions=[True])
     assert rungs.first == [(1, "later"), (3, "block"), None]
     assert rungs.agreements == [1 - 3 / 8, 1 - 2 / 8, 1]
     found = rungs.result({}).to_json()

@@ -72,12 +72,15 @@ class Machine:
             op["name"]: [0] * len(op["decay"]) for op in self.operations if op["type"] == "LIF"
         }
         tensors: dict[str, list] = {}
+        stream: list[Vector] = []
         total = [0] * len(self.readout["weight"][0])
         for data in sample:
             values = self._step(data)
             first = not tensors
             for i, x in enumerate(values[self.readout["inputs"][0]]):
                 total[i] = self._kept(total[i], x, first)
+            if self.readout["type"] == "StreamReadout":
+                stream.append(self._logits(total, 1))
             for name, (re, im) in self.states.items():
                 values[f"{name}:state_re"], values[f"{name}:state_im"] = re, im
             for name, v in self.voltages.items():
@@ -89,11 +92,13 @@ class Machine:
                         values[f"{op['name']}:state_{letter}"] = state
             for name, value in values.items():
                 tensors.setdefault(name, []).append(value)
+        if self.readout["type"] == "StreamReadout":
+            return stream, tensors
         mean = self.readout["type"] == "Readout"
         return self._logits(total, len(sample) if mean else 1), tensors
 
     def _kept(self, acc: int, x: int, first: bool) -> int:
-        if self.readout["type"] == "LastReadout":
+        if self.readout["type"] in ("LastReadout", "StreamReadout"):
             return x
         if self.readout["type"] == "MaxReadout":
             return x if first else max(acc, x)

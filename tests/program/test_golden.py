@@ -74,10 +74,12 @@ def test_the_cases_reach_every_operation_and_saturation():
         *("Input", "Dense", "Embedding", "Affine", "SSM", "Spike", "Ternary", "Table", "Product"),
         *("Add", "LayerNorm", "Readout", "Relu", "LIF", "PeakTernary"),
         *("AdLIF", "ResonateFire", "Softmax", "LastReadout", "MaxReadout"),
+        "StreamReadout",
     }
     assert saturated == {
         *("Affine", "SSM", "state", "Table", "Product", "Add", "LayerNorm", "Readout", "Relu"),
         "LastReadout",
+        "StreamReadout",
     }
     assert {("SSM", 1), ("Dense", 1), ("Readout", 1)} <= sizes
 

@@ -13,7 +13,7 @@ from neurossm.errors import InputError
 from neurossm.models import InputSpec, ModelConfig, Network, load
 from neurossm.train import settings_of, train
 from neurossm.train.arrays import array_task
-from neurossm.train.objective import accuracy, predict
+from neurossm.train.objective import accuracy, loss_of, predict
 from neurossm.train.tasks import Samples
 
 
@@ -55,6 +55,37 @@ def test_own_data_of_different_lengths(tmp_path: Path) -> None:
     assert found.calibration_lengths is not None
     assert found.calibration_lengths.tolist() == held.train.lengths[:64].tolist()
     assert (config.input, config.classes) == (InputSpec.real(2, -3, 3), 2)
+
+
+def test_a_class_at_every_step(tmp_path: Path) -> None:
+    """Whether the ramp is above 0; what stands behind a sample's end is no class."""
+    arrays = tones(0, 300)
+    y = (arrays["x"][:, :, 0] > 0).astype(int)
+    y[np.arange(12) >= arrays["lengths"][:, None]] = -1
+    data = write(tmp_path / "train.npz", **{**arrays, "y": y})
+    given: dict[tuple[str, str], Any] = {("", "data"): str(data), ("", "eval"): str(data)}
+    given |= {("", "input"): "float:-3:3", ("training", "epochs"): 3, ("training", "bucket"): 4}
+    given |= {("model", "d_model"): 8, ("model", "d_state"): 4, ("training", "batch_size"): 16}
+    with pytest.raises(InputError, match="pool mean: labels y are .samples, steps., one per step"):
+        train(settings_of("binary-s4d-small", given=given))
+    given[("model", "pool")] = "none"
+    outcome = train(settings_of("binary-s4d-small", given=given), tmp_path / "model.pt")
+    assert outcome.training["test_accuracy"] > 0.95
+    samples = array_task(data, None, "float:-3:3").train
+    right = outcome.model(samples.x).argmax(-1).numpy() == y
+    share = right[y >= 0].mean()
+    assert outcome.training["test_accuracy"] == pytest.approx(share)
+    with torch.no_grad():  # each sample by the mean over its steps
+        chances = outcome.model(samples.x).log_softmax(-1).numpy()
+        own = [
+            -np.mean([chances[i, t, y[i, t]] for t in range(n)])
+            for i, n in enumerate(arrays["lengths"])
+        ]
+        assert float(loss_of(outcome.model, samples)) == pytest.approx(np.mean(own), rel=1e-5)
+    whole = write(tmp_path / "whole.npz", **arrays)
+    given[("", "data")] = str(whole)
+    with pytest.raises(InputError, match="pool none: labels y are .samples., one per sample"):
+        train(settings_of("binary-s4d-small", given=given))
 
 
 def test_steps_behind_the_end_change_nothing(tmp_path: Path) -> None:

@@ -37,7 +37,7 @@ def data_bytes(program: Program, source: CSource, data: ArrayLike) -> bytes:
     logits: list[IntArray] = []
     for sample in checked:
         ran = run(program, sample[None], record=names)
-        logits.append(ran.logits)
+        logits.append(ran.logits[:, -1] if program.readout.streams else ran.logits)
         for name in names:
             sums[name].add(ran.tensors[name])
     samples, steps, channels = x.shape

@@ -106,6 +106,7 @@ def library_of(program: Program, style: str, watched: str) -> Library:
     pointer, size = ctypes.c_void_p, ctypes.c_size_t
     code.bench_reset.argtypes = (pointer,)
     code.bench_run.argtypes = (pointer, pointer, size, pointer)
+    code.bench_stream.argtypes = (pointer, pointer, size, pointer, pointer)
     code.bench_read.argtypes = (pointer, pointer, pointer, pointer)
     return Library(source, code)
 
@@ -138,29 +139,59 @@ class LoadedNetwork:
         """Begin a sample."""
         self._code.bench_reset(self._at)
 
-    def advance(self, x: IntArray, to: dict[int, NDArray[Any]]) -> None:
-        """Take steps (L, C); tensors of these numbers are written where `to` says."""
+    def advance(
+        self, x: IntArray, to: dict[int, NDArray[Any]], logits: IntArray | None = None
+    ) -> int:
+        """Take steps (L, C); tensors of these numbers are written where `to` says.
+
+        With `logits` (L, classes), those of every step are written there, and how many of them
+        were clipped is returned.
+        """
         x = np.ascontiguousarray(x, self._input)
         pointers = None
         if to:
             pointers = np.zeros(self._tensors, np.uintp)
             for number, array in to.items():
                 pointers[number] = array.ctypes.data
-        status = self._code.bench_run(
-            self._at, x.ctypes.data, len(x), None if pointers is None else pointers.ctypes.data
+        given = (
+            self._at,
+            x.ctypes.data,
+            len(x),
+            None if pointers is None else pointers.ctypes.data,
         )
+        if logits is None:
+            status, clipped = int(self._code.bench_run(*given)), 0
+        else:
+            clipped = int(self._code.bench_stream(*given, logits.ctypes.data))
+            status = min(clipped, 0)
         if status:  # what was encoded is within the bounds, so this cannot happen
             raise RunError(f"engine 'c': a step was refused with status {status}")
+        return clipped
+
+    def stream(
+        self, x: IntArray, names: Iterable[str]
+    ) -> tuple[dict[str, NDArray[Any]], IntArray, int]:
+        """As `record`; return the logits (L, classes) of every step, too, and how many clipped."""
+        logits = np.zeros((len(x), len(self._logits)), np.int64)
+        kept, to = self._room(x, names)
+        return kept, logits, self.advance(x, to, logits)
 
     def record(self, x: IntArray, names: Iterable[str]) -> dict[str, NDArray[Any]]:
         """Take steps (L, C) and return tensors of these names, (L, ...), in their own types."""
+        kept, to = self._room(x, names)
+        self.advance(x, to)
+        return kept
+
+    def _room(
+        self, x: IntArray, names: Iterable[str]
+    ) -> tuple[dict[str, NDArray[Any]], dict[int, NDArray[Any]]]:
+        """Return arrays for tensors by name, and the same by number."""
         kept, to = {}, {}
         for name in dict.fromkeys(names):
             number, tensor = self._known[name]
             to[number] = np.empty((len(x), tensor.size), tensor.kind.letter)
             kept[name] = to[number].reshape(len(x), *self._recordings[name].shape)
-        self.advance(x, to)
-        return kept
+        return kept, to
 
     def read(self) -> tuple[IntArray, IntArray, Counter[str]]:
         """Return logits, what the readout keeps, and how many integers were clipped."""
@@ -194,7 +225,8 @@ class _Samples:
             name: np.zeros((batch, *recordings[name].shape), np.int64) for name in self.counted
         }
         readout = self.program.readout
-        self.logits = np.zeros((batch, readout.out.channels), np.int64)
+        each = (steps,) if readout.streams else ()
+        self.logits = np.zeros((batch, *each, readout.out.channels), np.int64)
         self.totals = np.zeros((batch, readout.weight.shape[1]), np.int64)
         self.clipped: Counter[str] = Counter()
 
@@ -222,8 +254,15 @@ class _Samples:
             network = LoadedNetwork(self.library)
         network.reset()
         x = self.x[sample, : self.steps[sample]]
-        kept = network.record(x, (*self.names, *self.counted))
-        self.logits[sample], self.totals[sample], clipped = network.read()
+        names, readout = (*self.names, *self.counted), self.program.readout
+        if readout.streams:
+            kept, logits, count = network.stream(x, names)
+            _, self.totals[sample], clipped = network.read()
+            self.logits[sample, : len(x)] = logits
+            clipped[readout.name] = count  # of all steps, not of the last one
+        else:
+            kept = network.record(x, names)
+            self.logits[sample], self.totals[sample], clipped = network.read()
         spare.append(network)
         for name in self.names:
             self.tensors[name][sample, : len(x)] = kept[name]

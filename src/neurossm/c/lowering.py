@@ -319,6 +319,7 @@ def _(op: Readout, to: CLowering) -> None:
     keep = {
         "mean": f"sum[c] += ({kind.name})x0[c];",
         "last": f"sum[c] = ({kind.name})x0[c];",
+        "none": f"sum[c] = ({kind.name})x0[c];",
         "max": f"const {kind.name} v = ({kind.name})x0[c] - ({literal(least, kind)}); "
         "sum[c] = v > sum[c] ? v : sum[c];",
     }

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
-import numpy as np
 
 from neurossm.cli.options import (
     data_option,
@@ -75,7 +74,8 @@ def command(
         how.check()
         loaded = Program.load(program)
         given = load_data(data).limited(limit)
-        samples = samples_of(loaded.input, loaded.readout.out.channels, given)
+        each = loaded.readout.streams
+        samples = samples_of(loaded.input, loaded.readout.out.channels, given, each=each)
         result, times = _run(output, loaded, samples, how)
         if logits_path is not None:
             save_logits(logits_path, loaded, result)
@@ -145,8 +145,12 @@ def _run(output: Output, program: Program, samples: Data, how: _How) -> tuple[Ru
 
 
 def _show(output: Output, samples: Data, result: Run, how: _How, times: _Times) -> None:
-    prediction = result.logits.argmax(axis=1)
-    accuracy = None if samples.y is None else float(np.mean(prediction == samples.y))
+    prediction = result.logits.argmax(axis=-1)
+    accuracy = None
+    if samples.y is not None:
+        right = prediction == samples.y
+        valid = right if right.ndim == 1 else samples.sequences.joined(right)
+        accuracy = float(valid.mean())
     if times.compilation > 0.0:
         output.line(
             f"kernels ready after {times.compilation:.2f} s (compiled once, then kept on disk)"

@@ -82,7 +82,9 @@ def observe(
     InputError
         The data do not suit the program.
     """
-    names = tuple(sorted(sent_tensors(program) - {program.input.name}))
+    readout = program.readout
+    read = set(readout.inputs) if readout.streams else set()
+    names = tuple(sorted((sent_tensors(program) - {program.input.name}) | read))
     totals = {name: np.zeros(program[name].out.channels, np.int64) for name in names}
     sums = np.zeros(program.readout.weight.shape[1], np.int64)
     samples = check_sequences(program.input, data, lengths)
@@ -92,7 +94,10 @@ def observe(
         result = run(program, part.x, engine=engine, count=names, lengths=part.lengths)
         for name in names:
             totals[name] += result.nonzeros[name].sum(axis=0)
-        sums += np.count_nonzero(result.totals, axis=0)
+        if readout.streams:  # every step is decoded
+            sums += result.nonzeros[readout.inputs[0]].sum(axis=0)
+        else:
+            sums += np.count_nonzero(result.totals, axis=0)
         meter.add(part.steps.sum())
     return _activity(program, samples, totals, sums)
 

@@ -115,10 +115,12 @@ class _Counter:
     def readout(self, unit: ChannelCounts) -> None:
         """Add what is pooled per channel and step, sent once per sample and decoded there."""
         op = self.program.readout
-        samples, nonzero = self.activity.samples, self.activity.nonzero_sums
+        samples, nonzero = self._decoded, self.activity.nonzero_sums
         bits = readout_sum_bits(self.program)
         self.unit(OpPart(op.name, "sum"), nonzero.size).add(
-            elementwise_adds=0 if op.pool == "last" else self.ticks,  # a comparison counts as one
+            elementwise_adds=self.ticks
+            if op.pool in ("mean", "max")
+            else 0,  # a comparison counts as one
             messages=nonzero * -(-bits // self.bits_per_message),
             message_bits=nonzero * bits,
         )
@@ -128,6 +130,11 @@ class _Counter:
             elementwise_multiplies=DECODE_PRODUCTS * samples if op.pool == "mean" else 0,
             elementwise_adds=DECODE_SUMS * samples,
         )
+
+    @property
+    def _decoded(self) -> int:
+        """How often logits are made: at a sample's end, or at every step."""
+        return self.ticks if self.program.readout.streams else self.activity.samples
 
     def messages(self) -> None:
         """Add what neurons send every step; see `readout` for what they send once."""
@@ -155,8 +162,8 @@ class _Counter:
         """Add steps of neurons, told apart by what the last tensor they send did."""
         for group in groups:
             updates = self.ticks
-            if group.unit == OpPart(self.program.readout.name):  # works once, at a sample's end
-                updates = self.activity.samples
+            if group.unit == OpPart(self.program.readout.name):  # works at a sample's end
+                updates = self._decoded
             active = self._active(group, updates)
             self.units[group.unit].add(
                 neuron_updates_active=active, neuron_updates_idle=updates - active

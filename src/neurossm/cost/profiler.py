@@ -171,7 +171,14 @@ def profile(
     """
     program = as_program(program)
     classes = program.readout.out.channels
-    samples = samples_of(program.input, classes, data, limit=limit, lengths=lengths)
+    samples = samples_of(
+        program.input,
+        classes,
+        data,
+        limit=limit,
+        lengths=lengths,
+        each=program.readout.streams,
+    )
     chosen = profile_of(program) if hw is None else load_profile(hw)
     chosen.check_priced()
     home = _place_on(chosen, program)

@@ -154,6 +154,28 @@ def check_labels(labels: ArrayLike, samples: int, classes: int | None, where: st
     return found.astype(np.int64)
 
 
+def check_step_labels(
+    labels: ArrayLike, samples: Sequences, classes: int, where: str = ""
+) -> IntArray:
+    """Return labels of every step as (samples, steps) int64, 0 after a sample's end.
+
+    Raises
+    ------
+    InputError
+        They are no integers, not one per step, or no classes of the model.
+    """
+    prefix = f"{where}: " if where else ""
+    found = as_array(labels, f"{prefix}labels y")
+    if found.shape != samples.x.shape[:2] or found.dtype.kind not in "iu":
+        raise InputError(
+            f"{prefix}labels y have shape {found.shape} and dtype {found.dtype}; the model answers "
+            f"at every step: expected {samples.x.shape[:2]} integers, one per step"
+        )
+    valid = samples.joined(found)
+    check_labels(valid, len(valid), classes, where)
+    return samples.apart(valid.astype(np.int64))
+
+
 def as_data(spec: DeclaredInput, given: ArrayLike, where: str = "data") -> NDArray[Any]:
     """Return data as an array of any shape; numbers of lists in the type that the input wants."""
     data = as_array(given, where)

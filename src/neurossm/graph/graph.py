@@ -67,10 +67,10 @@ class Graph:
                 _check_vocabulary(node, known[node.inputs[0]])
             known[node.name] = node
         self.channels()
-        self._check_time()
+        self._with_time()
 
-    def _check_time(self) -> None:
-        """Refuse a node that needs time steps where the mean has already taken them away."""
+    def _with_time(self) -> dict[str, bool]:
+        """Return which tensors have time steps; refuse a node that lacks those it needs."""
         has_time: dict[str, bool] = {}
         for node in self.nodes:
             inputs = [has_time[name] for name in node.inputs]
@@ -82,6 +82,12 @@ class Graph:
                     "steps"
                 )
             has_time[node.name] = node.time != "ended" and (not inputs or inputs[0])
+        return has_time
+
+    @property
+    def streams(self) -> bool:
+        """Whether the output has time steps."""
+        return self._with_time()[self.output.name]
 
     @property
     def input(self) -> InputNode:

@@ -14,7 +14,7 @@ from neurossm.graph.linear import AffineNode, EmbeddingNode, LinearNode
 from neurossm.graph.merging import AddNode, ProductNode
 from neurossm.graph.node import Node
 from neurossm.graph.norms import BatchNormNode, LayerNormNode
-from neurossm.graph.pooling import POOLS, LastNode, MaxNode, MeanNode, PoolNode
+from neurossm.graph.pooling import POOLS, EachNode, LastNode, MaxNode, MeanNode, PoolNode
 from neurossm.graph.resonate_fire import ResonateFireNode
 from neurossm.graph.soft_reset import SoftResetNode
 from neurossm.graph.softmax import SoftmaxNode
@@ -45,6 +45,7 @@ NODE_TYPES: dict[str, type[Node]] = {
     "Softmax": SoftmaxNode,
     "Last": LastNode,
     "Max": MaxNode,
+    "Each": EachNode,
 }
 """Node types by the names that files give them."""
 TYPE_NAMES: dict[type, str] = {kind: name for name, kind in NODE_TYPES.items()}
@@ -58,6 +59,7 @@ __all__ = [
     "AddNode",
     "AffineNode",
     "BatchNormNode",
+    "EachNode",
     "EmbeddingNode",
     "GELUNode",
     "InputNode",

@@ -82,5 +82,20 @@ class MaxNode(PoolNode):
         return np.maximum(total, x)
 
 
-POOLS: dict[str, type[PoolNode]] = {kind.pool: kind for kind in (MeanNode, LastNode, MaxNode)}
+@dataclass(frozen=True, eq=False)
+class EachNode(PoolNode):
+    """Every time step by itself, which the decoder then reads."""
+
+    pool: ClassVar[str] = "none"
+    time: ClassVar[Literal["any", "needed", "ended"]] = "any"
+    work_per_channel: ClassVar[FloatWork | None] = FloatWork()
+
+    def apply(self, *inputs: FloatArray) -> FloatArray:
+        """Return (B, L, H)."""
+        return inputs[0]
+
+
+POOLS: dict[str, type[PoolNode]] = {
+    kind.pool: kind for kind in (MeanNode, LastNode, MaxNode, EachNode)
+}
 """By what they pool."""

@@ -19,7 +19,7 @@ from neurossm.graph.data import check_labels, check_sequences
 from neurossm.graph.sequences import Sequences
 from neurossm.importers.archive import Source, read_source
 from neurossm.importers.config_file import ACTIVATIONS, Config
-from neurossm.importers.importer import config_of, decide
+from neurossm.importers.importer import config_of, decide, pool_of
 from neurossm.importers.reading import Reading
 from neurossm.importers.settings import ImportOptions
 from neurossm.importers.sparch import is_sparch
@@ -149,7 +149,7 @@ def _check(
     meter = Meter(progress, "checking", len(combinations) * samples.steps.sum())
     for chosen in combinations:
         reading, _ = decide(source, config, replace(options, **chosen))  # type: ignore[arg-type]
-        right = np.concatenate(list(_right(reading, samples, y, meter)))
+        right = np.concatenate(list(_right(reading, pool_of(config, options), samples, y, meter)))
         accuracy = float(right.mean())
         found.append(Tried(chosen, accuracy, _reproduces(accuracy, len(y), source)))
     found.sort(key=lambda tried: -tried.accuracy)
@@ -179,12 +179,12 @@ def _combinations(open_: set[str], first: Reading) -> Iterator[dict[str, str | b
 
 
 def _right(
-    reading: Reading, samples: Sequences, y: np.ndarray[Any, Any], meter: Meter
+    reading: Reading, pool: str, samples: Sequences, y: np.ndarray[Any, Any], meter: Meter
 ) -> Iterator[np.ndarray[Any, Any]]:
     for part, x in samples.whole(_BATCH):
         values = x[..., 0] if reading.input.kind == "tokens" else x
         batch = torch.from_numpy(np.ascontiguousarray(values))
-        predicted = reading.logits(batch).argmax(1).numpy()
+        predicted = reading.logits(batch, pool).argmax(1).numpy()
         yield predicted == y[part]
         meter.add(x.shape[0] * x.shape[1])
 

@@ -201,7 +201,7 @@ def _import(
     spec, state = reading.input, reading.state
     if reading.norm == "batch" and reading.norm_eps != choices.USUAL_EPS:
         state = with_usual_eps(state, reading.norm_eps)
-    values = _model_config(reading, config) | {"pool": _pool(config, options)}
+    values = _model_config(reading, config) | {"pool": pool_of(config, options)}
     model = build(values, state)
     samples = None if calibration is None else _samples(spec, calibration)
     return Imported(
@@ -270,7 +270,7 @@ def _record_names(found: Found, activation: str, config: Config, settings: Setti
     encoder = "embedding" if found.tokens else "linear"
     settings.add("encoder", f"{encoder} of {found.input_size}", "names")
     settings.add("classes", found.classes, "names")
-    mode, pool = config.decoder.get("mode"), _READOUTS[_pool(config, settings.options)]
+    mode, pool = config.decoder.get("mode"), _READOUTS[pool_of(config, settings.options)]
     if settings.options.pool is not None:
         settings.add("readout", pool, "option")
     else:
@@ -281,7 +281,7 @@ def _record_names(found: Found, activation: str, config: Config, settings: Setti
 _READOUTS = {"mean": "mean over time", "last": "last step", "max": "largest value over time"}
 
 
-def _pool(config: Config, options: ImportOptions) -> str:
+def pool_of(config: Config, options: ImportOptions) -> str:
     """Return what the decoder reads, of what a checked configuration and the user say."""
     if options.pool is not None and options.pool not in _READOUTS:
         raise InputError(f"--pool {options.pool}: possible here: {', '.join(_READOUTS)}")

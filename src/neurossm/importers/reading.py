@@ -18,6 +18,7 @@ from neurossm.models.convolution import causal_convolution
 from neurossm.models.network import UINT8_SCALE
 from neurossm.models.spiking_ssm import SOMA_DECAY
 from neurossm.models.ssm import discretise, impulse_response
+from neurossm.models.valid import pooled
 
 _GSU_FACTOR = 0.15
 
@@ -58,13 +59,15 @@ class Reading:
     state: dict[str, Tensor]
 
     @torch.no_grad()
-    def logits(self, x: Tensor) -> Tensor:
+    def logits(self, x: Tensor, pool: str = "mean") -> Tensor:
         """Return what the float network computes.
 
         Parameters
         ----------
         x
             Raw input (B, L, size), or (B, L) for tokens.
+        pool
+            What the decoder reads: "mean", "last" or "max" of all steps.
 
         Returns
         -------
@@ -76,7 +79,9 @@ class Reading:
             hidden = self._block(f"blocks.{index}.", hidden)
         if self.found.final_norm:
             hidden = self._normed("norm.", hidden)
-        return F.linear(hidden.mean(-1), self.state["decoder.weight"], self.state["decoder.bias"])
+        return F.linear(
+            pooled(hidden, None, pool), self.state["decoder.weight"], self.state["decoder.bias"]
+        )
 
     def _encode(self, x: Tensor) -> Tensor:
         weight = self.state["encoder.weight"]

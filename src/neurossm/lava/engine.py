@@ -205,7 +205,8 @@ class _Stream:
         np.save(folder / "data.npy", rows)
         fixed = self.plan.tag == "fixed_pt"
         wanted = {name: (len(rows), *shape) for name, shape in self.shapes.items()}
-        wanted |= {self.plan.output: (len(self.samples), self.classes), CLOCK: (1,)}
+        count = len(rows) if self.plan.each else len(self.samples)
+        wanted |= {self.plan.output: (count, self.classes), CLOCK: (1,)}
         traces = {name: folder / f"{number}.npy" for number, name in enumerate(wanted)}
         for name, shape in wanted.items():
             dtype = np.int64 if fixed or name == CLOCK else np.float64
@@ -221,5 +222,6 @@ class _Stream:
         return self.samples.apart(self.results[name])
 
     def logits(self) -> NDArray[Any]:
-        """Return (B, classes)."""
-        return self.results[self.plan.output]
+        """Return (B, classes), or (B, L, classes) where every step has its own."""
+        found = self.results[self.plan.output]
+        return self.samples.apart(found) if self.plan.each else found

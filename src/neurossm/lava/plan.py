@@ -9,7 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
+from neurossm import program as ops
 from neurossm.errors import InputError
+from neurossm.graph import nodes
 from neurossm.lava.stepping import Member
 from neurossm.lava.unit import Unit
 
@@ -107,6 +109,12 @@ class Plan:
     def output(self) -> str:
         """Name of the logits."""
         return self.readout.members[-1].name
+
+    @property
+    def each(self) -> bool:
+        """Whether every step has logits of its own."""
+        first = self.readout.members[0] if self.readout.kind == "Readout" else None
+        return isinstance(first, ops.Readout | nodes.PoolNode) and first.pool == "none"
 
     def recorder(self, tensor: str) -> Stage:
         """Return the stage that can record a tensor.

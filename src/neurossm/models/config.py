@@ -14,7 +14,7 @@ LayerKind = Literal["binary-s4d", "gsu", "s4d", "spiking-ssm"]
 Initialisation = Literal["inv", "lin"]
 Discretization = Literal["bilinear", "zoh"]
 NormKind = Literal["batch", "layer", "none"]
-PoolKind = Literal["mean", "last", "max"]
+PoolKind = Literal["mean", "last", "max", "none"]
 ThresholdKind = Literal["dynamic", "static"]
 GateNormKind = Literal["layer", "batch"]
 Activation = Literal["gelu", "relu", "none"]
@@ -120,7 +120,8 @@ class ModelConfig:
         after the SSM; it must be given.
     pool
         What the decoder reads: the ``mean`` over time, the ``last`` step, or the largest value of
-        each channel (``max``), of a sequence's valid steps.
+        each channel (``max``), of a sequence's valid steps; ``none``: every step, whose logits are
+        its own.
     """
 
     layer: LayerKind

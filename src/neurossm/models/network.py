@@ -143,7 +143,7 @@ class Network(nn.Module):
         Returns
         -------
         Tensor
-            Logits (B, classes).
+            Logits (B, classes), or (B, L, classes) where every step has its own.
         """
         valid = None if lengths is None else valid_steps(lengths, x.shape[1])  # (B, L)
         logits: Tensor = self.decoder(pooled(self.features(x, valid), lengths, self.config.pool))
@@ -169,7 +169,8 @@ class Network(nn.Module):
         Returns
         -------
         tuple
-            Logits (B, classes) of the steps so far, and the next state.
+            Logits (B, classes) of the steps so far, or of this one where every step has its own,
+            and the next state.
         """
         hidden = self.encode(x)  # (B, H)
         ssm = []
@@ -181,7 +182,7 @@ class Network(nn.Module):
         if pool == "mean":
             total = state.total + hidden
         else:
-            total = hidden if first or pool == "last" else torch.maximum(state.total, hidden)
+            total = hidden if first or pool != "max" else torch.maximum(state.total, hidden)
         after = NetworkState(tuple(ssm), total, state.steps + 1)
         logits: Tensor = self.decoder(total / after.steps if pool == "mean" else total)
         return logits, after

@@ -70,7 +70,12 @@ def normed_rows(norm: nn.Module, x: Tensor, valid: Tensor) -> Tensor:
 
 
 def pooled(features: Tensor, lengths: Tensor | None, pool: str) -> Tensor:
-    """Return the pool (B, H) of the valid steps of features (B, H, L), see `ModelConfig.pool`."""
+    """Return the pool (B, H) of the valid steps of features (B, H, L), see `ModelConfig.pool`.
+
+    Of every step, pool "none": (B, L, H), whatever the lengths.
+    """
+    if pool == "none":
+        return features.transpose(1, 2)
     if lengths is None:
         if pool == "mean":
             return features.mean(dim=-1)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -74,7 +75,7 @@ class Comparison:
         self.highest = self.pairs[0][0] if self.pairs else None
         self.edges = window_edges(self.steps)
         self.rung_parity = {pair: RungParity(self.layers, self.edges) for pair in self.pairs}
-        self.predictions: dict[str, list[int]] = {rung: [] for rung in rungs}
+        self.predictions: dict[str, list[IntArray]] = {rung: [] for rung in rungs}
         self.watched = compared_tensors(program) if len(engines) > 1 else ()
         self.engine_pairs = pairs(engines)
         self.saturations = Tally()
@@ -114,8 +115,24 @@ class Comparison:
         self._compare(runs, (*self.watched, LOGITS), samples)
         first = runs[self.engines[0]]
         self.saturations.update(first.saturations)
-        self.predictions["fixed"] += first.logits.argmax(axis=1).tolist()
+        self.predictions["fixed"] += [
+            self._answers(logits, int(steps))
+            for logits, steps in zip(first.logits, self.samples[samples].steps, strict=True)
+        ]
         return first
+
+    def _answers(self, logits: NDArray[Any], steps: int) -> IntArray:
+        """Return the class of a sample, (1), or those of its steps, (steps)."""
+        each = logits[:steps] if self.program.readout.streams else logits[None]
+        classes: IntArray = each.argmax(axis=-1)
+        return classes
+
+    def answers_wanted(self, labels: IntArray | None) -> IntArray | None:
+        """Return the labels of all answers, sample by sample."""
+        if labels is None or not self.program.readout.streams:
+            return labels
+        wanted: IntArray = self.samples.joined(labels)
+        return wanted
 
     def _run(self, samples: IntArray, engine: str, names: Sequence[str]) -> Run:
         part = self.samples[samples]
@@ -137,11 +154,11 @@ class Comparison:
         for i, sample in enumerate(range(which.start, which.stop)):
             fixed = {name: run.tensors[name][sample, : x.shape[1]] for name in self.names}
             traces = {"fixed": [self._fixed_trace(fixed, layer) for layer in self.layers]}
-            top = {"fixed": int(run.logits[sample].argmax())}
+            top = {"fixed": self._answers(run.logits[sample], x.shape[1])}
             for name, rung in self.floats.items():
                 tensors = {key: value[i] for key, value in values[name].items()}
                 traces[name] = [_float_trace(rung.graph, layer, tensors) for layer in self.layers]
-                top[name] = int(tensors[rung.graph.output.name].argmax())
+                top[name] = self._answers(tensors[rung.graph.output.name], x.shape[1])
             differences = {
                 (upper, lower): [
                     compare(one, two, self.edges)
@@ -167,8 +184,8 @@ class Comparison:
             for rung in self.floats:
                 self.predictions[rung].append(sample.top[rung])
             for (upper, lower), parity in self.rung_parity.items():
-                same = sample.top[upper] == sample.top[lower]
-                parity.add(sample.differences[upper, lower], same_prediction=same)
+                same = (sample.top[upper] == sample.top[lower]).tolist()
+                parity.add(sample.differences[upper, lower], same_predictions=same)
 
     def compare_states(self, samples: IntArray) -> None:
         """Compare the states of these samples with those of the float rungs."""
@@ -257,21 +274,25 @@ class Comparison:
         )
 
     def _right(self, labels: IntArray | None) -> dict[str, NDArray[np.bool_]]:
-        """Return which samples each rung gets right, (samples); nothing without labels."""
-        if labels is None:
+        """Return which answers of each rung are right; nothing without labels."""
+        wanted = self.answers_wanted(labels)
+        if wanted is None:
             return {}
-        return {rung: np.array(found) == labels for rung, found in self.predictions.items()}
+        return {rung: np.concatenate(found) == wanted for rung, found in self.predictions.items()}
+
+    def _prediction(self, rung: str, i: int) -> int | None:
+        """Return the class of a sample; None where there is none, or one for every step."""
+        if self.program.readout.streams or rung not in self.predictions:
+            return None
+        return int(self.predictions[rung][i][0])
 
     def _sample(self, i: int, labels: IntArray | None) -> SampleResult:
         parity = None if self.highest is None else self.rung_parity[self.highest, "fixed"]
         first = None if parity is None else parity.first[i]
         return SampleResult(
             steps=int(self.samples.steps[i]),
-            label=None if labels is None else int(labels[i]),
-            prediction={
-                rung: self.predictions[rung][i] if rung in self.predictions else None
-                for rung in RUNGS
-            },
+            label=None if labels is None or labels.ndim > 1 else int(labels[i]),
+            prediction={rung: self._prediction(rung, i) for rung in RUNGS},
             spike_agreement=None if parity is None else parity.agreements[i],
             first_divergence=None if first is None else FirstDivergence(*first),
         )
@@ -280,7 +301,7 @@ class Comparison:
 class _Sample:
     """What one sample contributes: predictions by rung, and differences by pair and layer."""
 
-    def __init__(self, top: dict[str, int], differences: dict[Pair, list[Difference]]) -> None:
+    def __init__(self, top: dict[str, IntArray], differences: dict[Pair, list[Difference]]) -> None:
         self.top, self.differences = top, differences
 
 

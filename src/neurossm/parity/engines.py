@@ -49,7 +49,8 @@ class EngineParity:
         """
         for name in names:
             one, two = values_of(first, name), values_of(second, name)
-            valid = one.size if name == LOGITS else int(steps.sum()) * prod(one.shape[2:])
+            whole = name == LOGITS and not program.readout.streams
+            valid = one.size if whole else int(steps.sum()) * prod(one.shape[2:])
             self.by_tensor[name] = self.by_tensor.get(name, 0) + valid
             self.compared += valid
             if one.shape == two.shape:
@@ -89,11 +90,12 @@ def first_mismatch(
         if one.shape != two.shape or (one == two).all():
             continue
         at = tuple(int(i) for i in np.argwhere(one != two)[0])
-        step = at[1] if name != LOGITS else np.iinfo(np.int64).max
+        step = np.iinfo(np.int64).max if name == LOGITS and len(at) == 2 else at[1]
         found.append(((at[0], int(step), order[name]), at, name))
     if not found:
         return None
     _, at, name = min(found)
+    at_end = name == LOGITS and not program.readout.streams
     op = program.readout if name == LOGITS else program.recordings[name].op
     return Mismatch(
         operation=op.name,
@@ -101,8 +103,8 @@ def first_mismatch(
         layer=op.layer,
         tensor=name,
         sample=at[0],
-        step=-1 if name == LOGITS else at[1],
-        index=at[1:] if name == LOGITS else at[2:],
+        step=-1 if at_end else at[1],
+        index=at[1:] if at_end else at[2:],
         a=int(values_of(first, name)[at]),
         b=int(values_of(second, name)[at]),
     )

@@ -213,7 +213,7 @@ class RungParity:
         self.agreements: list[float | None] = []
         self.first: list[tuple[int, str] | None] = []
 
-    def add(self, differences: list[Difference], *, same_prediction: bool) -> None:
+    def add(self, differences: list[Difference], *, same_predictions: list[bool]) -> None:
         """Add a sample, layer by layer; `agreements` gets its share of equal spikes."""
         diverged: list[tuple[int, str]] = []
         for layer, difference in zip(self.layers, differences, strict=True):
@@ -227,7 +227,7 @@ class RungParity:
             for name in ("compared", "flips")
         )
         self.agreements.append(1 - flips / compared if compared else None)
-        self.same_top1.append(same_prediction)
+        self.same_top1 += same_predictions
 
     def result(self, states: Mapping[str, StateRatios]) -> RungResult:
         """Return the statistics, with those of the states by the name of what reads them."""

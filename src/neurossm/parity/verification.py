@@ -103,7 +103,9 @@ def verify(
     """
     program = as_program(program)
     classes = program.readout.out.channels
-    samples = samples_of(program.input, classes, data, labels, limit, lengths)
+    samples = samples_of(
+        program.input, classes, data, labels, limit, lengths, each=program.readout.streams
+    )
     x, y = samples.x, samples.y
     program.encode(x[:1])  # refuses samples that are too long
     _check_options(program, y, min_agreement, max_drop, integers, state_samples)
@@ -174,7 +176,9 @@ def _outcome(
         *gates(found, min_agreement, max_drop),
     )
     warnings = (
-        *chance_warning(found, labels, comparison.program.readout.out.channels),
+        *chance_warning(
+            found, comparison.answers_wanted(labels), comparison.program.readout.out.channels
+        ),
         *warnings_of(comparison.program, found.saturations),
     )
     origin = imported_line_of(comparison.program.provenance)

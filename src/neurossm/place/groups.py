@@ -269,6 +269,6 @@ def _readout_groups(context: _Context) -> tuple[NeuronGroup, NeuronGroup]:
         shared_bytes=0,
         sources=(Feed(total, channels, dense=True, weighted=True),),
         sends=(),
-        operations=0,  # works once per sample, not per step
+        operations=2 if op.streams else 0,  # bias and half; others work once per sample
     )
     return totals, classes

@@ -12,7 +12,7 @@ from neurossm.program.lif import LIF
 from neurossm.program.operation import Op
 from neurossm.program.peak import PeakTernary
 from neurossm.program.product import Product
-from neurossm.program.readout import READOUTS, LastReadout, MaxReadout, Readout
+from neurossm.program.readout import READOUTS, LastReadout, MaxReadout, Readout, StreamReadout
 from neurossm.program.relu import Relu
 from neurossm.program.resonate_fire import ResonateFire
 from neurossm.program.softmax import Softmax
@@ -42,6 +42,7 @@ __all__ = [
     "ResonateFire",
     "Softmax",
     "Spike",
+    "StreamReadout",
     "Table",
     "Ternary",
 ]
@@ -69,5 +70,6 @@ OP_TYPES: dict[str, type[Op]] = {
         Readout,
         LastReadout,
         MaxReadout,
+        StreamReadout,
     )
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import ClassVar
 
 import numpy as np
@@ -13,6 +14,9 @@ from neurossm.program.arithmetic import Tally, check_exact, rshift, saturate
 from neurossm.program.fields import freeze_integers
 from neurossm.program.operation import Op, States
 from neurossm.program.tensor import Interval
+
+_EXACT = 2.0**53
+"""Sums of integers below this are exact in floats."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,7 +32,8 @@ class Readout(Op):
     """
 
     pool: ClassVar[str] = "mean"
-    """What logits are made of: the "mean" over time, the "last" step, or the largest ("max")."""
+    """What logits are made of: "mean" over time, "last" step, largest values ("max"), or each step
+    by itself ("none")."""
     empty: ClassVar[int] = 0
     """What is kept before the first step."""
 
@@ -76,9 +81,18 @@ class Readout(Op):
         `steps` is one number, or as many as there are rows (...).
         """
         n = np.asarray(steps if self.pool == "mean" else 1, np.int64)[..., None]
-        z = total @ self.weight.T + self.bias * n
+        z = self._weighted(total) + self.bias * n
         logits = (2 * z + (n << self.shift)) // (n << (self.shift + 1))
         return saturate(logits, self.out.bits, tally, self.name)
+
+    def _weighted(self, total: IntArray) -> IntArray:
+        """Return `weight total`, in floats where they are exact: many steps take a while."""
+        reach = float(np.abs(self.weight).sum(axis=1).max()) * float(np.abs(total).max(initial=0))
+        if total.ndim > 2 and reach < _EXACT:
+            product = total.astype(np.float64) @ self.weight.T.astype(np.float64)
+            return product.astype(np.int64)
+        exact: IntArray = total @ self.weight.T
+        return exact
 
     def bounds(self, *inputs: Interval) -> Interval:
         """What is decoded lies within the bounds of what is read, whatever the number of steps."""
@@ -97,9 +111,14 @@ class Readout(Op):
         """Return H."""
         return (self.weight.shape[1],)
 
-    def pooled(self, steps: IntArray) -> Pooled:
-        """Return a memory for samples of so many steps, (B)."""
-        return Pooled(self, steps)
+    def pooled(self, steps: IntArray, longest: int) -> Pooled:
+        """Return a memory for samples of so many steps (B), of at most `longest`."""
+        return Pooled(self, steps, longest)
+
+    @property
+    def streams(self) -> bool:
+        """Whether every step has logits of its own."""
+        return self.pool == "none"
 
     @property
     def summed_steps(self) -> int:
@@ -138,8 +157,15 @@ class MaxReadout(Readout):
         return np.maximum(total, x.max(axis=1))
 
 
+@dataclass(frozen=True, eq=False)
+class StreamReadout(LastReadout):
+    """Logits of every step: each step through a linear decoder, decoded with n = 1."""
+
+    pool: ClassVar[str] = "none"
+
+
 READOUTS: dict[str, type[Readout]] = {
-    kind.pool: kind for kind in (Readout, LastReadout, MaxReadout)
+    kind.pool: kind for kind in (Readout, LastReadout, MaxReadout, StreamReadout)
 }
 """By what they pool."""
 
@@ -154,29 +180,50 @@ class Pooled:
         The readout.
     steps
         Valid steps (B) of each sample.
+    longest
+        L: steps that there is room for.
 
     Attributes
     ----------
     totals
         What is kept of each sample, (B, H).
+    stream
+        Logits (B, L, classes) of the steps so far, where each has its own; 0 after a sample's end.
     tally
         Logits that were clipped.
     """
 
     readout: Readout
     steps: IntArray
+    longest: int
     totals: IntArray = field(init=False)
+    stream: IntArray | None = field(init=False, default=None)
     tally: Tally = field(default_factory=Tally)
+    _lock: Lock = field(default_factory=Lock)
 
     def __post_init__(self) -> None:
         """Keep nothing yet."""
         shape = (len(self.steps), self.readout.weight.shape[1])
         self.totals = np.full(shape, self.readout.empty)
+        if self.readout.streams:
+            size = (len(self.steps), self.longest, self.readout.out.channels)
+            self.stream = np.zeros(size, np.int64)
 
-    def add(self, who: IntArray | slice, x: IntArray) -> None:
-        """Take the next steps x (b, T, H) of the samples `who`."""
+    def add(self, who: IntArray | slice, begin: int, x: IntArray) -> None:
+        """Take steps x (b, T, H) of the samples `who`, of which the first is step `begin`."""
         self.totals[who] = self.readout.after(self.totals[who], x)
+        if self.stream is not None:
+            tally = Tally()
+            logits = self.readout.decode(x, 1, tally)
+            self.stream[who, begin : begin + x.shape[1]] = logits
+            with self._lock:
+                self.tally.update(tally)
 
     def logits(self) -> IntArray:
-        """Return the logits (B, classes) of all samples, which have come to their end."""
+        """Return the logits of all samples, which have come to their end.
+
+        (B, classes), or (B, L, classes) where every step has its own.
+        """
+        if self.stream is not None:
+            return self.stream
         return self.readout.decode(self.totals, self.steps, self.tally)

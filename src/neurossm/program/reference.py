@@ -43,12 +43,12 @@ def run(
     tally = Tally()
     states = {op.name: op.start(len(x)) for op in program.ops}
     nonzeros = {name: np.zeros((len(x), program[name].out.channels), np.int64) for name in counted}
-    source, pooled = program.readout.inputs[0], program.readout.pooled(steps)
+    source, pooled = program.readout.inputs[0], program.readout.pooled(steps, x.shape[1])
     meter = Meter(progress, "running", steps.sum())
     for t, _, running in spans(steps[order], 1):
         who = order[:running]
         values = _step(program, x[who, t], states, running, tally)
-        pooled.add(who, values[source][:, None])
+        pooled.add(who, t, values[source][:, None])
         for name in kept.names:
             kept.tensors[name][who, t] = _value(program.recordings[name], values, states)
         for name in counted:

@@ -25,7 +25,7 @@ class Run:
     Parameters
     ----------
     logits
-        (B, classes) int64.
+        (B, classes) int64; (B, L, classes) where every step has its own, 0 after a sample's end.
     saturations
         Integers clipped, by tensor ("NAME:state" for states); empty when there were none.
     tensors

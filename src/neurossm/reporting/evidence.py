@@ -6,7 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +132,9 @@ def gather(
             "`neurossm verify` compares engines on it"
         )
     engines = check_engines(engines)
-    data = samples_of(program.input, program.readout.out.channels, data)
+    data = samples_of(
+        program.input, program.readout.out.channels, data, each=program.readout.streams
+    )
     verification = verify(program, data, None, model, engines, progress=progress)
     cost = profile(program, data, hw=hw, engine=engines[0], progress=progress)
     return Evidence(
@@ -149,8 +151,11 @@ def gather(
 def _examples(program: Program, data: Data, engine: str) -> tuple[Example, ...]:
     """Watch a few samples of different classes, where there are labels to tell."""
     chosen = list(range(len(data.x)))
-    if data.y is not None:
-        _, first = np.unique(data.y, return_index=True)
+    labels = data.y
+    if labels is not None and labels.ndim > 1:  # of every step: here, of the last one
+        labels = labels[np.arange(len(labels)), data.sequences.steps - 1]
+    if labels is not None:
+        _, first = np.unique(labels, return_index=True)
         chosen = [*sorted(int(index) for index in first), *chosen]
     picked = list(dict.fromkeys(chosen))[:EXAMPLES]
     layers = layers_of(program)
@@ -163,9 +168,9 @@ def _examples(program: Program, data: Data, engine: str) -> tuple[Example, ...]:
         Example(
             index=index,
             x=encoded[i, : part.steps[i]],
-            label=None if data.y is None else int(data.y[index]),
-            fixed=int(result.logits[i].argmax()),
-            approximated=int(floats[i].argmax()),
+            label=None if labels is None else int(labels[index]),
+            fixed=_answer(result.logits[i], int(part.steps[i])),
+            approximated=_answer(floats[i], int(part.steps[i])),
             spikes={
                 layer.name: result.tensors[layer.spike][i, : part.steps[i]].astype(np.int8)
                 for layer in layers
@@ -173,6 +178,11 @@ def _examples(program: Program, data: Data, engine: str) -> tuple[Example, ...]:
         )
         for i, index in enumerate(picked)
     )
+
+
+def _answer(logits: NDArray[Any], steps: int) -> int:
+    """Return the class of a sample, at its last step where every step has one."""
+    return int((logits if logits.ndim == 1 else logits[steps - 1]).argmax())
 
 
 def _states(program: Program, x: NDArray[np.generic], engine: str) -> tuple[States, ...]:

@@ -116,7 +116,9 @@ def report(
     folder = None if plots is None else as_path(plots, "plots")
     program = as_program(program)
     classes = program.readout.out.channels
-    everything = samples_of(program.input, classes, data, labels, lengths=lengths)
+    everything = samples_of(
+        program.input, classes, data, labels, lengths=lengths, each=program.readout.streams
+    )
     samples = everything.limited(min(DEFAULT_LIMIT, len(everything.x)) if limit is None else limit)
     evidence = gather(
         program,

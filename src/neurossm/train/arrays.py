@@ -43,7 +43,8 @@ def array_task(
     ----------
     data, test
         Files with x (samples, steps, values), or (samples, steps) for tokens or one value a step;
-        class numbers y (samples); and, where samples end early, lengths (samples): their steps.
+        class numbers y (samples), or (samples, steps) for a class at every step; and, where samples
+        end early, lengths (samples): their steps.
         A file that `write_task` made brings its parts, a test file replaces its own test samples;
         else nothing is held out, and nothing tested without a test file.
     given
@@ -83,15 +84,11 @@ def _read(path: str | os.PathLike[str]) -> _Arrays:
     if x.ndim not in (2, 3) or not x.size:
         raise InputError(f"{path}: x is {x.shape}; expected (samples, steps, values)")
     for name, values in (("y", y), ("lengths", lengths)):
-        if values is not None and (values.shape != (len(x),) or values.dtype.kind not in "iu"):
+        shapes = ((len(x),), x.shape[:2]) if name == "y" else ((len(x),),)
+        if values is not None and (values.shape not in shapes or values.dtype.kind not in "iu"):
             raise InputError(
                 f"{path}: {name} is {values.dtype} {values.shape}; expected {len(x)} integers"
             )
-    if y.min() < 0 or y.max() >= _CLASSES:
-        raise InputError(
-            f"{path}: y reaches from {y.min()} to {y.max()}; classes are counted from 0, and "
-            f"there are at most {_CLASSES:,}"
-        )
     if lengths is not None and not 1 <= lengths.min() <= lengths.max() <= x.shape[1]:
         raise InputError(
             f"{path}: lengths from {lengths.min()} to {lengths.max()}; x has {x.shape[1]} steps"
@@ -100,6 +97,13 @@ def _read(path: str | os.PathLike[str]) -> _Arrays:
         x = x.copy()
         behind = np.arange(x.shape[1]) >= lengths[:, None]
         x[behind] = x[0, 0]
+        if y.ndim > 1:
+            y = np.where(behind, 0, y)
+    if y.min() < 0 or y.max() >= _CLASSES:
+        raise InputError(
+            f"{path}: y reaches from {y.min()} to {y.max()}; classes are counted from 0, and "
+            f"there are at most {_CLASSES:,}"
+        )
     described = read_description(found["task"], str(path), len(x)) if "task" in found else None
     order = read_order(found.get("order"), str(path), x.shape[1])
     return _Arrays(str(path), x, y, lengths, described, order)

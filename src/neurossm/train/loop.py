@@ -380,7 +380,7 @@ def shared_accuracy(model: Network, samples: Samples, processes: Processes) -> f
     """Return a network's accuracy; each process classifies some of the samples."""
     mine = samples.take(slice(processes.rank, None, processes.size))
     right = count_right(model, mine) if len(mine) else 0
-    return processes.total(right, samples.y.device) / len(samples)
+    return processes.total(right, samples.y.device) / samples.answers
 
 
 def _copy(module: torch.nn.Module) -> dict[str, Tensor]:

@@ -113,6 +113,7 @@ def train(
     task = make_task(settings.source).holding_out(settings.training.validation)
     torch.manual_seed(derived_seed(settings.training.seed, "weights"))
     network, fresh = start(settings.model, task.input, task.classes, settings.source.init)
+    _check_labels(network, task)
     quantiser = _quantiser(settings.source, task)
     if quantiser is not None:
         network = quantiser.begin(network).to(device)
@@ -165,6 +166,20 @@ def _quantiser(source: TrainSource, task: Task) -> Quantiser | None:
     from neurossm.train.qat import Quantiser  # the compiler needs more packages than training
 
     return Quantiser.of(source.precision, task.train)
+
+
+def _check_labels(network: Network, task: Task) -> None:
+    """Refuse labels of another kind than a network's logits."""
+    pool = network.config.pool
+    for samples in (task.train, task.test):
+        if len(samples) and samples.each != (pool == "none"):
+            kind = "(samples, steps), one per step" if samples.each else "(samples), one per sample"
+            wanted = (
+                "only pool none has logits of every step"
+                if samples.each
+                else ("the logits of pool none are of every step")
+            )
+            raise InputError(f"pool {pool}: labels y are {kind}; {wanted}: --pool")
 
 
 def _store(

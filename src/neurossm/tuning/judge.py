@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy import special
 
 from neurossm.arrays import FloatArray, IntArray
@@ -79,9 +81,15 @@ class Judge:
         self.data, self.engine = data, engine
         self.accumulator_bits = profile.compile_limits().accumulator_bits
         logits = evaluate(graph, data.x, (), progress, data.lengths)[graph.output.name]
-        self.chances: FloatArray = special.softmax(logits, axis=1)
-        self.top: IntArray = logits.argmax(axis=1)
-        self.labels = self.top if labels is None else labels
+        rows = self._answers(logits)
+        self.chances: FloatArray = special.softmax(rows, axis=1)
+        self.top: IntArray = rows.argmax(axis=1)
+        wanted = labels if labels is None or labels.ndim == 1 else data.joined(labels)
+        self.labels = self.top if wanted is None else wanted
+
+    def _answers(self, logits: NDArray[Any]) -> NDArray[Any]:
+        """Return one row of logits for each sample, or for each of its steps."""
+        return self.data.joined(logits) if logits.ndim > 2 else logits
 
     @property
     def accuracy(self) -> float:
@@ -90,7 +98,8 @@ class Judge:
 
     def score(self, program: Program) -> Score:
         """Run the samples through a program and compare."""
-        logits = run(program, self.data.x, self.engine, lengths=self.data.lengths).logits
+        ran = run(program, self.data.x, self.engine, lengths=self.data.lengths)
+        logits = self._answers(ran.logits)
         top = logits.argmax(axis=1)
         chances = special.softmax(program.readout.out.to_float(logits), axis=1)
         return Score(

@@ -76,7 +76,7 @@ def tune(
     )
     graph, own_calibration = load_graph(model)
     classes = graph.channels()[graph.output.name]
-    samples = samples_of(graph.input, classes, data, labels, limit, lengths)
+    samples = samples_of(graph.input, classes, data, labels, limit, lengths, each=graph.streams)
     x, y = samples.sequences, samples.y
     prepared = prepare(
         graph, target, options, own_calibration if calibration is None else calibration

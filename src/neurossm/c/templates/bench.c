@@ -32,14 +32,37 @@ void bench_reset(struct bench *b)
     network_reset(&b->state);
 }
 
-int bench_run(struct bench *b, const network_input *x, size_t steps, uint8_t **to)
+static void watch(struct bench *b, uint8_t **to)
 {
     if (to != NULL) {
         memcpy(b->to, to, sizeof b->to);
     } else {
         memset(b->to, 0, sizeof b->to);
     }
+}
+
+int bench_run(struct bench *b, const network_input *x, size_t steps, uint8_t **to)
+{
+    watch(b, to);
     return network_run(&b->state, x, steps);
+}
+
+/* Take steps one by one and write the logits of each; return how many were clipped, -1 where a step was refused. */
+int bench_stream(struct bench *b, const network_input *x, size_t steps, uint8_t **to, int64_t *logits)
+{
+    int count = 0;
+    watch(b, to);
+    for (size_t t = 0; t < steps; ++t) {
+        network_logit own[NETWORK_CLASSES];
+        if (network_run(&b->state, x + t * NETWORK_CHANNELS, 1) != NETWORK_OK) {
+            return -1;
+        }
+        count += network_logits(&b->state, own);
+        for (size_t k = 0; k < NETWORK_CLASSES; ++k) {
+            *logits++ = own[k];
+        }
+    }
+    return count;
 }
 
 int bench_read(const struct bench *b, int64_t *logits, int64_t *sum, uint64_t *clipped)

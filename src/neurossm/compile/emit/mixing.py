@@ -79,6 +79,7 @@ def emit_linear(node: n.LinearNode, b: Builder) -> None:
 @emits(n.MeanNode, Need.AVERAGED, fixed=True)
 @emits(n.LastNode, Need.AVERAGED, fixed=True)
 @emits(n.MaxNode, Need.AVERAGED, fixed=True)
+@emits(n.EachNode, Need.AVERAGED, fixed=True)
 def emit_pool(node: n.PoolNode, b: Builder) -> None:
     """Append nothing: the pool is part of the Readout, which the decoder becomes."""
 

@@ -90,7 +90,7 @@ def run_to(
         raise InputError(f"threads: {threads}, must be at least 1")
     steps = Sequences(data, lengths).steps
     meter = Meter(progress, "running", steps.sum())
-    batch = _Batch(program, names, counted, steps, sink, meter)
+    batch = _Batch(program, names, counted, steps, data.shape[1], sink, meter)
     for first, x in _encoded(program, data):
         batch.run(first, x, threads or usable_cores())
     return batch.result()
@@ -113,6 +113,7 @@ class _Batch:
         names: tuple[str, ...],
         counted: tuple[str, ...],
         steps: IntArray,
+        longest: int,
         sink: Sink,
         meter: Meter,
     ) -> None:
@@ -120,7 +121,7 @@ class _Batch:
         self.sink, self.meter = sink, meter
         self.source = program.readout.inputs[0]
         self.tape = lower(program, with_pooled(program, names), counted)
-        self.pooled = program.readout.pooled(steps)
+        self.pooled = program.readout.pooled(steps, longest)
         self.nonzeros = {
             name: np.zeros((len(steps), program[name].out.channels), np.int64) for name in counted
         }
@@ -157,7 +158,7 @@ class _Batch:
                 self.sink(name, first, start, recorded(self.program, workspace, name, stop - start))
             if not self.tape.sums_readout:
                 values = recorded(self.program, workspace, self.source, stop - start)
-                self.pooled.add(samples, values)
+                self.pooled.add(samples, start, values)
             self.meter.add(len(x) * (stop - start))
         if self.tape.sums_readout:
             self.pooled.totals[samples] = workspace.total()

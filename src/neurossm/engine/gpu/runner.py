@@ -93,7 +93,7 @@ def run_to(
     size, chunk = ready.sizes(len(data), int(steps.max()), memory, names, counted)
     ready.clear_counts()
     meter = Meter(progress, "running", steps.sum())
-    batch = _DeviceBatch(ready, steps, chunk, names, counted, sink, meter)
+    batch = _DeviceBatch(ready, steps, data.shape[1], chunk, names, counted, sink, meter)
     order = longest_first(steps)
     with full_precision():
         for first in range(0, len(data), size):
@@ -120,6 +120,7 @@ class _DeviceBatch:
         self,
         ready: DeviceProgram,
         steps: IntArray,
+        longest: int,
         chunk: int,
         names: tuple[str, ...],
         counted: tuple[str, ...],
@@ -127,9 +128,11 @@ class _DeviceBatch:
         meter: Meter,
     ) -> None:
         self.ready, self.steps, self.chunk, self.names = ready, steps, chunk, names
+        self.readout = ready.program.readout
+        self.watched = (*names, *self.readout.inputs) if self.readout.streams else names
         self.sink, self.meter = sink, meter
         nothing = ready.start(0, counted)
-        self.pooled = ready.program.readout.pooled(steps)
+        self.pooled = ready.program.readout.pooled(steps, longest)
         self.nonzeros = {
             name: np.zeros((len(steps), *zeros.shape[1:]), np.int64)
             for name, zeros in nothing.nonzeros.items()
@@ -147,7 +150,7 @@ class _DeviceBatch:
             def keep(name: str, values: Tensor, begin: int = begin, count: int = count) -> None:
                 self._keep(name, who[:count], begin, values.long().cpu().numpy())
 
-            self.ready.advance(piece, running, self.names, keep)
+            self.ready.advance(piece, running, self.watched, keep)
             self.meter.add(count * (end - begin))
         self.pooled.totals[who] = all_of_them.total.cpu().numpy()
         for name, values in all_of_them.nonzeros.items():
@@ -155,6 +158,10 @@ class _DeviceBatch:
 
     def _keep(self, name: str, who: IntArray, begin: int, values: IntArray) -> None:
         """Hand on a piece (b, steps, ...), in parts whose samples are neighbours."""
+        if self.readout.streams and name in self.readout.inputs:
+            self.pooled.add(who, begin, values)
+        if name not in self.names:
+            return
         cuts = np.flatnonzero(np.diff(who) != 1) + 1
         for part in np.split(np.arange(len(who)), cuts):
             self.sink(name, int(who[part[0]]), begin, values[part[0] : part[-1] + 1])

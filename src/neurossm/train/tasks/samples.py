@@ -21,7 +21,7 @@ class Samples:
     x
         (S, L, size), or (S, L) for tokens.
     y
-        int64 (S,).
+        int64 (S,): classes; or (S, L), those of every step, 0 after a sample's end.
     lengths
         int64 (S,): the steps of each sample, the others are filled up; None: all.
     """
@@ -36,7 +36,17 @@ class Samples:
     def steps(self) -> Tensor:
         """Return the steps of each sample."""
         whole = self.x.shape[1]
-        return self.y.new_full(self.y.shape, whole) if self.lengths is None else self.lengths
+        return self.y.new_full((len(self),), whole) if self.lengths is None else self.lengths
+
+    @property
+    def each(self) -> bool:
+        """Whether every step has a label."""
+        return self.y.ndim > 1
+
+    @property
+    def answers(self) -> int:
+        """How many labels there are."""
+        return int(self.steps().sum()) if self.each else len(self)
 
     def map(self, function: Callable[[Tensor], Tensor]) -> Samples:
         """Return the samples with a function applied to each tensor; the first axis is theirs."""
@@ -53,7 +63,8 @@ class Samples:
 
     def first(self, steps: int) -> Samples:
         """Return the samples with no more than their first steps; none may be longer."""
-        return replace(self, x=self.x[:, :steps])
+        y = self.y[:, :steps] if self.each else self.y
+        return replace(self, x=self.x[:, :steps], y=y)
 
     def limited(self, count: int | None) -> Samples:
         """Return the first samples, at most so many; None: all."""

@@ -33,7 +33,8 @@ class ReadoutProcess(StreamProcess):
     schedule : Schedule
         Where samples begin and end.
     trace : dict, optional
-        Files to write to, by name: the last member's are the logits, one row for each sample; that
+        Files to write to, by name: the last member's are the logits, one row for each sample, or
+        for each step where every step has its own; that
         of what it reads is what arrived.
     name : str, optional
         Name of the process.
@@ -43,7 +44,8 @@ class ReadoutProcess(StreamProcess):
     a_in
         (H), what is pooled.
     s_out
-        (classes), the logits at the last step of a sample, zeros at all others.
+        (classes), the logits at the last step of a sample, zeros at all others; where every step
+        has logits, those.
 
     Vars
     ----
@@ -104,11 +106,12 @@ class _ReadoutModel(StreamModel):
         members = self.proc_params["members"]
         self.trace(position, {members[0].inputs[0]: x})
         self.keep(x, begins=self.schedule.begins(position))
-        ended = self.schedule.ends(position)
+        each = members[0].pool == "none"
+        ended = each or self.schedule.ends(position)
         if ended:
             sample = self.schedule.sample(position)
             self.logits[:] = self.decode(self.schedule.steps(sample))
-            self.trace(sample, {members[-1].name: self.logits})
+            self.trace(position if each else sample, {members[-1].name: self.logits})
         self.s_out.send(self.logits.copy() if ended else self._silence())
 
     def _silence(self) -> NDArray[Any]:
