@@ -202,6 +202,9 @@ def _readout(op: dict[str, Any], x: Interval) -> Interval:
     ]
 
 
+_lastreadout = _maxreadout = _streamreadout = _readout
+
+
 def _ssm(op: dict[str, Any], u: Interval) -> Interval:
     channels = [_Channel(op, h, ends) for h, ends in enumerate(u)]
     proved = all(channel.proved for channel in channels)  # of the whole SSM

@@ -94,8 +94,9 @@ class Machine:
                 tensors.setdefault(name, []).append(value)
         if self.readout["type"] == "StreamReadout":
             return stream, tensors
-        mean = self.readout["type"] == "Readout"
-        return self._logits(total, len(sample) if mean else 1), tensors
+        if self.readout["type"] != "Readout":
+            return self._logits(total, 1), tensors
+        return self._logits(total, len(sample)), tensors
 
     def _kept(self, acc: int, x: int, first: bool) -> int:
         if self.readout["type"] in ("LastReadout", "StreamReadout"):
