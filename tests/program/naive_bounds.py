@@ -229,8 +229,18 @@ class _Channel:
             self.states.append(
                 (_outwards(P, M, low, high, error), _outwards(P_im, M_im, low, high, error))
             )
+        self.modes = len(self.states)  # without the absent ones, the last of the row
+        while self.modes and self._absent(self.modes - 1):
+            self.modes -= 1
+            if max(-u[0], u[1]) < 1 << 29:
+                self.states[self.modes] = (0, 0), (0, 0)
         limits = _limits(op["state_bits"])
         self.proved = all(_cut(part, *limits) == part for mode in self.states for part in mode)
+
+    def _absent(self, n: int) -> bool:
+        op, h = self.op, self.h
+        zeros = [op[name][h][n] for name in ("a_re", "a_im", "c_re", "c_im")]
+        return not any(zeros) and (op["pole_shift"][h][n], op["input_shift"][h][n]) == (30, -30)
 
     def output(self, by_response: bool) -> Ends:
         op, h = self.op, self.h
@@ -267,7 +277,7 @@ class _Channel:
         positive, negative = (
             part * (1 + 1e-9) + rest + 5e-12 * TERMS * size for part in (positive, negative)
         )
-        error = len(weights) / 2 + 1
+        error = self.modes / 2 + 1
         for c_re, c_im, sums in zip(op["c_re"][h], op["c_im"][h], self.sums, strict=True):
             error += (abs(c_re) + abs(c_im)) * 2.0**-m * sum(sums) / 2
         return _outwards(positive, negative, min(self.u[0], 0), max(self.u[1], 0), error)

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
-from neurossm.program import Program
-from neurossm.program.certificate import derive
+from neurossm.program import SSM, Program, unchecked
+from neurossm.program.certificate import certify, derive
 
 FOLDER = Path(__file__).parents[1] / "golden"
 FILES = [path for path in sorted(FOLDER.glob("*.h5")) if path.stem != "soft-resets"]
@@ -51,6 +53,25 @@ def test_random_programs(naive, page, networks, tmp_path, seed):
         40 + seed, mixer=mixer, norm=norm, kind=kind, inputs=2, modes=2, saturating=narrow
     )
     program.save(tmp_path / "p.h5")
+    assert differences(naive, page, tmp_path / "p.h5") == []
+
+
+def test_channels_with_fewer_modes(naive, page, networks, tmp_path):
+    """The last mode of every other channel is absent."""
+    program = networks.random_program(40, mixer="binary", norm="pre", inputs=2, modes=2)
+    ops = []
+    for op in program.ops:
+        if isinstance(op, SSM):
+            kept = np.ones(op.a_re.shape, np.int64)
+            kept[::2, -1] = 0
+            fields = {name: getattr(op, name) * kept for name in ("a_re", "a_im", "c_re", "c_im")}
+            shift, k = op.pole_shift, op.input_shift
+            fields |= {"pole_shift": shift * kept + 30 * (1 - kept)}
+            fields |= {"input_shift": k * kept - 30 * (1 - kept)}
+            op = replace(op, out=unchecked(op.out.bits, op.out.exponent, len(kept)), **fields)
+            assert op.mode_counts.tolist() == [1, 2] * (len(kept) // 2) + [1] * (len(kept) % 2)
+        ops.append(op)
+    certify(program.with_ops(ops)).save(tmp_path / "p.h5")
     assert differences(naive, page, tmp_path / "p.h5") == []
 
 

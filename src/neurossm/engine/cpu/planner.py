@@ -215,7 +215,8 @@ def _ssm_parameters(op: SSM, modes: int, lanes: int) -> tuple[FloatArray, FloatA
     ]
     channels, used = op.a_re.shape
     table = np.zeros((lanes, modes, len(fields)))
-    table[:channels, :used] = np.stack(fields, axis=2)
+    there = np.arange(used) < op.mode_counts[:, None]  # absent modes are zero: loops leave them out
+    table[:channels, :used] = np.stack(fields, axis=2) * there[..., None]
     d = np.zeros(lanes)
     d[:channels] = np.ldexp(op.d.astype(np.float64), -op.d_shift)
     return d, table.reshape(-1, LANES, modes, len(fields)).transpose(0, 2, 3, 1)

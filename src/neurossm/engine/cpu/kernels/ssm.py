@@ -6,7 +6,8 @@ a sum of exact products and each rounding costs one instruction.
 
 Layouts, with lanes innermost: parameters (blocks, N, 5, 8) of `a_re, a_im, 2^k, c_re, c_im`;
 feed-through (blocks, 2, 8) of `d` and nothing; states (blocks, N, 2, 8). N is padded to a multiple
-of four, channels to a multiple of eight, with zeros, which stay zero.
+of four, channels to a multiple of eight, with zeros, which stay zero. Modes that none of a block's
+channels has are such zeros, too, and are left out of its loops.
 """
 
 from __future__ import annotations
@@ -121,6 +122,15 @@ def advance_saturating(
 
 
 @kernel
+def used_modes(p: Any, modes: int) -> int:
+    """Return how many modes, a multiple of four, hold all of a block that are not absent: zero."""
+    last = modes * _P - 1
+    while last >= 0 and p[last] == 0.0:
+        last -= 1
+    return (last // (_P * MODES) + 1) * MODES
+
+
+@kernel
 def recur(
     parameters: Any,
     feedthrough: Any,
@@ -146,6 +156,7 @@ def recur(
         first = sample * steps * stride
         for block in range((channels + LANES - 1) // LANES):
             p = parameters[block * modes * _P : (block + 1) * modes * _P]
+            used = used_modes(p, modes)
             begin = sample * state_stride + block * modes * _S
             state = states[begin : begin + modes * _S]
             d = load(feedthrough, block * LANES)
@@ -155,9 +166,9 @@ def recur(
                 store(u, t * LANES, v)
                 store(y, t * LANES, floor(fma(d, v, half)))
             if low == 0.0:
-                advance_modes(p, state, u, y, modes, steps)
+                advance_modes(p, state, u, y, used, steps)
             else:
-                clipped += advance_saturating(p, state, u, y, modes, steps, low, high)
+                clipped += advance_saturating(p, state, u, y, used, steps, low, high)
             for t in range(steps):
                 store(out, at + t * stride, load(y, t * LANES))
     return clipped
