@@ -1,4 +1,4 @@
-"""Two thousand damaged and hostile files, the same ones every time; `make fuzz` reads more."""
+"""Damaged and hostile files for quick readers, the same every time; `make fuzz` takes all readers."""
 
 from __future__ import annotations
 
@@ -24,21 +24,20 @@ def fuzz(*options: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_every_reader_takes_a_file_or_refuses_it_in_one_line() -> None:
-    ended = fuzz("--cases", "2000")
+@pytest.mark.parametrize(
+    "reader",
+    ["npz", "npy", "idx", "safetensors", "profile", "widths", "train config", "data.bin"],
+)
+def test_a_reader_takes_a_file_or_refuses_it_in_one_line(reader: str) -> None:
+    ended = fuzz("--reader", reader, "--cases", "150")
     assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "2,000 cases of seed 0" in ended.stdout
+    assert "150 cases of seed 0" in ended.stdout
 
 
 @pytest.mark.parametrize(
     ("fault", "outcome"),
     [
         ("raise KeyError('x')", "INTERNAL ERROR"),
-        ("raise FormatError('x' * 5000)", "INTERNAL ERROR"),
-        ("os._exit(3)", "INTERNAL ERROR"),
-        ("print('stray', flush=True)", "INTERNAL ERROR"),
-        ("bytearray(2 << 30)", "MEMORY"),
-        ("while True: pass", "TIMED OUT"),
     ],
 )
 def test_a_fault_is_found(fault: str, outcome: str, tmp_path: Path) -> None:
