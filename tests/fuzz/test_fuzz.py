@@ -1,4 +1,4 @@
-"""Damaged and hostile files for quick readers, the same every time; `make fuzz` takes all readers."""
+"""Damaged and hostile files for quick readers, the same every time; `make fuzz` takes all."""
 
 from __future__ import annotations
 
