@@ -15,6 +15,8 @@ from neurossm.models.config import InputSpec, ModelConfig
 from neurossm.models.network import Network
 from neurossm.models.response import response_of
 from neurossm.models.ssm import S4D
+from neurossm.place.bytes import signed_bits
+from neurossm.place.groups import neuron_groups
 from neurossm.reduction import ReduceOptions, reduce
 from neurossm.reduction.elimination import eliminate
 
@@ -195,3 +197,23 @@ def test_a_drop_needs_labels():
         reduce(Checkpoint(network()), ReduceOptions(max_drop=0.1))
     with pytest.raises(InputError, match="holds no labels y"):
         reduce(Checkpoint(network()), ReduceOptions(max_drop=0.1), Data(samples()))
+
+
+def test_bytes_leave_absent_modes_out():
+    """Both layers as they are, less the bytes of a mode for each that is absent."""
+    found = reduce(
+        Checkpoint(network(), calibration=samples(4)), ReduceOptions(modes=3, polish_steps=0)
+    )
+    program = compile_model(found.checkpoint)
+    groups = [group for group in neuron_groups(program, 32) if group.modes]
+    assert len(groups) == len(found.layers)
+    for group, layer in zip(groups, found.layers, strict=True):
+        op = program[f"{layer.name}.ssm"]
+        # a_re, a_im, c_re, c_im of 16 bits, two shifts of 8; two states of 24 bits
+        assert group.absent_modes == group.modes - layer.counts.sum() / 8
+        assert group.absent_state_bytes == 6 * group.absent_modes
+        assert group.total_bytes < 8 * group.bytes_per_neuron
+        spare = 8 * group.bytes_per_neuron + group.shared_bytes - group.total_bytes
+        fields = (op.stored_poles()[0], op.a_im, op.pole_shift, op.input_shift, op.c_re, op.c_im)
+        per_mode = sum(-(-signed_bits(field) // 8) for field in fields) + 6
+        assert spare == round(8 * group.absent_modes * per_mode)

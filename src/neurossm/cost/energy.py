@@ -186,7 +186,8 @@ def _updates(
     active, idle = prices.neuron_update_active_energy_pj, prices.neuron_update_idle_energy_pj
     if active is None or idle is None:
         return None
-    weighted = [(spent.counts[group.name], max(group.modes, 1)) for group in groups]
+    sizes = [group.mean_modes if group.modes else 1 for group in groups]
+    weighted = [(spent.counts[g.name], size) for g, size in zip(groups, sizes, strict=True)]
     sending = sum(counts.neuron_updates_active * size for counts, size in weighted)
     silent = sum(counts.neuron_updates_idle * size for counts, size in weighted)
     low = active.times(sending / spent.samples) + idle.times(silent / spent.samples)
@@ -218,11 +219,13 @@ def _memory_words(spent: Consumption) -> float:
 
     A byte per weight used; at every update of a neuron its parameters, and its state twice.
     """
-    bits = 8 * spent.total.synaptic_operations
+    bits = 8.0 * spent.total.synaptic_operations
     for group in spent.groups:
         counts = spent.counts[group.name]
         updates = counts.neuron_updates_active + counts.neuron_updates_idle
-        bits += 8 * updates * (2 * group.state_bytes + group.parameter_bytes)
+        states = group.state_bytes - group.absent_state_bytes
+        parameters = group.parameter_bytes - group.absent_parameter_bytes
+        bits += 8 * updates * (2 * states + parameters)
     return bits / WORD_BITS
 
 

@@ -81,6 +81,19 @@ def parameter_bytes(op: Op) -> int:
     return op.modes * per_mode + per_channel
 
 
+def absent_bytes(op: Op, variant: Variant) -> tuple[float, float]:
+    """Return the bytes of states and of parameters that the mean channel's absent modes would take.
+
+    So much less than `state_bytes` and `parameter_bytes` say, which are the largest channel's.
+    """
+    absent = op.modes - float(op.mode_counts.mean()) if op.modes else 0.0
+    if not absent:
+        return 0.0, 0.0
+    widths = [variant.state_bits or op.width_of(s) for s in op.states if s.axis == "mode"]
+    per_mode = field_bytes(*(op.stored(name) for name in _fields(op, "mode")))
+    return absent * sum(map(whole_bytes, widths)), absent * per_mode
+
+
 def table_bytes(op: Op) -> int:
     """Return the bytes of the tables that all channels of an operation share."""
     tables = [op.stored(name) for name in _fields(op, "entry")]

@@ -37,6 +37,7 @@ from neurossm.naming import part_of
 from neurossm.place.bytes import (
     AS_COMPILED,
     Variant,
+    absent_bytes,
     field_bytes,
     parameter_bytes,
     readout_sum_bits,
@@ -102,7 +103,10 @@ class NeuronGroup:
         Of one neuron in one step: its own, and an addition per weight that a spike arrives at,
         with `SPIKE_RATE` spikes.
     modes
-        Complex modes per neuron.
+        Complex modes per neuron; where neurons differ, those of the largest, of which bytes and
+        operations are, too.
+    absent_modes, absent_state_bytes, absent_parameter_bytes
+        What the mean neuron has less.
     """
 
     units: tuple[OpPart, ...]
@@ -116,6 +120,20 @@ class NeuronGroup:
     sends: tuple[OpPart, ...]
     operations: int
     modes: int = 0
+    absent_modes: float = 0.0
+    absent_state_bytes: float = 0.0
+    absent_parameter_bytes: float = 0.0
+
+    @property
+    def mean_modes(self) -> float:
+        """Complex modes of the mean neuron."""
+        return self.modes - self.absent_modes
+
+    @property
+    def total_bytes(self) -> int:
+        """Bytes of all neurons, each with its own modes, and of what they share."""
+        absent = self.absent_state_bytes + self.absent_parameter_bytes
+        return round(self.neurons * (self.bytes_per_neuron - absent)) + self.shared_bytes
 
     @property
     def unit(self) -> OpPart:
@@ -192,6 +210,7 @@ def _group(context: _Context, ops: list[Op]) -> NeuronGroup:
         *(Feed(OpPart(name), 1, dense=False) for name in paired),
         *(Feed(OpPart(op.name, "statistics"), 1, dense=True) for op in statistics),
     ]
+    absent = [absent_bytes(op, variant) for op in neurons]
     return NeuronGroup(
         units=(*(OpPart(op.name) for op in sums), *(OpPart(op.name) for op in neurons)),
         layer=neurons[-1].layer,
@@ -209,6 +228,9 @@ def _group(context: _Context, ops: list[Op]) -> NeuronGroup:
         operations=sum(op.work().operations for op in neurons)
         + sum(_expected_synops(op, program) for op in sums),
         modes=sum(op.modes for op in neurons),
+        absent_modes=sum(op.modes - float(op.mode_counts.mean()) for op in neurons),
+        absent_state_bytes=sum(states for states, _ in absent),
+        absent_parameter_bytes=sum(parameters for _, parameters in absent),
     )
 
 

@@ -116,4 +116,4 @@ def size_bytes(program: Program, accumulator_bits: int) -> int:
     Tables are counted once per group of neurons; placement repeats them on every core of a group.
     """
     groups = neuron_groups(program, accumulator_bits)
-    return sum(group.neurons * group.bytes_per_neuron + group.shared_bytes for group in groups)
+    return sum(group.total_bytes for group in groups)
