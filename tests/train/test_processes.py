@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -44,18 +45,20 @@ leave()
 
 
 @pytest.mark.slow
-def test_two_processes_train_as_one(tmp_path: Path) -> None:
+def test_two_processes_train_as_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Gradients, accumulation, clipping, the static threshold's mean and accuracies are shared."""
     script = tmp_path / "worker.py"
     script.write_text(WORKER)
-    found = []
-    for count in (1, 2):
-        path = tmp_path / f"{count}.json"
-        start = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={count}"]
-        command = [sys.executable, *start, str(script), str(path)]
-        result = subprocess.run(command, check=False, capture_output=True, text=True)
-        assert result.returncode == 0, result.stderr
-        found.append(json.loads(path.read_text()))
+    monkeypatch.setattr(sys, "argv", [str(script), str(tmp_path / "one.json")])
+    for name, value in {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1"}.items():
+        monkeypatch.setenv(name, value)  # as torchrun says it of one process, which joins no other
+    runpy.run_path(str(script))
+    monkeypatch.undo()
+    start = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command = [sys.executable, *start, str(script), str(tmp_path / "two.json")]
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
+    found = [json.loads((tmp_path / f"{count}.json").read_text()) for count in ("one", "two")]
     one, two = found
     assert (one["size"], two["size"]) == (1, 2)
     for (loss, accuracy), (other, shared) in zip(one["reports"], two["reports"], strict=True):
