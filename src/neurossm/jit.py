@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import importlib
 import os
+import sys
 from collections.abc import Callable, Mapping
 from types import FunctionType, MappingProxyType
 from typing import Any, TypeVar
@@ -25,8 +26,11 @@ def _share_limit_of_threads() -> None:
     """Let a limit of OpenMP's threads be Numba's, too, which reads its own when it is imported.
 
     Both start threads through one library: Numba would raise PyTorch's number to that of the cores
-    as soon as it runs a loop in parallel.
+    as soon as it runs a loop in parallel. Where somebody imported Numba before, it is left alone:
+    it refuses another number later.
     """
+    if "numba" in sys.modules:
+        return
     limit = os.environ.get("OMP_NUM_THREADS", "")
     if limit.isdigit() and 0 < int(limit) < usable_cores():
         os.environ.setdefault("NUMBA_NUM_THREADS", limit)

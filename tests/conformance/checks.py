@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import itertools
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,14 @@ def reference(program: Any, wanted: Vectors) -> str | None:
     return first_difference(run(program, wanted["data"], names), wanted, names)
 
 
+_POOLS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
+    "mean": lambda x: x.sum(axis=1),
+    "last": lambda x: x[:, -1],
+    "max": lambda x: x.max(axis=1),
+}
+"""What readouts keep of (B, L, H); "none" keeps nothing."""
+
+
 def fast(program: Any, wanted: Vectors) -> str | None:
     """Return where the fast engine differs, asked in four ways, or None."""
     data = wanted["data"]
@@ -71,7 +79,8 @@ def fast(program: Any, wanted: Vectors) -> str | None:
     found = run(program, data, threads=1)
     place = first_difference(found, wanted, ())
     last = wanted[f"tensors/{program.readout.inputs[0]}"]
-    if place is None and not np.array_equal(found.totals, last.sum(axis=1)):
+    pooled = _POOLS.get(program.readout.pool)
+    if place is None and pooled and not np.array_equal(found.totals, pooled(last)):
         place = "the readout's sums"
     if place is None:
         found = run(program, data, tensors, threads=1, count=tensors)

@@ -583,7 +583,7 @@ LOWERING = {
         "engine/cpu/session.py", "        self._counts[:] = 0\n", "        pass\n"
     ),
     "session: one step more in the mean": Edit(
-        "engine/cpu/session.py", "self.steps += data.shape[1]", "self.steps += data.shape[1] + 1"
+        "engine/cpu/session.py", "self.steps += steps", "self.steps += steps + 1"
     ),
     "2^54 for 2^53": Edit("derive/exactness.py", "DOUBLE = 1 << 53", "DOUBLE = 1 << 54"),
     "2^25 for 2^24": Edit("derive/exactness.py", "SINGLE = 1 << 24", "SINGLE = 1 << 25"),
