@@ -45,7 +45,9 @@ def run(*arguments: str) -> Cost:
     _, status, used = os.wait4(process, 0)
     if status:
         raise SystemExit(f"neurossm {' '.join(arguments)} failed")
-    return Cost(time.perf_counter() - began, used.ru_maxrss * 1024 / GIB)
+    cost = Cost(time.perf_counter() - began, used.ru_maxrss * 1024 / GIB)
+    print(f"{arguments[0]}: {cost.seconds:.0f} s, {cost.gib:.2f} GiB", file=sys.stderr, flush=True)
+    return cost
 
 
 def make(folder: Path, steps: int, blocks: int, width: int, calibration: int, samples: int) -> None:
