@@ -22,14 +22,14 @@ demo: $(STAMP)
 # of tests are spread over the cores, of which more than four would want much memory, in the order
 # of tests/conftest.py: those with slow tests first.
 test: $(STAMP)
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PYTHON) -m pytest \
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} NUMBA_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(PYTHON) -m pytest \
 		--numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # The newest Python and packages, without Lava, whose tests are named as not run. The slow tests are
 # left out: they repeat at full size what the quick ones do, and integers do not depend on versions.
 # Here alone is a Triton whose interpreter runs the fused GPU kernels, so these tests must run.
 test-modern: $(MODERN_STAMP)
-	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(MODERN_PYTHON) -m pytest -m "not slow" \
+	@OMP_NUM_THREADS=$${OMP_NUM_THREADS:-1} NUMBA_NUM_THREADS=$${OMP_NUM_THREADS:-1} $(MODERN_PYTHON) -m pytest -m "not slow" \
 		--must-run triton --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 # Damaged and hostile files for every reader; ARGS='--reader npz --seed 3': see tests/fuzz --help.
