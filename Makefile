@@ -3,8 +3,9 @@ STAMP := .venv/.neurossm-ready
 PYTHON := .venv/bin/python
 MODERN_STAMP := .venv-modern/.neurossm-ready
 MODERN_PYTHON := .venv-modern/bin/python
+DOCS_STAMP := .venv-docs/.neurossm-ready
 
-.PHONY: setup demo test test-modern fuzz conformance mutation cortex-m rv32 lint format pins clean
+.PHONY: setup demo test test-modern fuzz conformance mutation cortex-m rv32 lint format docs pins clean
 
 setup: $(STAMP)
 	@echo "Ready: .venv/bin/neurossm"
@@ -63,9 +64,18 @@ format: $(STAMP)
 	@$(PYTHON) -m ruff check --fix .
 	@$(PYTHON) -m ruff format .
 
+# The site, strictly: broken links and anchors, and pages without a place, are errors. build/site.
+docs: $(STAMP) $(DOCS_STAMP)
+	@PYTHONPATH=src $(PYTHON) scripts/site/reference.py
+	@NO_MKDOCS_2_WARNING=1 .venv-docs/bin/mkdocs --quiet build --strict --clean
+	@echo "Open build/site/index.html"
+
+$(DOCS_STAMP): requirements/docs.txt scripts/setup.sh
+	@sh scripts/setup.sh docs
+
 pins:
 	@sh scripts/pins.sh
 
 clean:
-	rm -rf .venv .venv-modern .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf .venv .venv-modern .venv-docs .tools .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find src tests -name __pycache__ -prune -exec rm -rf {} +

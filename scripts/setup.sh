@@ -3,12 +3,14 @@
 #
 #     scripts/setup.sh           .venv: Python 3.10 with Lava
 #     scripts/setup.sh modern    .venv-modern: the newest Python at hand and newest packages, no Lava
+#     scripts/setup.sh docs      .venv-docs: what builds the site, without NeuroSSM
 #
 # Needs any Python 3 (3.6 or newer) with pip or venv, or uv. uv is installed from PyPI into .tools/
 # where it is missing. Python is $PYTHON310 or $PYTHON_MODERN if that is set, else what uv or pyenv
 # has, else what uv fetches.
 set -eu
 
+project="--editable ."
 case ${1:-main} in
     main)
         environment=.venv
@@ -24,8 +26,16 @@ case ${1:-main} in
         chosen=${PYTHON_MODERN:-}
         variable=PYTHON_MODERN
         ;;
+    docs)
+        environment=.venv-docs
+        pins=requirements/docs.txt
+        versions="3.13 3.12 3.11 3.10"
+        chosen=${PYTHON_DOCS:-}
+        variable=PYTHON_DOCS
+        project=
+        ;;
     *)
-        echo "setup: unknown environment '$1'; known: main, modern" >&2
+        echo "setup: unknown environment '$1'; known: main, modern, docs" >&2
         exit 2
         ;;
 esac
@@ -127,7 +137,7 @@ install_packages() {
     echo "Installing packages into $environment/ ..." >&2
     # The pins are complete, so nothing else is looked up (--no-deps).
     "$uv" pip install $quiet --python "$environment/bin/python" --exact --no-deps \
-        --requirements "$pins" --editable . ||
+        --requirements "$pins" $project ||
         fail "packages could not be installed: see the lines above (network? disk? 6 GB are needed)"
 }
 

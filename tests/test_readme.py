@@ -1,4 +1,4 @@
-"""The README's commands and code run as they stand, and its links lead somewhere."""
+"""The commands and code of README and first page run as they stand; all links lead somewhere."""
 
 from __future__ import annotations
 
@@ -17,9 +17,8 @@ from neurossm.program import Program
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
-PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/*.md"), *ROOT.glob("examples/**/*.md")])
-
-
+PAGES = sorted([ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("examples/**/*.md")])
+START = (ROOT / "docs" / "index.md").read_text("utf-8")
 TASKS = (ROOT / "docs" / "python.md").read_text("utf-8")
 
 
@@ -44,21 +43,29 @@ def test_links_lead_to_files(page: Path) -> None:
 
 
 def test_every_command_of_the_table_exists_and_none_is_left_out() -> None:
-    named = set(re.findall(r"^\| `neurossm ([a-z]+)", README, flags=re.M))
-    named |= {"targets", "doctor"} if "`targets`, `doctor`" in README else set()
+    named = set(re.findall(r"^\| `neurossm ([a-z]+)", START, flags=re.M))
+    named |= {"targets", "doctor"} if "`targets`, `doctor`" in START else set()
     assert named == set(cli.list_commands(None))  # type: ignore[arg-type]
+
+
+def test_the_readme_is_one_screen() -> None:
+    assert len(README.splitlines()) <= 45
+    assert len(blocks("sh")) == 1
+    assert len(README) < 4_000
 
 
 def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text()
-    for target in set(re.findall(r"make ([a-z]+)", "\n".join(blocks("sh")))):
+    for target in set(
+        re.findall(r"make ([a-z]+)", "\n".join([*blocks("sh"), *blocks("sh", START)]))
+    ):
         assert re.search(rf"^{target}:", makefile, flags=re.M), target
 
 
 @pytest.mark.slow
 @pytest.mark.lava
 def test_the_steps_in_the_shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (steps,) = [block for block in blocks("sh") if "neurossm compile" in block]
+    (steps,) = [block for block in blocks("sh", START) if "neurossm compile" in block]
     lines = commands(steps)
     assert [words[0] for words in lines] == ["compile", "run", "verify", "profile", "report"]
     (tmp_path / "examples").symlink_to(ROOT / "examples")
@@ -110,7 +117,7 @@ def test_the_tasks_run_as_they_stand(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 @pytest.mark.slow
 def test_the_lines_of_python(tmp_path: Path) -> None:
-    (code,) = blocks("python")
+    (code,) = blocks("python", START)
     code = code.replace("[:100]", "[:4]")
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "src")}
     child = subprocess.run(
