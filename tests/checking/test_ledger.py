@@ -8,6 +8,7 @@ from types import ModuleType
 import numpy as np
 import pytest
 
+from neurossm import graph as g
 from neurossm.checking.ledger import ledger_of
 from neurossm.compile import compile_model
 from neurossm.program import Affine, Readout, Spike
@@ -84,3 +85,14 @@ def test_by_hand(networks: ModuleType) -> None:
     assert row.count == 4
     affine = program["blocks.0.norm"]
     assert isinstance(affine, Affine)
+
+
+@pytest.mark.parametrize("pool", [g.MeanNode, g.LastNode, g.MaxNode, g.EachNode])
+def test_decoders_of_every_readout_are_compared(networks: ModuleType, pool: type[g.Node]) -> None:
+    graph = networks.random_graph(2, kind="float", blocks=1)
+    graph = graph.with_nodes(
+        pool(node.name, node.inputs) if node.name == "mean" else node for node in graph.nodes
+    )
+    rows = {row.name: row for row in ledger_of(compile_model(graph))}
+    for name in ("decoder.weight", "decoder.bias"):
+        assert rows[name].max_error <= 0.51 * rows[name].unit_high

@@ -87,7 +87,7 @@ def ledger_of(program: Program) -> tuple[LedgerRow, ...]:
     rows = []
     for op in program.ops:
         node = nodes.get(op.name.removesuffix(":sum"))
-        compare = _TABLE.get(type(op))
+        compare = next((_TABLE[kind] for kind in type(op).__mro__ if kind in _TABLE), None)
         if node is None or compare is None:
             continue
         for field, (floats, integers, unit, note) in compare(op, node, program):
