@@ -222,7 +222,7 @@ def test_a_wider_message_than_lava_sends_is_refused(program):
 def test_a_graph_of_several_means_is_refused(networks):
     graph = networks.random_graph(0, blocks=1, norm="none")
     nodes = [*graph.nodes[:-2], MeanNode("other", ("encoder",)), *graph.nodes[-2:]]
-    with pytest.raises(UnsupportedError, match="decoder: Lava runs graphs that end in one mean"):
+    with pytest.raises(UnsupportedError, match="decoder: Lava runs graphs that end in one pool"):
         plan_graph(Graph(tuple(nodes)))
 
 

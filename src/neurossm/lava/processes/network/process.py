@@ -45,8 +45,8 @@ class NetworkProcess(AbstractProcess):  # type: ignore[misc]
         (channels), the integers that `program.encode` makes of data, or the values of
         the float graph's input. Integers outside the program's range are refused, in a run.
     s_out
-        The logits at the last step of a sample and zeros at all others, or the tensor that
-        `to_lava(output=...)` names, at every step.
+        The logits at the last step of a sample and zeros at all others (at every step where the
+        network answers every step), or the tensor that `to_lava(output=...)` names, at every step.
 
     Vars
     ----
@@ -66,7 +66,8 @@ class NetworkProcess(AbstractProcess):  # type: ignore[misc]
         self, plan: Plan, *, schedule: Schedule | None = None, name: str | None = None
     ) -> None:
         chosen = schedule or ENDLESS
-        if plan.end is None and chosen == ENDLESS:
+        endless = chosen.reset_period == ENDLESS.reset_period and not chosen.lengths
+        if plan.end is None and endless and getattr(plan.readout.members[0], "pool", "") != "none":
             raise InputError(
                 f"{name or 'network'}: logits need samples that end; give "
                 "schedule=Schedule(reset_period=STEPS)"
