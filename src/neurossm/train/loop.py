@@ -223,7 +223,7 @@ class Trainer:
         self.total = state["total"].to(self.device)
         self.model.load_state_dict(state["model"])
         if self.quantiser is not None:
-            self.quantiser.restore(self.model, state["grids"])
+            self.quantiser.restore(self.model, state.get("grids"))
         if self.average is not None:
             self.average.load_state_dict(state["average"])
         groups = self.optimizer.state_dict()["param_groups"]

@@ -23,7 +23,7 @@ from neurossm.compile.poles import prepare_poles
 from neurossm.compile.precision import load_precision
 from neurossm.compile.scaling import largest_mantissa
 from neurossm.datafile import Data
-from neurossm.errors import InputError
+from neurossm.errors import FormatError, InputError
 from neurossm.graph import PiecewiseLinearNode, SSMNode
 from neurossm.models.export import export
 from neurossm.models.gated import GatedMixer
@@ -31,6 +31,7 @@ from neurossm.models.grids import GateTable, SSMGrid
 from neurossm.models.network import Network
 from neurossm.models.response import Response, rebuilt, response_of
 from neurossm.program import SSM, Program
+from neurossm.train.saved_state import is_like
 from neurossm.train.tasks import Samples
 
 CALIBRATION_SAMPLES = 64
@@ -144,8 +145,12 @@ class Quantiser:
         grids = [block.mixer.ssm.grid for block in network.blocks]
         return [u.cpu().clone() for grid in grids for u in (grid.unit, grid.direct_unit)]
 
-    def restore(self, network: Network, state: Sequence[torch.Tensor]) -> None:
-        """Put units that `state` returned back."""
+    def restore(self, network: Network, state: Any) -> None:
+        """Put units that `state` returned back; FormatError where they are no such units."""
+        own = self.state(network)
+        good = isinstance(state, list) and len(state) == len(own)
+        if not good or not all(map(is_like, state, own)):
+            raise FormatError("grids is missing, damaged, or of another training")
         for number, block in enumerate(network.blocks):
             grid = block.mixer.ssm.grid
             grid.unit.copy_(state[2 * number])

@@ -16,6 +16,7 @@ from neurossm.train.watch import EpochReport
 _REPORT = {
     field.name: (int,) if field.name in ("epoch", "step") else (float, int)
     for field in fields(EpochReport)
+    if field.name != "spike_rates"
 }
 _OPTIONAL = "held_out_accuracy"
 
@@ -52,7 +53,7 @@ def check_state(
         and isinstance(reports, list)
         and done // per_epoch == len(reports),
         "seconds": _is_number(state.get("seconds")),
-        "total": _is_like(state.get("total"), torch.zeros((), dtype=torch.float64)),
+        "total": is_like(state.get("total"), torch.zeros((), dtype=torch.float64)),
         "model": _are_like(state.get("model"), model),
         "average": _are_like(state.get("average"), average),
         "optimizer": _is_optimizer(state.get("optimizer"), parameters),
@@ -77,7 +78,8 @@ def _is_number(value: Any) -> bool:
 def _is_report(report: Any) -> bool:
     return (
         isinstance(report, dict)
-        and report.keys() == _REPORT.keys()
+        and report.keys() - {"spike_rates"} == _REPORT.keys()
+        and _are_rates(report.get("spike_rates", ()))
         and all(
             type(report[name]) in kinds or (name == _OPTIONAL and report[name] is None)
             for name, kinds in _REPORT.items()
@@ -85,7 +87,13 @@ def _is_report(report: Any) -> bool:
     )
 
 
-def _is_like(value: Any, wanted: Tensor) -> bool:
+def _are_rates(rates: Any) -> bool:
+    """Tell the shares of spikes of layers, which states of older releases lack."""
+    return isinstance(rates, (tuple, list)) and all(type(rate) is float for rate in rates)
+
+
+def is_like(value: Any, wanted: Tensor) -> bool:
+    """Tell a plain tensor of the CPU that is of another one's shape and type."""
     return (
         isinstance(value, Tensor)
         and not value.is_nested
@@ -100,7 +108,7 @@ def _are_like(values: Any, wanted: Mapping[str, Tensor] | None) -> bool:
     if wanted is None or not isinstance(values, Mapping):
         return values is wanted
     return values.keys() == wanted.keys() and all(
-        _is_like(values[name], tensor) for name, tensor in wanted.items()
+        is_like(values[name], tensor) for name, tensor in wanted.items()
     )
 
 
@@ -111,7 +119,7 @@ def _is_optimizer(values: Any, parameters: Sequence[Tensor]) -> bool:
     return all(
         isinstance(entry, dict)
         and entry.keys() == {"step", "exp_avg", "exp_avg_sq"}
-        and (_is_number(entry["step"]) or _is_like(entry["step"], torch.zeros(())))
-        and all(_is_like(entry[name], parameters[number]) for name in ("exp_avg", "exp_avg_sq"))
+        and (_is_number(entry["step"]) or is_like(entry["step"], torch.zeros(())))
+        and all(is_like(entry[name], parameters[number]) for name in ("exp_avg", "exp_avg_sq"))
         for number, entry in values.items()
     )
