@@ -20,6 +20,7 @@ PARAMETERS = {
     "pole_margin_log2 threshold_scale row_scale rounding",
     "ImportOptions": "input discretization real_transform dt_transform activation prenorm norm "
     "norm_eps residual mean std which neuron pool",
+    "ReduceOptions": "modes max_error max_drop uniform polish_steps keep_dead",
     "TuneOptions": "max_drop min_agreement samples confirming only trim seed",
     "Widths": "weight decoder pole readout state drive residual mix graded gain",
     "check": "path target options data hw progress",
@@ -29,6 +30,7 @@ PARAMETERS = {
     "inspect": "path",
     "load": "path",
     "profile": "program data hw limit engine progress lengths",
+    "reduce": "model options data length progress",
     "report": "program data labels model path plots hw engines limit progress lengths",
     "targets": "others",
     "tune": "model data labels settings target options calibration progress limit engine lengths",
