@@ -30,8 +30,10 @@ def count(program: p.Program, data: np.ndarray, tensors: Tensors, logits: np.nda
         inputs = [tensors[name] for name in op.inputs]
         if isinstance(op, p.Input):
             parts = _input(op, data)
-        elif isinstance(op, p.Readout):
+        elif type(op) is p.Readout:
             parts = _readout(op, inputs[0], logits)
+        elif isinstance(op, p.Readout):
+            parts = _pooled(op, inputs[0])
         elif isinstance(op, p.SSM):
             parts = _ssm(op, inputs[0], *(tensors[f"{op.name}:state_{s}"] for s in ("re", "im")))
         elif isinstance(op, p.LIF):
@@ -518,6 +520,33 @@ def _readout(op: p.Readout, x: np.ndarray, logits: np.ndarray) -> Parts:
         "equal largest logits": ((logits == best).sum(axis=1) > 1) & (n > 0),
         **saturation("logit", value, op.out.bits),
     }
+
+
+def _pooled(op: p.Readout, x: np.ndarray) -> Parts:
+    kept = {"max": x.max(axis=1), "last": x[:, -1], "none": x}[op.pool]
+    z = kept @ op.weight.T + op.bias  # (B, classes), or (B, L, classes)
+    size = 1 << op.shift
+    rest = z % size
+    parts = {
+        "exact": rest == 0,
+        "rounded down": (rest > 0) & (2 * rest < size),
+        "rounded up": 2 * rest > size,
+        "half above 0": (2 * rest == size) & (z > 0),
+        "half below 0": (2 * rest == size) & (z < 0),
+        "one step": np.full(z.shape, x.shape[1] == 1),
+        "some steps": np.full(z.shape, x.shape[1] > 1),
+        "shift 0": np.full(z.shape, op.shift == 0),
+        "shift above 0": np.full(z.shape, op.shift > 0),
+        "bias below 0": (op.bias < 0) & (z == z),
+        **saturation("logit", (2 * z + size) // (2 * size), op.out.bits),
+    }
+    if op.pool == "max" and x.shape[1] > 1:
+        first = x.argmax(axis=1)
+        parts["largest at first"] = (first == 0) & (x[:, 0] > x[:, -1])
+        parts["largest in between"] = (first > 0) & (first < x.shape[1] - 1)
+        parts["largest at last"] = first == x.shape[1] - 1
+        parts["largest below 0"] = kept < 0
+    return parts
 
 
 _OTHERS: dict[type, Callable[..., Parts]] = {

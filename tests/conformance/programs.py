@@ -7,6 +7,8 @@ hand for branches that chance hardly meets.
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -218,7 +220,7 @@ class Loose(networks.Builder):
         }
         self.add(p.LayerNorm, name, (source,), channels=H, **fields)
 
-    def finish(self, steps: int) -> p.Program:
+    def finish(self, steps: int, readout: type[p.Readout] = p.Readout) -> p.Program:
         """Add a readout of the last tensor; half of the time a sample is as long as allowed."""
         rng, source = self.rng, self.ops["input"]
         assert isinstance(source, p.Input)
@@ -229,7 +231,7 @@ class Loose(networks.Builder):
             "shift": int(rng.integers(0, 5)),
             "max_steps": steps if rng.integers(2) else 1 << 10,
         }
-        self.add(p.Readout, "decoder", (last,), channels=classes, **fields)
+        self.add(readout, "decoder", (last,), channels=classes, **fields)
         nodes = (g.InputNode("input", (), source.kind, source.size, source.low, source.high, 1.0),)
         return p.Program(tuple(self.ops.values()), g.Graph(nodes), "none")
 
@@ -237,17 +239,47 @@ class Loose(networks.Builder):
 def loose(count: int = 90) -> Iterator[Case]:
     """Yield programs of random operations on random tensors."""
     for seed in range(count):
-        rng = np.random.default_rng([3, seed])
-        builder = Loose(rng)
-        builder.start()
-        for number in range(1, int(rng.integers(5, 14))):
-            builder.grow(str(number))
-        steps = int(rng.choice([1, 2, 3, 8, 20, 30, 65]))
-        program = builder.finish(steps)
-        data = networks.random_data(program.input, seed, 3, steps)
-        if program.input.kind == "float":
-            data = networks.sharpened(program.input, data, rng)
-        yield Case(f"loose {seed}", program, data)
+        yield _loose(seed, p.Readout, samples=3)
+
+
+def pooled(count: int = 60) -> Iterator[Case]:
+    """Yield such programs whose readouts keep something else than the sum, in turn."""
+    kinds = [kind for kind in p.READOUTS.values() if kind is not p.Readout]
+    for number, kind in enumerate(kinds):
+        yield _narrow(kind, np.random.default_rng([5, number]))
+    found = 0
+    for seed in itertools.count(1000):
+        if found == count:
+            return
+        with contextlib.suppress(LimitError):  # integers beyond 62 bits
+            yield _loose(seed, kinds[found % len(kinds)], samples=24)
+            found += 1
+
+
+def _narrow(kind: type[p.Readout], rng: np.random.Generator, channels: int = 3) -> Case:
+    """Return a program that reads out integers of -32 to 32 themselves, within -8 to 7."""
+    source = p.Input("x", (), p.unchecked(7, 5, channels), "float", channels, -1.0, 1.0)
+    same = _affine("same", "x", channels, 20)
+    one, none = np.eye(channels, dtype=np.int64), np.zeros(channels, np.int64)
+    decoder = kind("decoder", ("same",), p.unchecked(4, 0, channels), one, none, 0, 1 << 10)
+    nodes = (g.InputNode("x", (), "float", channels, -1.0, 1.0, 1.0),)
+    program = p.Program((source, same, decoder), g.Graph(nodes), "none")
+    data = rng.integers(-12, 12, (200, 3, channels)) / 32
+    return Case(f"narrow, {kind.pool}", certify(program), data)
+
+
+def _loose(seed: int, readout: type[p.Readout], samples: int) -> Case:
+    rng = np.random.default_rng([3, seed])
+    builder = Loose(rng)
+    builder.start()
+    for number in range(1, int(rng.integers(5, 14))):
+        builder.grow(str(number))
+    steps = int(rng.choice([1, 2, 3, 8, 20, 30, 65]))
+    program = builder.finish(steps, readout)
+    data = networks.random_data(program.input, seed, samples, steps)
+    if program.input.kind == "float":
+        data = networks.sharpened(program.input, data, rng)
+    return Case(f"loose {seed}, {readout.pool}", program, data)
 
 
 def corners() -> Iterator[Case]:

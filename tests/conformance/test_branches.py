@@ -27,7 +27,8 @@ def test_every_branch_of_every_operation(
     same: Counter[str] = Counter()
     cases: Counter[str] = Counter()
     clipping = 0
-    for maker in (programs.shaped, programs.compiled, programs.loose, programs.corners):
+    makers = (programs.shaped, programs.compiled, programs.loose, programs.pooled, programs.corners)
+    for maker in makers:
         for case in maker():
             expected, integers = checks.compared(case.program, case.data, case.name)
             counts.update(
