@@ -76,10 +76,10 @@ class TranslationUnit:
     def parameter(
         self, owner: str, what: str, values: NDArray[Any], least: CType | None = None
     ) -> Parameter:
-        """Add numbers in their narrowest type, or one as wide as `least`; equal ones once."""
+        """Add numbers in their narrowest type, or in `least`, which holds them, if no wider."""
         values = np.ascontiguousarray(values).reshape(-1)
         kind = narrowest_of(values)
-        if least is not None and kind.bits < least.bits:
+        if least is not None and kind.bits <= least.bits:  # never unsigned for signed
             kind = least
         key = (kind.name, values.astype(np.int64).tobytes())
         if key not in self._known:
