@@ -37,9 +37,8 @@ def _run(command: Sequence[object], cwd: Path, **environment: str) -> str:
 
 
 def _build(kind: str, source: Path, folder: Path) -> Path:
-    home = Path(importlib.util.find_spec("hatchling").origin).parents[1]  # type: ignore[union-attr, arg-type]
     command = [sys.executable, "-m", "hatchling", "build", "-t", kind, "-d", folder]
-    _run(command, source, PYTHONPATH=str(home))
+    _run(command, source)
     (built,) = folder.iterdir()
     return built
 

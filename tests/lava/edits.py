@@ -38,7 +38,7 @@ EDITS: dict[str, tuple[str, str, str]] = {
     # resets
     "states: kept from sample to sample": (MODEL, "values[...] = 0", "pass"),
     "states: reset at every step": (MODEL, "        if begins:\n", "        if True:\n"),
-    "sum: kept from sample to sample": (READOUT, "self.total[:] = 0", "pass"),
+    "sum: kept from sample to sample": (READOUT, "self.total[:] = readout.empty", "pass"),
     "sum: over one step less": (
         READOUT,
         "self.decode(self.schedule.steps(sample))",
@@ -46,8 +46,8 @@ EDITS: dict[str, tuple[str, str, str]] = {
     ),
     "logits: in the next row": (
         READOUT,
-        "self.trace(sample, {members[-1]",
-        "self.trace(sample - 1, {members[-1]",
+        "self.trace(position if each else sample, {members[-1]",
+        "self.trace(position if each else sample - 1, {members[-1]",
     ),
     # delays
     "residual: of the same step": (

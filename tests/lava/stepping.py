@@ -42,7 +42,8 @@ def run(program: Any, data: np.ndarray, names: tuple[str, ...], folder: Path) ->
     batch, length, channels = x.shape
     logits = plan.output
     shapes = {name: (batch * length, *plan.recorder(name).recorded[name]) for name in names}
-    shapes[logits] = (batch, program.readout.out.channels)
+    answers = batch * length if program.readout.streams else batch
+    shapes[logits] = (answers, program.readout.out.channels)
     files = {name: folder / f"{number}.npy" for number, name in enumerate(shapes)}
     for name, path in files.items():
         np.save(path, np.full(shapes[name], -(1 << 40)))  # a value that no tensor has
@@ -59,6 +60,8 @@ def run(program: Any, data: np.ndarray, names: tuple[str, ...], folder: Path) ->
         for name in names
     }
     result["logits"] = found[logits]
+    if program.readout.streams:
+        result["logits"] = found[logits].reshape(batch, length, -1)
     for stage in plan.stages:
         process = network.processes[stage.name]
         names = process.unit.counters if stage.unit else getattr(process, "counters", ())
