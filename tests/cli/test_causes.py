@@ -390,7 +390,7 @@ PROCESSES = {
     "removed folder": (
         "compile @good.pt --target loihi2-sim",
         "mkdir gone; cd gone; rmdir ../gone; {}",
-        {},
+        {"PYTHONSAFEPATH": "1"},  # as for an installed program; -c makes Python itself fail there
         "working directory was removed",
     ),
     "no threads": ("inspect @old.h5", "{}", {"NUMBA_NUM_THREADS": "0"}, "unset NUMBA_NUM_THREADS"),
