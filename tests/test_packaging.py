@@ -53,6 +53,8 @@ def wheel(sdist: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Build the wheel from the unpacked sdist, as whoever packages it does."""
     folder = tmp_path_factory.mktemp("unpacked")
     with tarfile.open(sdist) as archive:
+        if hasattr(tarfile, "data_filter"):  # Python 3.12, and late releases before it
+            archive.extraction_filter = tarfile.data_filter
         archive.extractall(folder)
     (source,) = folder.iterdir()
     return _build("wheel", source, tmp_path_factory.mktemp("wheel"))
