@@ -192,6 +192,14 @@ def test_options_that_make_no_sense_are_refused(settings, message):
         ReduceOptions(**settings)
 
 
+@pytest.mark.parametrize("uniform", [False, True])
+def test_more_modes_than_there_are_is_refused(uniform):
+    model = Checkpoint(network(), calibration=samples(4))
+    most = model.model.config.modes
+    with pytest.raises(InputError, match=f"modes: {most + 1}, the model has {most} per channel"):
+        reduce(model, ReduceOptions(modes=most + 1, uniform=uniform, polish_steps=0))
+
+
 def test_a_drop_needs_labels():
     with pytest.raises(InputError, match="max_drop: needs --data"):
         reduce(Checkpoint(network()), ReduceOptions(max_drop=0.1))

@@ -70,6 +70,9 @@ def reduce(
     checkpoint = model if isinstance(model, Checkpoint) else load(model)
     if not isinstance(checkpoint.model, Network):
         raise UnsupportedError("reduce: a feed-forward network has no state-space modes")
+    most = checkpoint.model.config.modes
+    if options.modes is not None and options.modes > most:
+        raise InputError(f"modes: {options.modes}, the model has {most} per channel; give fewer")
     reducer = _Reducer.of(checkpoint, options, data, length, progress)
     if options.max_drop is not None:
         return reducer.within_drop(options.max_drop)
@@ -146,8 +149,7 @@ class _Reducer:
         if options.max_error is not None:
             wanted = [fewest_within(e, options.max_error) for e in self.eliminated]
         elif options.uniform:
-            most = min(int(options.modes or 0), self.exact[0].poles.shape[1])
-            wanted = [np.full(len(e.order), most) for e in self.eliminated]
+            wanted = [np.full(len(e.order), int(options.modes or 0)) for e in self.eliminated]
         else:
             return self.sharing(options.modes or 0)
         return [np.where(live, count, 0) for live, count in zip(self.alive, wanted, strict=True)]
